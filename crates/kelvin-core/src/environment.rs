@@ -1,0 +1,187 @@
+//! The seam to a domain: what can be proposed, solved and graded.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    rollout::Prompt,
+    seed::Seed,
+    task::{Grade, Rejection, Task, TaskType},
+};
+
+/// One self-play domain. Implement this; the recipes hold it as `dyn DynEnvironment`.
+pub trait Environment: Send + Sync {
+    /// A problem of this domain.
+    type Payload: Serialize + DeserializeOwned;
+
+    /// The task types it can pose.
+    fn task_types(&self) -> &'static [TaskType];
+
+    /// What a run without seed files starts from.
+    fn seed_tasks(&self) -> Vec<(TaskType, Self::Payload)>;
+
+    /// Whose tasks a proposer sees. AZR's induction sees abduction and deduction.
+    fn reference_types(&self, task_type: TaskType) -> Vec<TaskType> {
+        vec![task_type]
+    }
+
+    /// How many references a proposal of this type needs: `None` for "as many as the recipe shows",
+    /// `Some(1)` for induction, whose proposal is about its one reference.
+    fn references_needed(&self, _task_type: TaskType) -> Option<usize> {
+        None
+    }
+
+    /// What the proposer reads.
+    fn propose_prompt(&self, task_type: TaskType, references: &[Task<Self::Payload>]) -> Prompt;
+
+    /// Checks a proposal that was made from `references`.
+    ///
+    /// # Errors
+    /// `Err` is a broken world; `Ok(Err(_))` is a bad proposal.
+    fn validate(
+        &self,
+        task_type: TaskType,
+        references: &[Task<Self::Payload>],
+        response: &str,
+    ) -> anyhow::Result<Result<Self::Payload, Rejection>>;
+
+    /// Whether the response has the form that the prompt asked for (AZR's format score).
+    fn proposal_is_formatted(&self, task_type: TaskType, response: &str) -> bool;
+
+    /// What the solver reads.
+    fn solve_prompt(&self, task: &Task<Self::Payload>) -> Prompt;
+
+    /// Grades an answer.
+    ///
+    /// # Errors
+    /// `Err` is a broken world; a bad answer is a [`Grade`].
+    fn grade(&self, task: &Task<Self::Payload>, response: &str) -> anyhow::Result<Grade>;
+
+    /// The answer a response commits to; environments without ground truth vote on it.
+    fn answer(&self, _task: &Task<Self::Payload>, _response: &str) -> Option<String> {
+        None
+    }
+
+    /// What makes two tasks the same problem: the key of duplicate checks and of the held-out set.
+    fn identity(&self, task: &Task<Self::Payload>) -> String;
+
+    /// `n` fresh tasks of one type that no policy proposed, for a held-out set. Empty where the domain has no
+    /// generator of its own.
+    ///
+    /// # Errors
+    /// If making them needs the world and the world is broken.
+    fn held_out(&self, _task_type: TaskType, _n: usize, _seed: Seed) -> anyhow::Result<Vec<Self::Payload>> {
+        Ok(Vec::new())
+    }
+}
+
+/// [`Environment`] with the payload erased to JSON, which is also how tasks lie on disk.
+pub trait DynEnvironment: Send + Sync {
+    /// See [`Environment::task_types`].
+    fn task_types(&self) -> &'static [TaskType];
+    /// See [`Environment::seed_tasks`].
+    fn seed_tasks(&self) -> Vec<Task>;
+    /// See [`Environment::reference_types`].
+    fn reference_types(&self, task_type: TaskType) -> Vec<TaskType>;
+    /// See [`Environment::references_needed`].
+    fn references_needed(&self, task_type: TaskType) -> Option<usize>;
+    /// See [`Environment::propose_prompt`].
+    ///
+    /// # Errors
+    /// If a reference is another environment's.
+    fn propose_prompt(&self, task_type: TaskType, references: &[Task]) -> anyhow::Result<Prompt>;
+    /// See [`Environment::validate`].
+    ///
+    /// # Errors
+    /// If the world is broken.
+    fn validate(
+        &self,
+        task_type: TaskType,
+        references: &[Task],
+        response: &str,
+    ) -> anyhow::Result<Result<Task, Rejection>>;
+    /// See [`Environment::proposal_is_formatted`].
+    fn proposal_is_formatted(&self, task_type: TaskType, response: &str) -> bool;
+    /// See [`Environment::solve_prompt`].
+    ///
+    /// # Errors
+    /// If the task is another environment's.
+    fn solve_prompt(&self, task: &Task) -> anyhow::Result<Prompt>;
+    /// See [`Environment::grade`].
+    ///
+    /// # Errors
+    /// If the world is broken.
+    fn grade(&self, task: &Task, response: &str) -> anyhow::Result<Grade>;
+    /// See [`Environment::answer`].
+    ///
+    /// # Errors
+    /// If the task is another environment's.
+    fn answer(&self, task: &Task, response: &str) -> anyhow::Result<Option<String>>;
+    /// See [`Environment::identity`].
+    ///
+    /// # Errors
+    /// If the task is another environment's.
+    fn identity(&self, task: &Task) -> anyhow::Result<String>;
+    /// See [`Environment::held_out`].
+    ///
+    /// # Errors
+    /// If the world is broken.
+    fn held_out(&self, task_type: TaskType, n: usize, seed: Seed) -> anyhow::Result<Vec<Task>>;
+}
+
+impl<E: Environment> DynEnvironment for E {
+    fn task_types(&self) -> &'static [TaskType] {
+        Environment::task_types(self)
+    }
+    fn seed_tasks(&self) -> Vec<Task> {
+        Environment::seed_tasks(self)
+            .into_iter()
+            .map(|(task_type, payload)| erase(task_type, payload))
+            .collect()
+    }
+    fn reference_types(&self, task_type: TaskType) -> Vec<TaskType> {
+        Environment::reference_types(self, task_type)
+    }
+    fn references_needed(&self, task_type: TaskType) -> Option<usize> {
+        Environment::references_needed(self, task_type)
+    }
+    fn propose_prompt(&self, task_type: TaskType, references: &[Task]) -> anyhow::Result<Prompt> {
+        Ok(Environment::propose_prompt(self, task_type, &typed(references)?))
+    }
+    fn validate(
+        &self,
+        task_type: TaskType,
+        references: &[Task],
+        response: &str,
+    ) -> anyhow::Result<Result<Task, Rejection>> {
+        let outcome = Environment::validate(self, task_type, &typed(references)?, response)?;
+        Ok(outcome.map(|payload| erase(task_type, payload)))
+    }
+    fn proposal_is_formatted(&self, task_type: TaskType, response: &str) -> bool {
+        Environment::proposal_is_formatted(self, task_type, response)
+    }
+    fn solve_prompt(&self, task: &Task) -> anyhow::Result<Prompt> {
+        Ok(Environment::solve_prompt(self, &task.typed()?))
+    }
+    fn grade(&self, task: &Task, response: &str) -> anyhow::Result<Grade> {
+        Environment::grade(self, &task.typed()?, response)
+    }
+    fn answer(&self, task: &Task, response: &str) -> anyhow::Result<Option<String>> {
+        Ok(Environment::answer(self, &task.typed()?, response))
+    }
+    fn identity(&self, task: &Task) -> anyhow::Result<String> {
+        Ok(Environment::identity(self, &task.typed()?))
+    }
+    fn held_out(&self, task_type: TaskType, n: usize, seed: Seed) -> anyhow::Result<Vec<Task>> {
+        let payloads = Environment::held_out(self, task_type, n, seed)?;
+        Ok(payloads.into_iter().map(|payload| erase(task_type, payload)).collect())
+    }
+}
+
+fn typed<P: DeserializeOwned>(tasks: &[Task]) -> anyhow::Result<Vec<Task<P>>> {
+    tasks.iter().map(Task::typed).collect()
+}
+
+fn erase(task_type: TaskType, payload: impl Serialize) -> Task {
+    let payload = serde_json::to_value(payload).expect("payloads are plain data");
+    Task { task_type, born: 0, label: None, payload }
+}

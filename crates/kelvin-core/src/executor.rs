@@ -1,0 +1,116 @@
+//! The seam to the sandbox. A program that crashes, loops or floods is an [`Outcome`]; `Err` means that the
+//! sandbox itself is broken.
+
+use serde::{Deserialize, Serialize};
+
+/// What a job may use. Every limit has a name in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// CPU time of one call, in seconds. This decides a verdict; the wall clock never does.
+    pub cpu_s: f64,
+    /// Wall time of one call, in seconds: a backstop for programs that wait, several times the CPU limit.
+    pub wall_s: f64,
+    /// Address space of a job, in bytes, over what the worker itself maps.
+    pub memory_bytes: u64,
+    /// The longest canonical result, in bytes.
+    pub output_bytes: u64,
+}
+
+impl Default for Limits {
+    /// azr.md section 5.3 (10 s) and section 3 (4,096 bytes).
+    fn default() -> Limits {
+        Limits { cpu_s: 10.0, wall_s: 40.0, memory_bytes: 512 << 20, output_bytes: 4096 }
+    }
+}
+
+/// Which warm interpreter runs a job. A proposal runs under both, to see whether it depends on hash order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum HashSeed {
+    /// `PYTHONHASHSEED=0`.
+    A,
+    /// `PYTHONHASHSEED=1`.
+    B,
+}
+
+/// How often `f` is called for each argument list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Calls {
+    /// Once: enough to grade an answer.
+    Once,
+    /// Twice in one namespace, as the original does for proposals; unequal results are
+    /// [`Outcome::Nondeterministic`].
+    Twice,
+}
+
+/// One program and the argument lists its entry function `f` is called with. Each list runs in a fresh
+/// namespace. The program has passed the static policy and the lists are canonical literals: the host prepares
+/// both, and nothing in a job says what the right answer is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    /// Python source that defines `f`.
+    pub program: String,
+    /// Argument lists without parentheses, such as `[3, 1], k=2`.
+    pub inputs: Vec<String>,
+    /// Which interpreter.
+    pub hash_seed: HashSeed,
+    /// Once or twice.
+    pub calls: Calls,
+    /// What it may use.
+    pub limits: Limits,
+}
+
+/// What came of one call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The result is made of literals; this is its text, as Python's `repr` writes it.
+    Value {
+        /// `repr` of the result.
+        repr: String,
+    },
+    /// The result is not made of literals.
+    NotLiteral {
+        /// The type that is none.
+        type_name: String,
+    },
+    /// The program raised.
+    Raised {
+        /// Class name of the exception.
+        exception: String,
+        /// Its message, cut to a line.
+        message: String,
+    },
+    /// The source parses but does not compile.
+    CompileError {
+        /// CPython's message.
+        message: String,
+    },
+    /// Two calls in one namespace gave different results.
+    Nondeterministic,
+    /// Over the CPU limit, or over the wall backstop.
+    TimedOut,
+    /// Over the memory limit.
+    OutOfMemory,
+    /// The result's text is over the limit.
+    TooLarge {
+        /// How long it is, or the limit where that is unknown.
+        bytes: u64,
+    },
+    /// The child died without an answer, also when tried alone.
+    Crashed {
+        /// Exit status or signal.
+        detail: String,
+    },
+}
+
+/// Runs programs.
+pub trait Executor: Send + Sync {
+    /// One outcome for each input, in their order.
+    ///
+    /// # Errors
+    /// If the sandbox is broken; never because of what the program does.
+    fn run(&self, job: &Job) -> anyhow::Result<Vec<Outcome>>;
+
+    /// How many jobs can run at once; callers use as many threads.
+    fn parallelism(&self) -> usize;
+}

@@ -1,0 +1,15 @@
+//! Nouns and seams of kelvin. No I/O, no tensors, no clock, no global randomness.
+//!
+//! Reading order: [`task`] (what is proposed), [`rollout`] (what a policy said), [`environment`] (what makes a
+//! task and checks it), [`policy`] (what draws and learns), [`executor`] (what runs programs), [`objective`]
+//! (what is minimised), [`seed`] (where every random choice comes from).
+
+pub mod environment;
+pub mod executor;
+pub mod fake;
+pub mod objective;
+pub mod policy;
+pub mod rollout;
+pub mod seed;
+pub mod task;
+pub mod tracker;

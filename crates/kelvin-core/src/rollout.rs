@@ -1,0 +1,149 @@
+//! What went into a policy and what came out.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    seed::Seed,
+    task::{Step, TaskType},
+};
+
+/// Text before tokens. Prompts belong to environments, tokens and chat templates to policies.
+pub type Prompt = String;
+
+/// A policy's name in the configuration.
+pub type PolicyName = Arc<str>;
+
+/// Who speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Poses tasks (the original's `gen_*`; R-Zero's challenger).
+    Proposer,
+    /// Answers them (`pred_*`).
+    Solver,
+}
+
+impl Role {
+    /// Both, in the order of metrics and batches.
+    pub const ALL: [Role; 2] = [Role::Proposer, Role::Solver];
+
+    /// The spelling in files and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Proposer => "proposer",
+            Role::Solver => "solver",
+        }
+    }
+}
+
+/// How to draw tokens. A token is drawn from softmax(logits / temperature) after the truncations, in the order
+/// top-k, top-p, min-p; temperature 0 takes the most likely token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sampling {
+    /// Divides the logits.
+    pub temperature: f32,
+    /// Keep the k most likely tokens; 0 keeps all.
+    pub top_k: usize,
+    /// Keep the most likely tokens until their probabilities reach this sum; 1 keeps all.
+    pub top_p: f32,
+    /// Drop tokens less likely than this fraction of the most likely one; 0 drops none.
+    pub min_p: f32,
+    /// The longest completion, in tokens, the end token included.
+    pub max_new_tokens: usize,
+}
+
+impl Sampling {
+    /// Plain sampling at temperature 1.
+    pub fn plain(max_new_tokens: usize) -> Sampling {
+        Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0, max_new_tokens }
+    }
+
+    /// The most likely token at every place.
+    pub fn greedy(max_new_tokens: usize) -> Sampling {
+        Sampling { temperature: 0.0, ..Sampling::plain(max_new_tokens) }
+    }
+}
+
+/// One completion, please.
+#[derive(Clone, Debug)]
+pub struct SampleRequest {
+    /// What the completion continues.
+    pub prompt: Prompt,
+    /// Decides every token of this row, whoever shares its batch.
+    pub seed: Seed,
+    /// How to draw.
+    pub sampling: Arc<Sampling>,
+}
+
+/// Why a completion ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Finish {
+    /// An end token, which is the last of `tokens`.
+    Stop,
+    /// The length limit, the request's or the model's.
+    Length,
+}
+
+/// What a policy drew. The ids are kept: nothing is tokenised again on the way to training.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Completion {
+    /// The prompt as the policy read it.
+    pub prompt_tokens: Arc<[u32]>,
+    /// The drawn ids, an end token included.
+    pub tokens: Vec<u32>,
+    /// Natural log-probability of each drawn id under the distribution it was drawn from.
+    pub logprobs: Vec<f32>,
+    /// The drawn text without end tokens.
+    pub text: String,
+    /// Why it ended.
+    pub finish: Finish,
+}
+
+/// One prompt, one completion, and enough provenance to train on it.
+#[derive(Clone, Debug)]
+pub struct Rollout {
+    /// Who drew it.
+    pub policy: PolicyName,
+    /// The version of the weights that drew it; an update takes no other.
+    pub version: u64,
+    /// The step it belongs to.
+    pub step: Step,
+    /// Proposer or solver.
+    pub role: Role,
+    /// Of which task type.
+    pub task_type: TaskType,
+    /// Rollouts of one prompt share a group.
+    pub group: usize,
+    /// The prompt's text, for transcripts.
+    pub prompt: Prompt,
+    /// What was drawn.
+    pub completion: Completion,
+}
+
+/// A rollout with its reward.
+#[derive(Clone, Debug)]
+pub struct Rewarded {
+    /// What was drawn.
+    pub rollout: Rollout,
+    /// What it earned.
+    pub reward: f32,
+}
+
+/// What a trainer learns from: token ids, a weight, and the group whose mean it enters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Conditioned on, not learnt.
+    pub prompt: Arc<[u32]>,
+    /// Learnt, every token of it.
+    pub response: Vec<u32>,
+    /// The advantage of every response token; the weight under a likelihood objective.
+    pub advantage: f32,
+    /// Log-probabilities at sampling time, one for each response token; empty means those of the current
+    /// weights, so that the ratio is 1.
+    pub old_logprobs: Vec<f32>,
+    /// Samples of one group are averaged before groups are (see [`crate::objective::Aggregation`]).
+    pub group: String,
+}
