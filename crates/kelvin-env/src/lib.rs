@@ -1,1 +1,5 @@
-//! x
+//! Environments: what a task is, how it is posed and how an answer is checked. Programs run through
+//! [`kelvin_core::executor::Executor`]; nothing here starts a process.
+
+pub mod corpus;
+pub mod python_triplet;

@@ -1,0 +1,7 @@
+//! AZR's domain: a program, an input and an output, any one of which can be blanked out.
+
+mod problem;
+mod prompt;
+
+pub use problem::Problem;
+pub use prompt::PromptSet;
