@@ -1,2 +1,90 @@
-//! x
-fn main() {}
+//! Project tasks, run as `cargo xtask NAME`: the checks that the compiler does not make, the suites that are too
+//! long for every change, and the runs behind the published numbers.
+
+mod curve;
+mod evidence;
+mod readme;
+mod run_folder;
+mod series;
+mod shell;
+mod statistics;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Project tasks of kelvin")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Checks the house: the star of crates, budgets, dead files, links, the changelog
+    Tidy,
+    /// Runs the long suites (`KELVIN_SLOW=1`, release build)
+    Slow {
+        /// Only tests whose name contains this
+        filter: Option<String>,
+    },
+    /// Runs or resumes the arms of a table of evidence, then writes its summary, table and curve
+    Evidence {
+        /// The table of arms
+        #[arg(long, default_value = "results/evidence.toml")]
+        table: PathBuf,
+        /// Only this arm; may be given several times
+        #[arg(long)]
+        arm: Vec<String>,
+        /// Starts no run: only collects what the runs have written
+        #[arg(long)]
+        collect: bool,
+    },
+    /// Draws the solve rates of a table of evidence over steps, as SVG
+    Curve {
+        /// The table of arms
+        #[arg(long, default_value = "results/evidence.toml")]
+        table: PathBuf,
+        /// Where to write; `curve.svg` in the table's folder where not given
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Runs the code blocks of README.md that are marked `sh ci`, in order
+    Readme,
+    /// Checks a run folder against what docs/formats.md promises
+    RunFolder {
+        /// The run folder
+        folder: PathBuf,
+        /// The step at which it must stand
+        #[arg(long)]
+        steps: Option<u64>,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    let root = root();
+    match Cli::parse().task {
+        Task::Tidy => tidy::run(root),
+        Task::Slow { filter } => slow(root, filter.as_deref()),
+        Task::Evidence { table, arm, collect } => evidence::run(root, &table, &arm, !collect),
+        Task::Curve { table, out } => curve::run(root, &table, out.as_deref()),
+        Task::Readme => readme::run(root),
+        Task::RunFolder { folder, steps } => run_folder::run(&folder, steps),
+    }
+}
+
+/// The workspace's root: the folder above this crate.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")
+}
+
+/// Tests that take minutes look for `KELVIN_SLOW` and print that they are skipped where it is not set.
+fn slow(root: &Path, filter: Option<&str>) -> anyhow::Result<()> {
+    let mut arguments = vec!["test", "--release", "--workspace"];
+    if let Some(filter) = filter {
+        arguments.extend(["--", filter]);
+    }
+    shell::run(root, "cargo", &arguments, &[("KELVIN_SLOW", "1")])
+}
