@@ -2,4 +2,5 @@
 //! [`kelvin_core::executor::Executor`]; nothing here starts a process.
 
 pub mod corpus;
+pub mod grading;
 pub mod python_triplet;

@@ -167,6 +167,16 @@ const SOURCES: &[(&str, &str)] = templates![
     "compact/solve_abduction.jinja",
     "compact/solve_deduction.jinja",
     "compact/solve_induction.jinja",
+    "full/program_rules.jinja",
+    "full/propose_abduction.jinja",
+    "full/propose_deduction.jinja",
+    "full/propose_induction.jinja",
+    "full/solve_abduction.jinja",
+    "full/solve_deduction.jinja",
+    "full/solve_induction.jinja",
+    "full/triplet_criteria.jinja",
+    "full/triplet_proposal.jinja",
+    "full/wrapper.jinja",
 ];
 
 static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
@@ -196,6 +206,42 @@ mod tests {
             program: "def f(a):\n    return a * 2".into(),
             input: "[1]".into(),
             output: "[1, 1]".into(),
+        }
+    }
+
+    fn traced() -> Problem {
+        Problem::Induction {
+            program: "def f(a):\n    return a".into(),
+            inputs: vec!["1".into(), "'two'".into(), "[3]".into(), "(4,)".into(), "5".into(), "6".into()],
+            outputs: vec!["1".into(), "'two'".into(), "[3]".into(), "(4,)".into(), "5".into(), "6".into()],
+            message: "return it".into(),
+        }
+    }
+
+    #[test]
+    fn every_prompt() {
+        for (set, name) in [(PromptSet::Full, "full"), (PromptSet::Compact, "compact")] {
+            let show = |what: &str, prompt: String| insta::assert_snapshot!(format!("{name}_{what}"), prompt);
+            show("propose_deduction", set.propose_prompt(TaskType::Deduction, &[&doubled(), &doubled()]));
+            show("propose_abduction", set.propose_prompt(TaskType::Abduction, &[&doubled()]));
+            show("propose_induction", set.propose_prompt(TaskType::Induction, &[&doubled()]));
+            show("solve_deduction", set.solve_prompt(TaskType::Deduction, &doubled()));
+            show("solve_abduction", set.solve_prompt(TaskType::Abduction, &doubled()));
+            show("solve_induction", set.solve_prompt(TaskType::Induction, &traced()));
+        }
+    }
+
+    #[test]
+    fn full_prompts_end_in_an_open_thought() {
+        for task_type in [TaskType::Deduction, TaskType::Abduction] {
+            let prompts = [
+                PromptSet::Full.propose_prompt(task_type, &[]),
+                PromptSet::Full.solve_prompt(task_type, &doubled()),
+            ];
+            for prompt in prompts {
+                assert!(prompt.ends_with("\nAssistant: <think>"), "{prompt}");
+                assert_eq!(prompt.matches("User: ").count(), 1);
+            }
         }
     }
 
