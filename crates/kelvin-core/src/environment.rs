@@ -30,6 +30,12 @@ pub trait Environment: Send + Sync {
         None
     }
 
+    /// Which buffers a proposal of this type enters in the seed stage. AZR's abduction and deduction share one
+    /// seed set.
+    fn seed_types(&self, task_type: TaskType) -> Vec<TaskType> {
+        vec![task_type]
+    }
+
     /// What the proposer reads.
     fn propose_prompt(&self, task_type: TaskType, references: &[Task<Self::Payload>]) -> Prompt;
 
@@ -61,8 +67,13 @@ pub trait Environment: Send + Sync {
         None
     }
 
-    /// What makes two tasks the same problem: the key of duplicate checks and of the held-out set.
+    /// What makes two tasks the same problem: the key of duplicate checks.
     fn identity(&self, task: &Task<Self::Payload>) -> String;
+
+    /// What a task must not share with a held-out one: for programs, the program, whatever its input.
+    fn family(&self, task: &Task<Self::Payload>) -> String {
+        self.identity(task)
+    }
 
     /// `n` fresh tasks of one type that no policy proposed, for a held-out set. Empty where the domain has no
     /// generator of its own.
@@ -84,6 +95,8 @@ pub trait DynEnvironment: Send + Sync {
     fn reference_types(&self, task_type: TaskType) -> Vec<TaskType>;
     /// See [`Environment::references_needed`].
     fn references_needed(&self, task_type: TaskType) -> Option<usize>;
+    /// See [`Environment::seed_types`].
+    fn seed_types(&self, task_type: TaskType) -> Vec<TaskType>;
     /// See [`Environment::propose_prompt`].
     ///
     /// # Errors
@@ -121,6 +134,11 @@ pub trait DynEnvironment: Send + Sync {
     /// # Errors
     /// If the task is another environment's.
     fn identity(&self, task: &Task) -> anyhow::Result<String>;
+    /// See [`Environment::family`].
+    ///
+    /// # Errors
+    /// If the task is another environment's.
+    fn family(&self, task: &Task) -> anyhow::Result<String>;
     /// See [`Environment::held_out`].
     ///
     /// # Errors
@@ -143,6 +161,9 @@ impl<E: Environment> DynEnvironment for E {
     }
     fn references_needed(&self, task_type: TaskType) -> Option<usize> {
         Environment::references_needed(self, task_type)
+    }
+    fn seed_types(&self, task_type: TaskType) -> Vec<TaskType> {
+        Environment::seed_types(self, task_type)
     }
     fn propose_prompt(&self, task_type: TaskType, references: &[Task]) -> anyhow::Result<Prompt> {
         Ok(Environment::propose_prompt(self, task_type, &typed(references)?))
@@ -170,6 +191,9 @@ impl<E: Environment> DynEnvironment for E {
     }
     fn identity(&self, task: &Task) -> anyhow::Result<String> {
         Ok(Environment::identity(self, &task.typed()?))
+    }
+    fn family(&self, task: &Task) -> anyhow::Result<String> {
+        Ok(Environment::family(self, &task.typed()?))
     }
     fn held_out(&self, task_type: TaskType, n: usize, seed: Seed) -> anyhow::Result<Vec<Task>> {
         let payloads = Environment::held_out(self, task_type, n, seed)?;

@@ -1,1 +1,15 @@
-//! x
+//! The recipes: who trains on what, and when. Read [`azr`] first, then [`stage`], [`reward`], [`advantage`].
+
+pub mod advantage;
+pub mod azr;
+pub mod buffer;
+pub mod checkpoint;
+pub mod clock;
+pub mod eval;
+pub mod metrics;
+pub mod reward;
+pub mod run;
+pub mod settings;
+pub mod stage;
+pub mod state;
+pub mod transcript;

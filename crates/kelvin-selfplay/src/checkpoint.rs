@@ -1,0 +1,327 @@
+//! A run on disk: append-only logs, and checkpoints that say how much of them counts. A checkpoint is written to
+//! a temporary folder, synced, renamed, and marked complete last; a resume cuts the logs back to it.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{BufRead, BufReader, Read, Seek, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use kelvin_core::{
+    environment::DynEnvironment,
+    task::{Step, Task},
+    tracker::Metrics,
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::state::RunState;
+
+/// Version of `state.json` and `COMPLETE`.
+pub const FORMAT: u32 = 1;
+/// The marker, which is written last and lists every file with its hash.
+const COMPLETE: &str = "COMPLETE";
+
+/// A run folder.
+pub struct RunDir {
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// `state.json`: what neither the settings nor the logs say.
+#[derive(Serialize, Deserialize)]
+struct SavedState {
+    format: u32,
+    step: Step,
+    seeded: bool,
+    policies: Vec<SavedPolicy>,
+    tasks: LogCut,
+    metrics: LogCut,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedPolicy {
+    name: String,
+    version: u64,
+}
+
+/// How much of a log belongs to a checkpoint.
+#[derive(Serialize, Deserialize)]
+struct LogCut {
+    bytes: u64,
+    sha256: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Marker {
+    format: u32,
+    files: Vec<SavedFile>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedFile {
+    path: String,
+    sha256: String,
+}
+
+#[derive(Serialize)]
+struct MetricsLine<'row> {
+    step: Step,
+    #[serde(flatten)]
+    metrics: &'row Metrics,
+}
+
+impl RunDir {
+    /// The run folder at `path`, which exists, with its sub-folders.
+    ///
+    /// # Errors
+    /// If they cannot be made.
+    pub fn open(path: &Path) -> anyhow::Result<RunDir> {
+        for folder in ["transcripts", "checkpoints"] {
+            let folder = path.join(folder);
+            fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+        }
+        Ok(RunDir { path: path.to_owned() })
+    }
+
+    /// Appends one row to `metrics.jsonl`.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn append_metrics(&self, step: Step, metrics: &Metrics) -> anyhow::Result<()> {
+        self.append("metrics.jsonl", &[MetricsLine { step, metrics }])
+    }
+
+    /// Appends tasks to `tasks.jsonl`.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn append_tasks(&self, tasks: &[Task]) -> anyhow::Result<()> {
+        self.append("tasks.jsonl", tasks)
+    }
+
+    fn append(&self, name: &str, rows: &[impl Serialize]) -> anyhow::Result<()> {
+        let path = self.path.join(name);
+        let mut text = Vec::new();
+        for row in rows {
+            serde_json::to_writer(&mut text, row)?;
+            text.push(b'\n');
+        }
+        let write = || OpenOptions::new().create(true).append(true).open(&path)?.write_all(&text);
+        write().with_context(|| format!("writing {}", path.display()))
+    }
+
+    /// The transcript file of a step.
+    pub fn transcript(&self, step: Step) -> PathBuf {
+        self.path.join("transcripts").join(format!("{step:06}.jsonl"))
+    }
+
+    fn checkpoint(&self, step: Step) -> PathBuf {
+        self.path.join("checkpoints").join(format!("{step:06}"))
+    }
+
+    /// Steps with a complete checkpoint, oldest first.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn checkpoints(&self) -> anyhow::Result<Vec<Step>> {
+        let folder = self.path.join("checkpoints");
+        let entries = fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))?;
+        let mut steps = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            if let Some(step) = entry.file_name().to_str().and_then(|it| it.parse().ok())
+                && entry.path().join(COMPLETE).exists()
+            {
+                steps.push(step);
+            }
+        }
+        steps.sort_unstable();
+        Ok(steps)
+    }
+
+    /// Writes a checkpoint of `state` and removes all but the newest `keep`.
+    ///
+    /// # Errors
+    /// If writing fails; earlier checkpoints stand.
+    pub fn save(&self, state: &RunState, keep: usize) -> anyhow::Result<PathBuf> {
+        let target = self.checkpoint(state.step);
+        let temporary = self.path.join("checkpoints").join(format!(".writing-{:06}", state.step));
+        self.write_checkpoint(state, &temporary, &target)
+            .with_context(|| format!("writing checkpoint {}", target.display()))?;
+        let steps = self.checkpoints()?;
+        for &old in &steps[..steps.len().saturating_sub(keep.max(1))] {
+            fs::remove_dir_all(self.checkpoint(old))
+                .with_context(|| format!("removing checkpoint {}", self.checkpoint(old).display()))?;
+        }
+        Ok(target)
+    }
+
+    fn write_checkpoint(&self, state: &RunState, temporary: &Path, target: &Path) -> anyhow::Result<()> {
+        for stale in [temporary, target] {
+            if stale.exists() {
+                fs::remove_dir_all(stale)?;
+            }
+        }
+        fs::create_dir_all(temporary)?;
+        for policy in &state.policies.0 {
+            let folder = temporary.join(&*policy.name);
+            fs::create_dir(&folder)?;
+            policy.trainer.save(&folder)?;
+        }
+        let policies = state.policies.0.iter();
+        let saved = SavedState {
+            format: FORMAT,
+            step: state.step,
+            seeded: state.seeded,
+            policies: policies
+                .map(|it| SavedPolicy { name: it.name.to_string(), version: it.version })
+                .collect(),
+            tasks: self.cut("tasks.jsonl")?,
+            metrics: self.cut("metrics.jsonl")?,
+        };
+        fs::write(temporary.join("state.json"), serde_json::to_vec_pretty(&saved)?)?;
+        let mut files = Vec::new();
+        for path in files_below(temporary)? {
+            File::open(&path)?.sync_all()?;
+            let relative =
+                path.strip_prefix(temporary).expect("files below it").to_string_lossy().into_owned();
+            files.push(SavedFile { path: relative, sha256: hash(File::open(&path)?)? });
+        }
+        fs::rename(temporary, target)?;
+        let mut marker = File::create(target.join(COMPLETE))?;
+        marker.write_all(&serde_json::to_vec_pretty(&Marker { format: FORMAT, files })?)?;
+        marker.sync_all()?;
+        File::open(target)?.sync_all()?;
+        File::open(self.path.join("checkpoints"))?.sync_all()?;
+        Ok(())
+    }
+
+    fn cut(&self, name: &str) -> anyhow::Result<LogCut> {
+        let path = self.path.join(name);
+        let file = OpenOptions::new().create(true).append(true).read(true).open(&path)?;
+        file.sync_all()?;
+        let bytes = file.metadata()?.len();
+        Ok(LogCut { bytes, sha256: hash(file)? })
+    }
+
+    /// Restores the newest checkpoint that is whole, and cuts the logs back to it. `None` if there is none.
+    /// Damaged ones are named to `warn` and passed over.
+    ///
+    /// # Errors
+    /// If a log is shorter than the checkpoint says or differs from it, or a policy cannot be restored.
+    pub fn restore(
+        &self,
+        state: &mut RunState,
+        env: &dyn DynEnvironment,
+        warn: &mut dyn FnMut(String),
+    ) -> anyhow::Result<Option<Step>> {
+        for step in self.checkpoints()?.into_iter().rev() {
+            let folder = self.checkpoint(step);
+            if let Err(error) = verify(&folder) {
+                warn(format!(
+                    "checkpoint {} is damaged ({error:#}); trying the one before",
+                    folder.display()
+                ));
+                continue;
+            }
+            let describe = || format!("restoring {}", folder.display());
+            self.restore_from(&folder, state, env).with_context(describe)?;
+            return Ok(Some(step));
+        }
+        Ok(None)
+    }
+
+    fn restore_from(
+        &self,
+        folder: &Path,
+        state: &mut RunState,
+        env: &dyn DynEnvironment,
+    ) -> anyhow::Result<()> {
+        let saved: SavedState = serde_json::from_slice(&fs::read(folder.join("state.json"))?)?;
+        anyhow::ensure!(
+            saved.format == FORMAT,
+            "state.json has format {}, this program reads {FORMAT}\nhint: use the version of kelvin that wrote it",
+            saved.format
+        );
+        for policy in &mut state.policies.0 {
+            let saved = saved.policies.iter().find(|it| it.name == *policy.name);
+            let saved = saved.with_context(|| format!("the checkpoint has no policy `{}`", policy.name))?;
+            policy.trainer.restore(&folder.join(&*policy.name))?;
+            policy.version = saved.version;
+        }
+        self.truncate("metrics.jsonl", &saved.metrics)?;
+        self.truncate("tasks.jsonl", &saved.tasks)?;
+        for entry in fs::read_dir(self.path.join("transcripts"))? {
+            let path = entry?.path();
+            let step: Option<Step> =
+                path.file_stem().and_then(|it| it.to_str()).and_then(|it| it.parse().ok());
+            if step.is_some_and(|it| saved.step < it) {
+                fs::remove_file(path)?;
+            }
+        }
+        let mut tasks = Vec::new();
+        for (index, line) in BufReader::new(File::open(self.path.join("tasks.jsonl"))?).lines().enumerate() {
+            let task = serde_json::from_str(&line?).with_context(|| format!("tasks.jsonl:{}", index + 1))?;
+            tasks.push(task);
+        }
+        state.buffer = Default::default();
+        state.buffer.append(env, tasks)?;
+        state.step = saved.step;
+        state.seeded = saved.seeded;
+        Ok(())
+    }
+
+    fn truncate(&self, name: &str, cut: &LogCut) -> anyhow::Result<()> {
+        let path = self.path.join(name);
+        let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path)?;
+        let there = file.metadata()?.len();
+        anyhow::ensure!(
+            cut.bytes <= there,
+            "{} has {there} bytes, the checkpoint needs {}",
+            path.display(),
+            cut.bytes
+        );
+        let prefix = hash((&mut file).take(cut.bytes))?;
+        anyhow::ensure!(
+            prefix == cut.sha256,
+            "{} was changed since the checkpoint\nhint: logs of a run are append-only; restore the file from a copy",
+            path.display()
+        );
+        file.set_len(cut.bytes)?;
+        file.rewind()?;
+        Ok(())
+    }
+}
+
+/// Checks every file of a checkpoint against the hash in its marker.
+fn verify(folder: &Path) -> anyhow::Result<()> {
+    let marker: Marker = serde_json::from_slice(&fs::read(folder.join(COMPLETE))?)?;
+    for file in marker.files {
+        let path = folder.join(&file.path);
+        let found = hash(File::open(&path).with_context(|| file.path.clone())?)?;
+        anyhow::ensure!(found == file.sha256, "{} does not match its hash", file.path);
+    }
+    Ok(())
+}
+
+fn files_below(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files.extend(files_below(&path)?);
+        } else {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn hash(mut from: impl Read) -> anyhow::Result<String> {
+    let mut hasher = Sha256::new();
+    std::io::copy(&mut from, &mut hasher)?;
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}

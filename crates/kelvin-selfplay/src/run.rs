@@ -1,0 +1,163 @@
+//! The outer loop: seed, then step, record, evaluate, checkpoint. What a run shows to people goes through
+//! [`Event`]s; what it keeps goes into its folder.
+
+use std::path::PathBuf;
+
+use kelvin_core::{environment::DynEnvironment, seed::Seed, task::Step, tracker::Metrics};
+
+use crate::{
+    azr,
+    checkpoint::RunDir,
+    clock::Stopwatch,
+    eval,
+    metrics::{self, Recorder},
+    settings::RunSettings,
+    stage::Scene,
+    state::{HeldOut, RunState},
+    transcript,
+};
+
+/// What happens in a run, for those who watch.
+pub enum Event<'run> {
+    /// The seed stage begins.
+    Seeding,
+    /// A row of metrics was recorded; step 0 is the start.
+    Recorded {
+        /// The step.
+        step: Step,
+        /// Its metrics.
+        metrics: &'run Metrics,
+        /// What the step did; absent at step 0.
+        report: Option<&'run azr::StepReport>,
+    },
+    /// A checkpoint is complete.
+    Saved {
+        /// Where it is.
+        path: PathBuf,
+    },
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// At its last step.
+    Finished,
+    /// Early, because it was asked to; a checkpoint is written.
+    Interrupted,
+}
+
+/// Runs from `state` to the last step, or until `interrupted` says so between two steps. Either way it ends with
+/// a checkpoint.
+///
+/// # Errors
+/// If the policy, the sandbox, the trainer or the disk fails; the last checkpoint stands.
+pub fn run(
+    state: &mut RunState,
+    env: &dyn DynEnvironment,
+    settings: &RunSettings,
+    dir: &RunDir,
+    interrupted: &dyn Fn() -> bool,
+    watcher: &mut dyn FnMut(Event<'_>),
+) -> anyhow::Result<End> {
+    let held_out = HeldOut::new(env, &settings.task_types, &settings.eval)?;
+    if !state.seeded {
+        begin(state, env, &held_out, settings, dir, watcher)?;
+    }
+    let mut saved = state.step;
+    while state.step < settings.steps && !interrupted() {
+        step(state, env, &held_out, settings, dir, watcher)?;
+        if is_due(state.step, settings.checkpoint.every) {
+            watcher(Event::Saved { path: dir.save(state, settings.checkpoint.keep)? });
+            saved = state.step;
+        }
+    }
+    if saved != state.step {
+        watcher(Event::Saved { path: dir.save(state, settings.checkpoint.keep)? });
+    }
+    Ok(if state.step < settings.steps { End::Interrupted } else { End::Finished })
+}
+
+fn begin(
+    state: &mut RunState,
+    env: &dyn DynEnvironment,
+    held_out: &HeldOut,
+    settings: &RunSettings,
+    dir: &RunDir,
+    watcher: &mut dyn FnMut(Event<'_>),
+) -> anyhow::Result<()> {
+    watcher(Event::Seeding);
+    let watch = Stopwatch::start();
+    let n_proposed = azr::seed(state, env, held_out, settings)?;
+    dir.append_tasks(state.buffer.log())?;
+    let mut metrics = Recorder::default();
+    metrics.set("seed/proposals".into(), n_proposed as f64);
+    metrics.set("timing/seed_s".into(), watch.seconds());
+    for &task_type in &settings.task_types {
+        let size = state.buffer.pool(task_type, usize::MAX).len();
+        metrics.set(format!("buffer/{task_type}/size"), size as f64);
+    }
+    evaluate(&mut metrics, state, env, held_out, settings)?;
+    record(0, metrics, None, dir, watcher)?;
+    watcher(Event::Saved { path: dir.save(state, settings.checkpoint.keep)? });
+    Ok(())
+}
+
+fn step(
+    state: &mut RunState,
+    env: &dyn DynEnvironment,
+    held_out: &HeldOut,
+    settings: &RunSettings,
+    dir: &RunDir,
+    watcher: &mut dyn FnMut(Event<'_>),
+) -> anyhow::Result<()> {
+    let watch = Stopwatch::start();
+    let n_tasks = state.buffer.log().len();
+    let report = azr::step(state, env, held_out, settings)?;
+    dir.append_tasks(&state.buffer.log()[n_tasks..])?;
+    if is_due(state.step, settings.checkpoint.transcripts_every) {
+        transcript::write(&dir.transcript(state.step), &report)?;
+    }
+    let mut metrics = Recorder::default();
+    metrics.extend(metrics::of_step(&report, state, settings));
+    metrics.set("timing/step_s".into(), watch.seconds());
+    if is_due(state.step, settings.eval.every) || (state.step == settings.steps && settings.eval.every != 0) {
+        evaluate(&mut metrics, state, env, held_out, settings)?;
+    }
+    record(state.step, metrics, Some(&report), dir, watcher)
+}
+
+fn evaluate(
+    metrics: &mut Recorder,
+    state: &RunState,
+    env: &dyn DynEnvironment,
+    held_out: &HeldOut,
+    settings: &RunSettings,
+) -> anyhow::Result<()> {
+    if held_out.tasks.is_empty() {
+        return Ok(());
+    }
+    let watch = Stopwatch::start();
+    let scene = Scene { env, player: state.policies.player(), step: state.step, settings };
+    let seed = Seed::new(settings.seed).fork("eval").nth(u64::from(state.step));
+    let accuracies = eval::evaluate(scene, held_out, seed)?;
+    metrics.extend(eval::metrics(&accuracies, settings.eval.n_samples));
+    metrics.set("timing/eval_s".into(), watch.seconds());
+    Ok(())
+}
+
+fn record(
+    step: Step,
+    metrics: Recorder,
+    report: Option<&azr::StepReport>,
+    dir: &RunDir,
+    watcher: &mut dyn FnMut(Event<'_>),
+) -> anyhow::Result<()> {
+    let metrics = metrics.into_metrics();
+    dir.append_metrics(step, &metrics)?;
+    watcher(Event::Recorded { step, metrics: &metrics, report });
+    Ok(())
+}
+
+fn is_due(step: Step, every: Step) -> bool {
+    every != 0 && step.is_multiple_of(every)
+}

@@ -1,0 +1,368 @@
+//! The settings of a run, resolved: no options left, and every limit has a name. Defaults are preset `kelvin`
+//! (azr.md section 5.3, column REC), which are meant for real models; the quick start has its own file.
+
+use kelvin_core::{
+    objective::{Aggregation, Objective, Surrogate},
+    policy::AdamParams,
+    rollout::Sampling,
+    task::{Step, TaskType},
+};
+use serde::{Deserialize, Serialize};
+
+/// The Absolute Zero recipe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AzrSettings {
+    /// Rollouts per role and task type in a step: B (`train_batch_size`).
+    pub batch_size: usize,
+    /// References shown to a proposer: K (`io_n`).
+    pub n_references: usize,
+    /// Monte-Carlo solves per proposal behind its learnability (`n_samples`).
+    pub n_estimate: usize,
+    /// Seeds per task type are `batch_size` times this: S (`seed_batch_factor`).
+    pub seed_factor: usize,
+    /// Proposal rounds of the seed stage before it goes on with what there is.
+    pub seed_rounds_max: usize,
+    /// How many steps a task waits before it is solved: 1 is the original's code and lets all rollouts of a step
+    /// be independent, 0 is the paper's Algorithm 1.
+    pub solve_lag: SolveLag,
+    /// From solve rate to the proposer's reward.
+    pub learnability: Learnability,
+    /// The reward of a valid proposal whose learnability is 0: -0.5 in the original's code, 0 in AZR Eq. 4 and 6.
+    pub zero_learnability_reward: f32,
+    /// Which valid proposals enter the buffer (`valid_program_filter`).
+    pub admit: Admit,
+    /// What becomes of a proposal that the buffer holds already.
+    pub duplicates: Duplicates,
+    /// Tasks per type that can be drawn: the newest, with the seeds (`max_programs`).
+    pub buffer_max: usize,
+    /// Where the solver's problems come from (`pred_data_mix_strategy`).
+    pub solver_mix: SolverMix,
+    /// Where references come from (`gen_data_probabilities_strategy`).
+    pub reference_mix: ReferenceMix,
+    /// Whose word is reward.
+    pub reward: RewardSource,
+    /// Statistics behind the advantage.
+    pub adv_norm: AdvNorm,
+    /// Train the proposer too (ablation `train_propose`).
+    pub train_propose: bool,
+    /// Show references (ablation `include_references`).
+    pub include_references: bool,
+}
+
+impl Default for AzrSettings {
+    fn default() -> AzrSettings {
+        AzrSettings {
+            batch_size: 64,
+            n_references: 6,
+            n_estimate: 8,
+            seed_factor: 4,
+            seed_rounds_max: 32,
+            solve_lag: SolveLag::One,
+            learnability: Learnability::OneMinus,
+            zero_learnability_reward: -0.5,
+            admit: Admit::All,
+            duplicates: Duplicates::Admit,
+            buffer_max: 16_384,
+            solver_mix: SolverMix::MaxNew,
+            reference_mix: ReferenceMix::Uniform,
+            reward: RewardSource::Verifier,
+            adv_norm: AdvNorm::TokenWeighted,
+            train_propose: true,
+            include_references: true,
+        }
+    }
+}
+
+/// See [`AzrSettings::solve_lag`]. In files: 0 or 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub enum SolveLag {
+    /// Tasks are solved in the step that proposes them.
+    Zero,
+    /// Tasks are solved one step later.
+    One,
+}
+
+impl TryFrom<u8> for SolveLag {
+    type Error = String;
+    fn try_from(lag: u8) -> Result<SolveLag, String> {
+        match lag {
+            0 => Ok(SolveLag::Zero),
+            1 => Ok(SolveLag::One),
+            other => Err(format!("solve_lag is 0 or 1, not {other}")),
+        }
+    }
+}
+
+impl From<SolveLag> for u8 {
+    fn from(lag: SolveLag) -> u8 {
+        match lag {
+            SolveLag::Zero => 0,
+            SolveLag::One => 1,
+        }
+    }
+}
+
+/// From solve rate `a` to learnability (`generation_accuracy_convertion`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Learnability {
+    /// AZR Eq. 4: `1 - a`, but 0 where `a` is 0.
+    OneMinus,
+    /// `1 - a` throughout.
+    Inverse,
+}
+
+/// Which valid proposals enter the buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Admit {
+    /// All.
+    All,
+    /// Those not always solved (`non_one`).
+    NonOne,
+    /// Those sometimes solved (`non_extremes`).
+    Learnable,
+}
+
+/// What becomes of a proposal that the buffer holds already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Duplicates {
+    /// It is a task like any other, as in the original.
+    Admit,
+    /// It is rejected as `duplicate`.
+    Reject,
+}
+
+/// Where the solver's problems come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SolverMix {
+    /// The newest tasks first, the rest uniformly from the others.
+    MaxNew,
+    /// At most half of them new.
+    HalfNew,
+    /// Uniformly from all (`uniform_total`).
+    Uniform,
+}
+
+/// Where a proposer's references come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReferenceMix {
+    /// Equal weights.
+    Uniform,
+    /// Weight: step of insertion + 1.
+    Step,
+}
+
+/// Whose word is reward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RewardSource {
+    /// The verifier's.
+    Verifier,
+    /// A coin's: 1 or -0.5 whatever the response. The control that must not learn.
+    Random,
+}
+
+/// Statistics behind an advantage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdvNorm {
+    /// Over response tokens, as the original's code (azr.md section 5.1).
+    TokenWeighted,
+    /// Over sequences, as AZR Eq. 8.
+    Sequence,
+}
+
+/// The objective of an update.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ObjectiveSettings {
+    /// Lower clip of the ratio.
+    pub clip_low: f64,
+    /// Upper clip.
+    pub clip_high: f64,
+    /// Dual clip for negative advantages.
+    pub dual_clip: f64,
+    /// How token losses are averaged.
+    pub aggregation: Aggregation,
+    /// Times the entropy, subtracted from the loss.
+    pub entropy_coefficient: f64,
+}
+
+impl Default for ObjectiveSettings {
+    fn default() -> ObjectiveSettings {
+        ObjectiveSettings {
+            clip_low: 0.2,
+            clip_high: 0.28,
+            dual_clip: 3.0,
+            aggregation: Aggregation::GroupToken,
+            entropy_coefficient: 0.001,
+        }
+    }
+}
+
+impl ObjectiveSettings {
+    /// The objective for rollouts drawn at `temperature`.
+    pub fn objective(&self, temperature: f32) -> Objective {
+        Objective {
+            surrogate: Surrogate::PpoClip { low: self.clip_low, high: self.clip_high, dual: self.dual_clip },
+            aggregation: self.aggregation,
+            entropy_coefficient: self.entropy_coefficient,
+            temperature: f64::from(temperature),
+        }
+    }
+}
+
+/// AdamW, with a constant rate after a linear warm-up.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptimizerSettings {
+    /// Step size.
+    pub learning_rate: f64,
+    /// Updates over which it rises linearly from its first fraction.
+    pub warmup_steps: u32,
+    /// First decay.
+    pub beta1: f64,
+    /// Second decay.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub eps: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Largest global gradient norm; 0 turns clipping off.
+    pub grad_clip: f64,
+}
+
+impl Default for OptimizerSettings {
+    fn default() -> OptimizerSettings {
+        OptimizerSettings {
+            learning_rate: 1e-6,
+            warmup_steps: 0,
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            weight_decay: 0.0,
+            grad_clip: 1.0,
+        }
+    }
+}
+
+impl OptimizerSettings {
+    /// The parameters of the update of `step`, counted from 1.
+    pub fn at(&self, step: Step) -> AdamParams {
+        let warm =
+            if step < self.warmup_steps { f64::from(step) / f64::from(self.warmup_steps) } else { 1.0 };
+        AdamParams {
+            learning_rate: self.learning_rate * warm,
+            beta1: self.beta1,
+            beta2: self.beta2,
+            eps: self.eps,
+            weight_decay: self.weight_decay,
+            grad_clip: self.grad_clip,
+        }
+    }
+}
+
+/// How each kind of completion is drawn. They are separate because the original's shared one made its estimates
+/// greedy (azr.md section 4.2).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SamplingSettings {
+    /// Proposals.
+    pub propose: Sampling,
+    /// Solutions that are trained on.
+    pub solve: Sampling,
+    /// Monte-Carlo solutions behind learnability.
+    pub estimate: Sampling,
+    /// Proposals of the seed stage.
+    pub seed: Sampling,
+    /// Held-out solutions; greedy ones share its length.
+    pub eval: Sampling,
+    /// A proposer prompt longer than this, in tokens, loses references until it fits (`content_max_length`).
+    pub propose_prompt_tokens_max: usize,
+    /// A task whose solver prompt is longer than this, in tokens, is rejected (`max_prompt_length`).
+    pub solve_prompt_tokens_max: usize,
+}
+
+impl Default for SamplingSettings {
+    fn default() -> SamplingSettings {
+        let plain = Sampling::plain(8096);
+        SamplingSettings {
+            propose: plain.clone(),
+            solve: plain.clone(),
+            estimate: plain.clone(),
+            seed: plain.clone(),
+            eval: plain,
+            propose_prompt_tokens_max: 5600,
+            solve_prompt_tokens_max: 6144,
+        }
+    }
+}
+
+/// The held-out evaluation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EvalSettings {
+    /// Steps between evaluations; 0 turns them off.
+    pub every: Step,
+    /// Held-out tasks of each type.
+    pub n_tasks: usize,
+    /// Samples per task: the mean is accuracy, "any right" is pass@k.
+    pub n_samples: usize,
+    /// Seed of the held-out set. It is not the run's: runs are compared on the same set.
+    pub seed: u64,
+}
+
+impl Default for EvalSettings {
+    fn default() -> EvalSettings {
+        EvalSettings { every: 10, n_tasks: 100, n_samples: 8, seed: 1 }
+    }
+}
+
+/// What is kept on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CheckpointSettings {
+    /// Steps between checkpoints.
+    pub every: Step,
+    /// Newest checkpoints kept.
+    pub keep: usize,
+    /// Steps between transcripts; 0 turns them off.
+    pub transcripts_every: Step,
+}
+
+impl Default for CheckpointSettings {
+    fn default() -> CheckpointSettings {
+        CheckpointSettings { every: 10, keep: 2, transcripts_every: 1 }
+    }
+}
+
+/// Everything a recipe reads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunSettings {
+    /// Root of every random choice.
+    pub seed: u64,
+    /// Steps in all.
+    pub steps: Step,
+    /// Task types played, of those the environment has (`problem_types`).
+    pub task_types: Vec<TaskType>,
+    /// Threads that validate and grade.
+    pub n_judges: usize,
+    /// The recipe.
+    pub azr: AzrSettings,
+    /// The objective.
+    pub objective: ObjectiveSettings,
+    /// The optimizer.
+    pub optimizer: OptimizerSettings,
+    /// The draws.
+    pub sampling: SamplingSettings,
+    /// The held-out evaluation.
+    pub eval: EvalSettings,
+    /// The disk.
+    pub checkpoint: CheckpointSettings,
+}

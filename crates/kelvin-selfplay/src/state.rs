@@ -1,0 +1,87 @@
+//! Everything that influences the future of a run and cannot be derived from its settings.
+
+use std::collections::HashSet;
+
+use kelvin_core::{
+    environment::DynEnvironment,
+    objective::Objective,
+    policy::{AdamParams, LossStats, OptimStats, Player, Policy},
+    rollout::Sample,
+    seed::Seed,
+    task::{Step, Task, TaskType},
+};
+
+use crate::{buffer::TaskBuffer, settings::EvalSettings};
+
+/// The state between two steps. Recipes add what they need here: phase cursors, probe history, memories.
+pub struct RunState {
+    /// The last step that is complete; 0 after the seed stage.
+    pub step: Step,
+    /// Whether the seed stage is complete.
+    pub seeded: bool,
+    /// The policies.
+    pub policies: Policies,
+    /// The tasks.
+    pub buffer: TaskBuffer,
+}
+
+impl RunState {
+    /// A run that has not begun.
+    pub fn new(policies: Vec<Policy>) -> RunState {
+        assert!(!policies.is_empty(), "a run has at least one policy");
+        RunState { step: 0, seeded: false, policies: Policies(policies), buffer: TaskBuffer::default() }
+    }
+}
+
+/// The policies of a run. AZR has one, which plays both roles.
+pub struct Policies(pub Vec<Policy>);
+
+impl Policies {
+    /// The policy that plays both roles.
+    pub fn player(&self) -> Player<'_> {
+        self.0[0].player()
+    }
+
+    /// One update of the policy that plays both roles.
+    ///
+    /// # Errors
+    /// If the trainer fails.
+    pub fn update(
+        &mut self,
+        batch: &[Sample],
+        objective: &Objective,
+        adam: &AdamParams,
+    ) -> anyhow::Result<(LossStats, OptimStats)> {
+        self.0[0].update(batch, objective, adam)
+    }
+}
+
+/// Tasks that measure and never teach. They follow from the settings, so they are made anew at every start.
+pub struct HeldOut {
+    /// The tasks, by type.
+    pub tasks: Vec<Task>,
+    /// What no admitted task may share with them.
+    pub families: HashSet<String>,
+}
+
+impl HeldOut {
+    /// The held-out set of an environment.
+    ///
+    /// # Errors
+    /// If the environment cannot make it.
+    pub fn new(
+        env: &dyn DynEnvironment,
+        task_types: &[TaskType],
+        settings: &EvalSettings,
+    ) -> anyhow::Result<HeldOut> {
+        let seed = Seed::new(settings.seed).fork("held-out");
+        let mut tasks = Vec::new();
+        if settings.every != 0 {
+            for &task_type in task_types {
+                tasks.extend(env.held_out(task_type, settings.n_tasks, seed.fork(task_type.as_str()))?);
+            }
+        }
+        let families = tasks.iter().map(|it| env.family(it)).collect::<anyhow::Result<_>>()?;
+        Ok(HeldOut { tasks, families })
+    }
+}

@@ -1,0 +1,77 @@
+//! `transcripts/NNNNNN.jsonl`: what was asked, what was said, what came of it, one rollout a line.
+
+use std::{fs::File, io::Write, path::Path};
+
+use anyhow::Context;
+use kelvin_core::{
+    rollout::{Rewarded, Role},
+    task::{Grade, Rejection, Task, TaskType},
+};
+use serde::Serialize;
+
+use crate::{azr::StepReport, reward};
+
+/// One line. Tokens are left out: the text is for people, and the ids follow from the seed path.
+#[derive(Serialize)]
+struct Line<'step> {
+    role: Role,
+    task_type: TaskType,
+    prompt: &'step str,
+    response: &'step str,
+    n_tokens: usize,
+    reward: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advantage: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task: Option<&'step Task>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    solve_rate: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rejection: Option<&'step Rejection>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grade: Option<&'step Grade>,
+}
+
+/// Writes the transcript of a step.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write(path: &Path, report: &StepReport) -> anyhow::Result<()> {
+    let describe = || format!("writing {}", path.display());
+    let mut out = std::io::BufWriter::new(File::create(path).with_context(describe)?);
+    // The batch leaves out roles that do not train; it is a subsequence of the rewarded rollouts.
+    let all_trained = report.batch.len() == report.rewarded.len();
+    for (index, it) in report.rewarded.iter().enumerate() {
+        let mut line = line(it);
+        line.advantage = all_trained.then(|| report.batch[index].advantage);
+        match report.estimated.get(index) {
+            Some(estimated) => match &estimated.outcome {
+                Ok((task, grades)) => {
+                    line.task = Some(task);
+                    line.solve_rate = Some(reward::solve_rate(grades));
+                }
+                Err(rejection) => line.rejection = Some(rejection),
+            },
+            None => line.grade = Some(&report.solved[index - report.estimated.len()].grade),
+        }
+        serde_json::to_writer(&mut out, &line)?;
+        out.write_all(b"\n").with_context(describe)?;
+    }
+    out.flush().with_context(describe)
+}
+
+fn line(it: &Rewarded) -> Line<'_> {
+    Line {
+        role: it.rollout.role,
+        task_type: it.rollout.task_type,
+        prompt: &it.rollout.prompt,
+        response: &it.rollout.completion.text,
+        n_tokens: it.rollout.completion.tokens.len(),
+        reward: it.reward,
+        advantage: None,
+        task: None,
+        solve_rate: None,
+        rejection: None,
+        grade: None,
+    }
+}

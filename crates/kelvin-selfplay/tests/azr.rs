@@ -1,0 +1,274 @@
+//! Whole runs of the recipe on a toy domain with a policy that has no model: the page closes, resumes exactly, and
+//! pays what the paper says.
+
+use std::{collections::BTreeMap, path::Path};
+
+use kelvin_core::{
+    environment::Environment,
+    fake::FakePolicy,
+    policy::Policy,
+    rollout::SampleRequest,
+    seed::Seed,
+    task::{Grade, Miss, Reason, Rejection, Task, TaskType},
+    tracker::Metrics,
+};
+use kelvin_selfplay::{
+    azr,
+    checkpoint::RunDir,
+    run::{self, End, Event},
+    settings::{
+        AzrSettings, CheckpointSettings, Duplicates, EvalSettings, RewardSource, RunSettings,
+        SamplingSettings, SolveLag,
+    },
+    state::{HeldOut, RunState},
+};
+
+/// Proposers pose `a b`; solvers add. Sums over 15 are beyond the policy below.
+struct Sums;
+
+impl Environment for Sums {
+    type Payload = (u64, u64);
+
+    fn task_types(&self) -> &'static [TaskType] {
+        &[TaskType::Deduction, TaskType::Abduction]
+    }
+    fn seed_tasks(&self) -> Vec<(TaskType, (u64, u64))> {
+        self.task_types().iter().map(|&it| (it, (1, 1))).collect()
+    }
+    fn propose_prompt(&self, task_type: TaskType, references: &[Task<(u64, u64)>]) -> String {
+        format!("propose {task_type} {:?}", references.iter().map(|it| it.payload).collect::<Vec<_>>())
+    }
+    fn validate(
+        &self,
+        _: TaskType,
+        _: &[Task<(u64, u64)>],
+        response: &str,
+    ) -> anyhow::Result<Result<(u64, u64), Rejection>> {
+        let numbers: Vec<u64> = response.split(' ').filter_map(|it| it.parse().ok()).collect();
+        Ok(match numbers[..] {
+            [a, b] => Ok((a, b)),
+            _ => Err(Rejection::new(Reason::NoInput, "two numbers expected")),
+        })
+    }
+    fn proposal_is_formatted(&self, _: TaskType, response: &str) -> bool {
+        response != "garbage"
+    }
+    fn solve_prompt(&self, task: &Task<(u64, u64)>) -> String {
+        format!("{} + {}", task.payload.0, task.payload.1)
+    }
+    fn grade(&self, task: &Task<(u64, u64)>, response: &str) -> anyhow::Result<Grade> {
+        Ok(match response.parse::<u64>() {
+            Ok(sum) if sum == task.payload.0 + task.payload.1 => Grade::correct(),
+            Ok(_) => Grade::missed(Miss::Wrong),
+            Err(_) => Grade::malformed(),
+        })
+    }
+    fn identity(&self, task: &Task<(u64, u64)>) -> String {
+        format!("{:?}", task.payload)
+    }
+    fn held_out(&self, _: TaskType, n: usize, seed: Seed) -> anyhow::Result<Vec<(u64, u64)>> {
+        Ok((0..n as u64).map(|it| (90 + it, seed.nth(it).below(10) as u64)).collect())
+    }
+}
+
+/// Proposes two digits, sometimes garbage; adds right half of the time, never over 15. Depends on its updates, so
+/// that a resume that loses one shows.
+fn respond(request: &SampleRequest, updates: u64) -> String {
+    let mut draws = request.seed.nth(updates).draws();
+    match request.prompt.split_once(" + ") {
+        None if draws.chance(0.2) => "garbage".into(),
+        None => format!("{} {}", draws.below(10), draws.below(10)),
+        Some((a, b)) => {
+            let sum: u64 = a.parse::<u64>().unwrap() + b.parse::<u64>().unwrap();
+            if sum <= 15 && draws.chance(0.5) { sum.to_string() } else { (sum + 1).to_string() }
+        }
+    }
+}
+
+fn settings() -> RunSettings {
+    RunSettings {
+        seed: 7,
+        steps: 6,
+        task_types: vec![TaskType::Deduction, TaskType::Abduction],
+        n_judges: 3,
+        azr: AzrSettings {
+            batch_size: 8,
+            n_estimate: 4,
+            seed_factor: 2,
+            n_references: 2,
+            ..AzrSettings::default()
+        },
+        objective: Default::default(),
+        optimizer: Default::default(),
+        sampling: SamplingSettings::default(),
+        eval: EvalSettings { every: 2, n_tasks: 5, n_samples: 4, seed: 1 },
+        checkpoint: CheckpointSettings { every: 1, keep: 3, transcripts_every: 1 },
+    }
+}
+
+fn state() -> RunState {
+    RunState::new(vec![Policy {
+        name: "policy".into(),
+        version: 0,
+        trainer: Box::new(FakePolicy::new(respond)),
+    }])
+}
+
+fn play(dir: &Path, settings: &RunSettings, stop_after: Option<u32>) -> End {
+    let dir = RunDir::open(dir).unwrap();
+    let mut state = state();
+    let mut warnings = Vec::new();
+    dir.restore(&mut state, &Sums, &mut |it| warnings.push(it)).unwrap();
+    let at = std::cell::Cell::new(state.step);
+    let end = run::run(
+        &mut state,
+        &Sums,
+        settings,
+        &dir,
+        &|| stop_after.is_some_and(|it| it <= at.get()),
+        &mut |it| {
+            if let Event::Recorded { step, .. } = it {
+                at.set(step);
+            }
+        },
+    );
+    end.unwrap()
+}
+
+/// Every file that must not differ between two identical runs; timings are taken out.
+fn outcome(dir: &Path) -> BTreeMap<String, String> {
+    let mut files = BTreeMap::new();
+    files.insert("tasks".into(), std::fs::read_to_string(dir.join("tasks.jsonl")).unwrap());
+    let metrics = std::fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
+    let rows = metrics.lines().map(|line| {
+        let row: Metrics = serde_json::from_str(line).unwrap();
+        format!("{:?}", row.into_iter().filter(|(key, _)| !key.starts_with("timing/")).collect::<Vec<_>>())
+    });
+    files.insert("metrics".into(), rows.collect::<Vec<_>>().join("\n"));
+    for entry in std::fs::read_dir(dir.join("transcripts")).unwrap() {
+        let path = entry.unwrap().path();
+        files.insert(
+            path.file_name().unwrap().to_string_lossy().into(),
+            std::fs::read_to_string(path).unwrap(),
+        );
+    }
+    files
+}
+
+#[test]
+fn stopping_anywhere_and_resuming_changes_nothing() {
+    let whole = tempfile::tempdir().unwrap();
+    assert_eq!(play(whole.path(), &settings(), None), End::Finished);
+    let expected = outcome(whole.path());
+    assert_eq!(expected.len(), 2 + 6, "six transcripts");
+    for stop in 0..6 {
+        let cut = tempfile::tempdir().unwrap();
+        assert_eq!(play(cut.path(), &settings(), Some(stop)), End::Interrupted);
+        assert_eq!(play(cut.path(), &settings(), None), End::Finished);
+        assert_eq!(outcome(cut.path()), expected, "stopped after step {stop}");
+    }
+}
+
+#[test]
+fn records_after_the_checkpoint_are_cut_back() {
+    let dir = tempfile::tempdir().unwrap();
+    play(dir.path(), &settings(), Some(3));
+    let append = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + text).unwrap();
+    };
+    append("metrics.jsonl", "{\"step\":4,\"half a li");
+    append("tasks.jsonl", "{}\n");
+    std::fs::write(dir.path().join("transcripts/000004.jsonl"), "torn").unwrap();
+    play(dir.path(), &settings(), None);
+    let whole = tempfile::tempdir().unwrap();
+    play(whole.path(), &settings(), None);
+    assert_eq!(outcome(dir.path()), outcome(whole.path()));
+}
+
+#[test]
+fn a_damaged_newest_checkpoint_is_named_and_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    play(dir.path(), &settings(), Some(4));
+    std::fs::write(dir.path().join("checkpoints/000004/policy/updates"), "40").unwrap();
+    let mut state = state();
+    let mut warnings = Vec::new();
+    let run_dir = RunDir::open(dir.path()).unwrap();
+    let step = run_dir.restore(&mut state, &Sums, &mut |it| warnings.push(it)).unwrap();
+    assert_eq!((step, state.step), (Some(3), 3));
+    assert!(warnings[0].contains("000004") && warnings[0].contains("policy/updates"), "{warnings:?}");
+}
+
+#[test]
+fn an_edited_task_log_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    play(dir.path(), &settings(), Some(2));
+    let path = dir.path().join("tasks.jsonl");
+    std::fs::write(&path, std::fs::read_to_string(&path).unwrap().replacen('1', "2", 1)).unwrap();
+    let error = RunDir::open(dir.path()).unwrap().restore(&mut state(), &Sums, &mut |_| ()).unwrap_err();
+    assert!(format!("{error:#}").contains("changed since the checkpoint"), "{error:#}");
+}
+
+/// One step with the given settings after seeding.
+fn one_step(settings: &RunSettings) -> (RunState, azr::StepReport) {
+    let mut state = state();
+    let held_out = HeldOut::new(&Sums, &settings.task_types, &settings.eval).unwrap();
+    azr::seed(&mut state, &Sums, &held_out, settings).unwrap();
+    let report = azr::step(&mut state, &Sums, &held_out, settings).unwrap();
+    (state, report)
+}
+
+#[test]
+fn the_seed_stage_fills_every_buffer() {
+    let (state, _) = one_step(&settings());
+    for task_type in settings().task_types {
+        assert_eq!(state.buffer.pool(task_type, usize::MAX).iter().filter(|it| it.born == 0).count(), 16);
+    }
+}
+
+#[test]
+fn lag_decides_whose_tasks_are_solved() {
+    let mut settings = settings();
+    let (_, lagged) = one_step(&settings);
+    assert!(lagged.solved.iter().all(|it| it.born == 0), "with lag 1 the first step solves seeds");
+    settings.azr.solve_lag = SolveLag::Zero;
+    let (_, direct) = one_step(&settings);
+    assert!(direct.solved.iter().any(|it| it.born == 1), "with lag 0 it solves its own proposals");
+}
+
+#[test]
+fn rewards_follow_the_verifier_and_batches_the_ablation() {
+    let mut settings = settings();
+    let (_, report) = one_step(&settings);
+    assert_eq!(report.batch.len(), 2 * 2 * 8);
+    for (estimated, rewarded) in report.estimated.iter().zip(&report.rewarded) {
+        if estimated.outcome.is_err() {
+            assert_eq!(rewarded.reward, -1.0);
+        }
+    }
+    settings.azr.train_propose = false;
+    let (_, report) = one_step(&settings);
+    assert_eq!(report.batch.len(), 2 * 8);
+    assert!(report.batch.iter().all(|it| it.group.starts_with("solver/")));
+    settings.azr.reward = RewardSource::Random;
+    let (_, report) = one_step(&settings);
+    assert!(report.rewarded.iter().all(|it| it.reward == 1.0 || it.reward == -0.5));
+}
+
+#[test]
+fn duplicates_are_rejected_where_the_settings_say_so() {
+    let mut settings = settings();
+    settings.azr.duplicates = Duplicates::Reject;
+    let (state, report) = one_step(&settings);
+    let mut seen = std::collections::HashSet::new();
+    assert!(state.buffer.log().iter().all(|it| seen.insert((it.task_type, it.payload.to_string()))));
+    let rejected = report.estimated.iter().filter_map(|it| it.outcome.as_ref().err());
+    assert!(rejected.filter(|it| it.reason == Reason::Duplicate).count() > 0, "8 of 100 pairs repeat soon");
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_judges() {
+    let (_, one) = one_step(&RunSettings { n_judges: 1, ..settings() });
+    let (_, many) = one_step(&RunSettings { n_judges: 8, ..settings() });
+    assert_eq!(one.batch, many.batch);
+}
