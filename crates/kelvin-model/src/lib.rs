@@ -1,1 +1,16 @@
-//! x
+//! The native engine: a Qwen2-style decoder on the CPU with hand-written backward passes.
+//!
+//! Reading order: [`config`] and [`params`] (what a model is), [`kernels`] (arithmetic on slices),
+//! [`transformer`] (forward and backward over ragged batches), [`trainer`] (objective and AdamW), then the
+//! sampler, checkpoints and the policy that ties them to kelvin-core.
+
+mod checkpoint;
+pub mod config;
+pub mod kernels;
+pub mod params;
+mod policy;
+mod sampler;
+mod tokenizer;
+
+pub use config::ModelConfig;
+pub use params::{Layout, Params};

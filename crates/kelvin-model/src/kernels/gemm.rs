@@ -1,0 +1,264 @@
+//! Matrix products.
+
+use std::cell::Cell;
+
+use rayon::prelude::*;
+
+use super::{
+    aligned::AlignedBuf,
+    matrix::{MatMut, MatRef},
+    micro::{self, MAX_TILE_ROWS, PANEL, Tile},
+    pack::{PackedMatrix, pack, packed_len},
+    simd::{self, Level},
+};
+
+/// Rows of B taken at once: a panel of 256 x 32 floats is 32 KiB and stays in the first-level cache.
+const K_BLOCK: usize = 256;
+/// Columns of B packed at once: 512 KiB at the full depth, for the second-level cache.
+const N_BLOCK: usize = 512;
+/// Rows of A passed over a panel before the next panel, a multiple of the tile.
+const M_BLOCK: usize = 96;
+
+thread_local! {
+    /// Packed blocks of A and B. Taken while in use, so that a nested product finds an empty one.
+    static SCRATCH: Cell<(AlignedBuf, AlignedBuf)> = const { Cell::new((AlignedBuf::new(), AlignedBuf::new())) };
+}
+
+/// `c = a b`, or `c += a b` if `accumulate`. Each row of `c` depends on that row of `a` alone.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn matmul(a: MatRef, b: MatRef, mut c: MatMut, accumulate: bool) {
+    assert_eq!(a.cols(), b.rows(), "columns of a are rows of b");
+    assert_eq!((a.rows(), b.cols()), (c.rows(), c.cols()), "c has the rows of a and the columns of b");
+    let (m, n, k) = (a.rows(), b.cols(), a.cols());
+    if m == 0 || n == 0 {
+        return;
+    }
+    if k == 0 {
+        if !accumulate {
+            c.fill(0.0);
+        }
+        return;
+    }
+    let level = simd::level();
+    let (mut a_scratch, mut b_scratch) = SCRATCH.take();
+    for first_col in (0..n).step_by(N_BLOCK) {
+        let cols = first_col..(first_col + N_BLOCK).min(n);
+        for first_k in (0..k).step_by(K_BLOCK) {
+            let ks = first_k..(first_k + K_BLOCK).min(k);
+            b_scratch.reserve(packed_len(ks.len(), cols.len()));
+            pack(b, ks.clone(), cols.clone(), b_scratch.as_mut_slice());
+            for first_row in (0..m).step_by(M_BLOCK) {
+                let rows = first_row..(first_row + M_BLOCK).min(m);
+                let block = Block {
+                    level,
+                    a: pack_left(a, &rows, &ks, &mut a_scratch),
+                    b: b_scratch.as_slice(),
+                    k: ks.len(),
+                    accumulate: accumulate || 0 < first_k,
+                };
+                block.multiply(&rows, &cols, &mut c);
+            }
+        }
+    }
+    SCRATCH.set((a_scratch, b_scratch));
+}
+
+/// A block of A as the micro-kernels read it: tiles of 12 rows.
+struct Left<'data> {
+    data: &'data [f32],
+    row_stride: usize,
+    col_stride: usize,
+    /// From the first row of a tile to that of the next.
+    tile_stride: usize,
+}
+
+/// A block of A in place if its rows are contiguous; else copied, so that a tile's rows lie side by side and
+/// reading it does not touch a page for every k.
+fn pack_left<'data>(
+    a: MatRef<'data>,
+    rows: &std::ops::Range<usize>,
+    ks: &std::ops::Range<usize>,
+    scratch: &'data mut AlignedBuf,
+) -> Left<'data> {
+    if a.col_stride() == 1 || a.row_stride() != 1 {
+        let tile_stride = MAX_TILE_ROWS * a.row_stride();
+        let data = a.from(rows.start, ks.start);
+        return Left { data, row_stride: a.row_stride(), col_stride: a.col_stride(), tile_stride };
+    }
+    let tile_stride = MAX_TILE_ROWS * ks.len();
+    scratch.reserve(rows.len().div_ceil(MAX_TILE_ROWS) * tile_stride);
+    for (tile, first_row) in
+        scratch.as_mut_slice().chunks_exact_mut(tile_stride).zip(rows.clone().step_by(MAX_TILE_ROWS))
+    {
+        let height = MAX_TILE_ROWS.min(rows.end - first_row);
+        let source = a.from(first_row, ks.start);
+        for (q, to) in tile.chunks_exact_mut(MAX_TILE_ROWS).enumerate() {
+            let from = &source[q * a.col_stride()..];
+            if height == MAX_TILE_ROWS {
+                to.copy_from_slice(&from[..MAX_TILE_ROWS]);
+            } else {
+                to[..height].copy_from_slice(&from[..height]);
+            }
+        }
+    }
+    Left { data: scratch.as_slice(), row_stride: 1, col_stride: MAX_TILE_ROWS, tile_stride }
+}
+
+/// A block of A and the packed block of B that it is multiplied by.
+struct Block<'data> {
+    level: Level,
+    a: Left<'data>,
+    b: &'data [f32],
+    k: usize,
+    accumulate: bool,
+}
+
+impl Block<'_> {
+    fn multiply(&self, rows: &std::ops::Range<usize>, cols: &std::ops::Range<usize>, c: &mut MatMut) {
+        let c_row = c.row_stride();
+        for (panel, first_col) in self.b.chunks_exact(self.k * PANEL).zip(cols.clone().step_by(PANEL)) {
+            let width = PANEL.min(cols.end - first_col);
+            for (tile_idx, first_row) in rows.clone().step_by(MAX_TILE_ROWS).enumerate() {
+                let height = MAX_TILE_ROWS.min(rows.end - first_row);
+                let a = &self.a.data[tile_idx * self.a.tile_stride..];
+                debug_assert!(
+                    (height - 1) * self.a.row_stride + (self.k - 1) * self.a.col_stride < a.len(),
+                    "a tile of A lies within its block"
+                );
+                // SAFETY: A's tile has `height` rows of `k` elements at its strides (a view's bounds are
+                // checked when it is made; a packed block is filled above), the panel has `k * 32` floats,
+                // and C's view has `height` rows and `width` columns from here on. C is borrowed exclusively.
+                unsafe {
+                    let c = c.as_mut_ptr().add(first_row * c_row + first_col);
+                    let tile = Tile {
+                        k: self.k,
+                        a: a.as_ptr(),
+                        a_row: self.a.row_stride,
+                        a_col: self.a.col_stride,
+                        b: panel.as_ptr(),
+                        c,
+                        c_row,
+                        accumulate: self.accumulate,
+                    };
+                    panel_rows(self.level, height, width, tile);
+                }
+            }
+        }
+    }
+}
+
+/// Multiplies rows by a panel of which `width` columns are wanted.
+///
+/// # Safety
+/// As [`micro::rows`], but only `width` columns of C are writable.
+unsafe fn panel_rows(level: Level, rows: usize, width: usize, tile: Tile) {
+    if width == PANEL {
+        // SAFETY: forwarded to the caller.
+        unsafe { micro::rows(level, rows, tile) };
+        return;
+    }
+    let mut full = [0f32; MAX_TILE_ROWS * PANEL];
+    for first_row in (0..rows).step_by(MAX_TILE_ROWS) {
+        let height = MAX_TILE_ROWS.min(rows - first_row);
+        // SAFETY: `full` takes whole rows of up to 12; of C only `width` columns are touched.
+        unsafe {
+            let a = tile.a.add(first_row * tile.a_row);
+            let whole = Tile { a, c: full.as_mut_ptr(), c_row: PANEL, accumulate: false, ..tile };
+            micro::rows(level, height, whole);
+            for (row, sums) in full.chunks_exact(PANEL).take(height).enumerate() {
+                for (col, &sum) in sums[..width].iter().enumerate() {
+                    let c = tile.c.add((first_row + row) * tile.c_row + col);
+                    *c = if tile.accumulate { *c + sum } else { sum };
+                }
+            }
+        }
+    }
+}
+
+/// `c = a b`, or `c += a b` if `accumulate`, with `b` packed beforehand; for products with few rows. Each row
+/// of `c` depends on that row of `a` alone, but not to the bit as in [`matmul`], which splits long sums.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn matmul_packed(a: MatRef, b: &PackedMatrix, c: MatMut, accumulate: bool) {
+    assert_eq!((a.cols(), c.cols()), (b.rows(), b.cols()), "a and c have the inner and outer width of b");
+    matmul_packed_prefix(a, b, c, accumulate);
+}
+
+/// [`matmul_packed`] with the first `a.cols()` rows and the first `c.cols()` columns of `b` only.
+///
+/// # Panics
+/// If `b` has fewer, or `a` and `c` differ in rows.
+pub fn matmul_packed_prefix(a: MatRef, b: &PackedMatrix, mut c: MatMut, accumulate: bool) {
+    assert!(a.cols() <= b.rows() && c.cols() <= b.cols(), "b is large enough");
+    assert_eq!(a.rows(), c.rows(), "c has the rows of a");
+    let n_panels = c.cols().div_ceil(PANEL);
+    let out = Out { row_stride: c.row_stride(), cols: c.cols(), c: c.as_mut_ptr() };
+    // SAFETY: the shapes fit, and `c` is borrowed exclusively.
+    unsafe { packed_panels(a, b, out, 0..n_panels, accumulate) };
+}
+
+/// [`matmul_packed`] with the columns shared among rayon's threads, for a large `b` and few rows.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn matmul_packed_parallel(a: MatRef, b: &PackedMatrix, mut c: MatMut, accumulate: bool) {
+    assert_eq!((a.cols(), c.cols()), (b.rows(), b.cols()), "a and c have the inner and outer width of b");
+    assert_eq!(a.rows(), c.rows(), "c has the rows of a");
+    let n_panels = c.cols().div_ceil(PANEL);
+    let share = n_panels.div_ceil(4 * rayon::current_num_threads()).max(1);
+    let out = Out { row_stride: c.row_stride(), cols: c.cols(), c: c.as_mut_ptr() };
+    (0..n_panels).into_par_iter().step_by(share).for_each(|first| {
+        let panels = first..(first + share).min(n_panels);
+        // SAFETY: the shapes fit, `c` is borrowed exclusively, and no two shares have a column in common.
+        unsafe { packed_panels(a, b, out, panels, accumulate) };
+    });
+}
+
+/// Where a product goes, for threads that write different columns.
+#[derive(Clone, Copy)]
+struct Out {
+    c: *mut f32,
+    row_stride: usize,
+    cols: usize,
+}
+
+// SAFETY: whoever holds a copy promises, at each use, to write columns that no other thread touches.
+unsafe impl Send for Out {}
+// SAFETY: as above.
+unsafe impl Sync for Out {}
+
+/// # Safety
+/// `out` has `a.rows()` rows, nobody else touches the columns of `panels`, and `b` has `a.cols()` rows and
+/// those panels.
+unsafe fn packed_panels(
+    a: MatRef,
+    b: &PackedMatrix,
+    out: Out,
+    panels: std::ops::Range<usize>,
+    accumulate: bool,
+) {
+    let level = simd::level();
+    for first_row in (0..a.rows()).step_by(M_BLOCK) {
+        let rows = M_BLOCK.min(a.rows() - first_row);
+        for idx in panels.clone() {
+            let first_col = idx * PANEL;
+            // SAFETY: the caller vouches for `out`; the view `a` has these rows, the panel `a.cols()` rows.
+            unsafe {
+                let tile = Tile {
+                    k: a.cols(),
+                    a: a.as_ptr().add(first_row * a.row_stride()),
+                    a_row: a.row_stride(),
+                    a_col: a.col_stride(),
+                    b: b.panel(idx).as_ptr(),
+                    c: out.c.add(first_row * out.row_stride + first_col),
+                    c_row: out.row_stride,
+                    accumulate,
+                };
+                panel_rows(level, rows, PANEL.min(out.cols - first_col), tile);
+            }
+        }
+    }
+}

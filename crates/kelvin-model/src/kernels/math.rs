@@ -1,0 +1,124 @@
+//! Scalar functions and reductions that the compiler vectorises. Sums run in a fixed number of lanes in a
+//! fixed order, so the instruction set does not change them.
+
+use super::simd::multiversion;
+
+/// `exp(x)` to 2 ulp between -87 and 88, and its value there outside: a polynomial of degree 6 for 2^f on
+/// [-1/2, 1/2] times a power of two.
+#[inline(always)]
+pub fn fast_exp(x: f32) -> f32 {
+    /// Adding and subtracting 1.5 * 2^23 rounds to the nearest integer.
+    const ROUND: f32 = 12_582_912.0;
+    // Taylor coefficients of 2^f: ln(2)^i / i!.
+    const C: [f32; 6] =
+        [0.693_147_2, 0.240_226_5, 0.055_504_11, 0.009_618_129, 0.001_333_355_8, 0.000_154_035_3];
+    let t = x.clamp(-87.0, 88.0) * std::f32::consts::LOG2_E;
+    let whole = (t + ROUND) - ROUND;
+    let f = t - whole;
+    let power = 1.0 + f * (C[0] + f * (C[1] + f * (C[2] + f * (C[3] + f * (C[4] + f * C[5])))));
+    power * f32::from_bits((((whole as i32) + 127) << 23) as u32)
+}
+
+/// Lanes of a sum of products.
+const DOT_LANES: usize = 32;
+/// Lanes of the other reductions.
+pub(super) const LANES: usize = 16;
+
+/// Body of [`dot`], for use inside other kernels.
+#[inline(always)]
+pub(super) fn dot_body(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0f32; DOT_LANES];
+    let whole = a.len() / DOT_LANES * DOT_LANES;
+    for (a, b) in a[..whole].chunks_exact(DOT_LANES).zip(b[..whole].chunks_exact(DOT_LANES)) {
+        for lane in 0..DOT_LANES {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    let mut sum = fold(&sums);
+    for (a, b) in a[whole..].iter().zip(&b[whole..]) {
+        sum += a * b;
+    }
+    sum
+}
+
+/// Sum of lanes, halving: the order does not depend on the width of a register.
+#[inline(always)]
+pub(super) fn fold<const N: usize>(lanes: &[f32; N]) -> f32 {
+    let mut lanes = *lanes;
+    let mut width = N;
+    while 1 < width {
+        width /= 2;
+        for lane in 0..width {
+            lanes[lane] += lanes[lane + width];
+        }
+    }
+    lanes[0]
+}
+
+/// Body of [`row_max`], for use inside other kernels.
+#[inline(always)]
+pub(super) fn max_body(row: &[f32]) -> f32 {
+    let mut maxima = [f32::NEG_INFINITY; LANES];
+    let chunks = row.chunks_exact(LANES);
+    let tail = chunks.remainder();
+    for chunk in chunks {
+        for lane in 0..LANES {
+            maxima[lane] = if chunk[lane] > maxima[lane] { chunk[lane] } else { maxima[lane] };
+        }
+    }
+    maxima.iter().chain(tail).copied().fold(f32::NEG_INFINITY, f32::max)
+}
+
+/// Body of [`super::exp_sum`], for use inside other kernels.
+#[inline(always)]
+pub(super) fn exp_sum_body(row: &mut [f32], shift: f32) -> f32 {
+    let mut sums = [0f32; LANES];
+    let mut chunks = row.chunks_exact_mut(LANES);
+    for chunk in &mut chunks {
+        for lane in 0..LANES {
+            chunk[lane] = fast_exp(chunk[lane] - shift);
+            sums[lane] += chunk[lane];
+        }
+    }
+    let mut sum = fold(&sums);
+    for value in chunks.into_remainder() {
+        *value = fast_exp(*value - shift);
+        sum += *value;
+    }
+    sum
+}
+
+multiversion! {
+    /// Inner product of two slices of one length.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+        assert_eq!(a.len(), b.len());
+        dot_body(a, b)
+    }
+
+    /// The largest element, negative infinity for none; NaN elements are passed over.
+    pub fn row_max(row: &[f32]) -> f32 {
+        max_body(row)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fast_exp_is_close() {
+        let mut worst = 0f64;
+        for idx in 0..=1_000_000 {
+            let x = -87.0 + 175.0 * (idx as f32 / 1e6);
+            let exact = f64::from(x).exp();
+            worst = worst.max((f64::from(fast_exp(x)) / exact - 1.0).abs());
+        }
+        // Reducing the argument in one f32 product loses |x| 2^-24: 5e-6 at 88.
+        assert!(worst < 1.2e-5, "{worst}");
+        assert_eq!(fast_exp(0.0), 1.0);
+        assert_eq!(fast_exp(-1e30), fast_exp(-87.0));
+    }
+}

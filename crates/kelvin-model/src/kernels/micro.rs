@@ -1,0 +1,231 @@
+//! Micro-kernels: a few rows of A times one packed panel of B. Every element of the result is one chain of
+//! multiply-adds over k in order, whatever the number of rows, which is what makes rows independent.
+
+use super::simd::Level;
+
+/// Columns of a packed panel.
+pub(super) const PANEL: usize = 32;
+/// The most rows that one call of a micro-kernel takes.
+pub(super) const MAX_TILE_ROWS: usize = 12;
+
+/// Operands of `C[rows, 32] (+)= A[rows, k] B[k, 32]`. B is packed, its rows 32 floats apart.
+#[derive(Clone, Copy)]
+pub(super) struct Tile {
+    pub(super) k: usize,
+    pub(super) a: *const f32,
+    pub(super) a_row: usize,
+    pub(super) a_col: usize,
+    pub(super) b: *const f32,
+    pub(super) c: *mut f32,
+    pub(super) c_row: usize,
+    /// Add to C instead of overwriting it.
+    pub(super) accumulate: bool,
+}
+
+/// Multiplies any number of rows by one panel.
+///
+/// # Safety
+/// A has `rows * k` readable elements at its strides, B `k * 32`, C `rows * 32` writable ones, no two of C's
+/// the same and none of them in A or B. The machine has the instructions of `level`.
+pub(super) unsafe fn rows(level: Level, rows: usize, tile: Tile) {
+    // SAFETY: forwarded to the caller.
+    unsafe {
+        match level {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => x86::rows_avx512(rows, tile),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => x86::rows_avx2(rows, tile),
+            #[cfg(not(target_arch = "x86_64"))]
+            Level::Avx512 | Level::Avx2 => rows_portable(rows, tile),
+            Level::Portable => rows_portable(rows, tile),
+        }
+    }
+}
+
+impl Tile {
+    /// The tile that starts `row` rows further down.
+    ///
+    /// # Safety
+    /// The tile has that row.
+    #[inline(always)]
+    unsafe fn down(self, row: usize) -> Tile {
+        // SAFETY: forwarded to the caller.
+        unsafe { Tile { a: self.a.add(row * self.a_row), c: self.c.add(row * self.c_row), ..self } }
+    }
+}
+
+/// A fused multiply-add where the target has one at compile time, else a product and a sum.
+#[inline(always)]
+fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
+    if cfg!(any(target_feature = "fma", target_arch = "aarch64")) { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// Columns that the portable kernel holds in registers.
+const STRIP: usize = 8;
+
+unsafe fn rows_portable(rows: usize, tile: Tile) {
+    let mut row = 0;
+    while row < rows {
+        // SAFETY: `row < rows`, and each arm takes at most `rows - row` rows; the rest is the caller's.
+        unsafe {
+            let at = tile.down(row);
+            row += match rows - row {
+                1 => tile_portable::<1>(at),
+                2 => tile_portable::<2>(at),
+                3 => tile_portable::<3>(at),
+                _ => tile_portable::<4>(at),
+            };
+        }
+    }
+}
+
+unsafe fn tile_portable<const ROWS: usize>(tile: Tile) -> usize {
+    for strip in (0..PANEL).step_by(STRIP) {
+        let mut sums = [[0f32; STRIP]; ROWS];
+        for q in 0..tile.k {
+            for (row, sums) in sums.iter_mut().enumerate() {
+                // SAFETY: the caller vouches for `ROWS` rows of A and `k` rows of B.
+                let a = unsafe { *tile.a.add(row * tile.a_row + q * tile.a_col) };
+                for (col, sum) in sums.iter_mut().enumerate() {
+                    // SAFETY: as above.
+                    let b = unsafe { *tile.b.add(q * PANEL + strip + col) };
+                    *sum = multiply_add(a, b, *sum);
+                }
+            }
+        }
+        for (row, sums) in sums.iter().enumerate() {
+            for (col, &sum) in sums.iter().enumerate() {
+                // SAFETY: the caller vouches for `ROWS` rows of C.
+                unsafe {
+                    let c = tile.c.add(row * tile.c_row + strip + col);
+                    *c = if tile.accumulate { *c + sum } else { sum };
+                }
+            }
+        }
+    }
+    ROWS
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::{PANEL, Tile};
+
+    #[target_feature(enable = "avx512f")]
+    pub(super) unsafe fn rows_avx512(rows: usize, tile: Tile) {
+        let mut row = 0;
+        while row < rows {
+            // Two balanced tiles rather than a full one and a sliver.
+            let take = match rows - row {
+                left @ (0..=12) => left,
+                left @ 13..24 => left.div_ceil(2),
+                _ => 12,
+            };
+            // SAFETY: `row < rows` and `take <= rows - row`; the rest is the caller's.
+            unsafe {
+                let at = tile.down(row);
+                match take {
+                    1 => tile_avx512::<1>(at),
+                    2 => tile_avx512::<2>(at),
+                    3 => tile_avx512::<3>(at),
+                    4 => tile_avx512::<4>(at),
+                    5 => tile_avx512::<5>(at),
+                    6 => tile_avx512::<6>(at),
+                    7 => tile_avx512::<7>(at),
+                    8 => tile_avx512::<8>(at),
+                    9 => tile_avx512::<9>(at),
+                    10 => tile_avx512::<10>(at),
+                    11 => tile_avx512::<11>(at),
+                    _ => tile_avx512::<12>(at),
+                }
+            }
+            row += take;
+        }
+    }
+
+    #[target_feature(enable = "avx512f")]
+    unsafe fn tile_avx512<const ROWS: usize>(tile: Tile) {
+        // SAFETY: the caller vouches for `ROWS` rows of A and C and `k` rows of B; a row of B or C is two
+        // registers.
+        unsafe {
+            let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
+            let (mut a, mut b) = (tile.a, tile.b);
+            for _ in 0..tile.k {
+                let b0 = _mm512_loadu_ps(b);
+                let b1 = _mm512_loadu_ps(b.add(16));
+                for row in 0..ROWS {
+                    let x = _mm512_set1_ps(*a.add(row * tile.a_row));
+                    sums[row][0] = _mm512_fmadd_ps(x, b0, sums[row][0]);
+                    sums[row][1] = _mm512_fmadd_ps(x, b1, sums[row][1]);
+                }
+                // The last step may point past the end: it is not read there.
+                a = a.wrapping_add(tile.a_col);
+                b = b.wrapping_add(PANEL);
+            }
+            for row in 0..ROWS {
+                let c = tile.c.add(row * tile.c_row);
+                if tile.accumulate {
+                    sums[row][0] = _mm512_add_ps(_mm512_loadu_ps(c), sums[row][0]);
+                    sums[row][1] = _mm512_add_ps(_mm512_loadu_ps(c.add(16)), sums[row][1]);
+                }
+                _mm512_storeu_ps(c, sums[row][0]);
+                _mm512_storeu_ps(c.add(16), sums[row][1]);
+            }
+        }
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) unsafe fn rows_avx2(rows: usize, tile: Tile) {
+        let mut row = 0;
+        while row < rows {
+            let take = (rows - row).min(6);
+            // SAFETY: `row < rows` and `take <= rows - row`; the rest is the caller's.
+            unsafe {
+                let at = tile.down(row);
+                match take {
+                    1 => tile_avx2::<1>(at),
+                    2 => tile_avx2::<2>(at),
+                    3 => tile_avx2::<3>(at),
+                    4 => tile_avx2::<4>(at),
+                    5 => tile_avx2::<5>(at),
+                    _ => tile_avx2::<6>(at),
+                }
+            }
+            row += take;
+        }
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn tile_avx2<const ROWS: usize>(tile: Tile) {
+        for half in [0, PANEL / 2] {
+            // SAFETY: the caller vouches for `ROWS` rows of A and C and `k` rows of B; half a row of B or C is
+            // two registers.
+            unsafe {
+                let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
+                let (mut a, mut b) = (tile.a, tile.b.add(half));
+                for _ in 0..tile.k {
+                    let b0 = _mm256_loadu_ps(b);
+                    let b1 = _mm256_loadu_ps(b.add(8));
+                    for row in 0..ROWS {
+                        let x = _mm256_set1_ps(*a.add(row * tile.a_row));
+                        sums[row][0] = _mm256_fmadd_ps(x, b0, sums[row][0]);
+                        sums[row][1] = _mm256_fmadd_ps(x, b1, sums[row][1]);
+                    }
+                    // The last step may point past the end: it is not read there.
+                    a = a.wrapping_add(tile.a_col);
+                    b = b.wrapping_add(PANEL);
+                }
+                for row in 0..ROWS {
+                    let c = tile.c.add(row * tile.c_row + half);
+                    if tile.accumulate {
+                        sums[row][0] = _mm256_add_ps(_mm256_loadu_ps(c), sums[row][0]);
+                        sums[row][1] = _mm256_add_ps(_mm256_loadu_ps(c.add(8)), sums[row][1]);
+                    }
+                    _mm256_storeu_ps(c, sums[row][0]);
+                    _mm256_storeu_ps(c.add(8), sums[row][1]);
+                }
+            }
+        }
+    }
+}

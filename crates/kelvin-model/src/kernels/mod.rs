@@ -1,0 +1,34 @@
+//! Arithmetic on slices of f32: the only module of the crate with `unsafe`, behind length-checked functions.
+//!
+//! On one instruction set a row of an output depends on that row of the input (and on the weights) alone, bit
+//! for bit: neither the number of rows nor a row's position changes it. Nothing here starts threads except
+//! the functions named `*_parallel`, which give the same bits as their serial forms.
+
+mod adamw;
+mod aligned;
+mod attend;
+mod gemm;
+mod loss;
+mod math;
+mod matrix;
+mod micro;
+mod norm;
+mod pack;
+mod rope;
+mod rows;
+pub mod simd;
+mod softmax;
+mod swiglu;
+
+pub use adamw::{AdamStep, adamw, sum_of_squares};
+pub use attend::decode_attention;
+pub use gemm::{matmul, matmul_packed, matmul_packed_parallel, matmul_packed_prefix};
+pub use loss::{TokenStats, logits_gradient, token_stats};
+pub use math::{dot, fast_exp, row_max};
+pub use matrix::{MatMut, MatRef};
+pub use norm::{rms_norm, rms_norm_backward, rms_norm_scaled};
+pub use pack::PackedMatrix;
+pub use rope::{RopeTable, rope_rows, rope_rows_backward};
+pub use rows::{add_bias, add_into, column_sums};
+pub use softmax::{causal_softmax, causal_softmax_again, causal_softmax_backward, exp_sum, softmax_row};
+pub use swiglu::{swiglu, swiglu_backward};

@@ -1,0 +1,183 @@
+//! Right-hand sides in panels of 32 columns, the order in which the micro-kernels read them.
+
+use super::{aligned::AlignedBuf, matrix::MatRef, micro::PANEL, simd};
+
+/// A right-hand side packed once and used for many products.
+#[derive(Clone, Debug, Default)]
+pub struct PackedMatrix {
+    rows: usize,
+    cols: usize,
+    /// Panel after panel; in a panel row after row; a row has 32 floats, zero beyond the last column.
+    panels: AlignedBuf,
+}
+
+impl PackedMatrix {
+    /// Packs the matrix `b[k, n]` of `c = a b`. For a weight `w[out, in]` and `y = x w^T`, pass
+    /// `MatRef::new(w, out, in).t()`.
+    pub fn new(b: MatRef) -> PackedMatrix {
+        let mut packed = PackedMatrix::default();
+        packed.repack(b);
+        packed
+    }
+
+    /// Packs another matrix, of any shape, into the memory held.
+    pub fn repack(&mut self, b: MatRef) {
+        (self.rows, self.cols) = (b.rows(), b.cols());
+        self.panels.reserve(packed_len(b.rows(), b.cols()));
+        pack(b, 0..b.rows(), 0..b.cols(), self.panels.as_mut_slice());
+    }
+
+    /// Rows of the matrix, the `k` of a product.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Columns of the matrix, the `n` of a product.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Panel `idx`: `rows * 32` floats.
+    pub(super) fn panel(&self, idx: usize) -> &[f32] {
+        &self.panels.as_slice()[idx * self.rows * PANEL..][..self.rows * PANEL]
+    }
+}
+
+/// Floats of a packed `rows x cols` matrix.
+pub(super) fn packed_len(rows: usize, cols: usize) -> usize {
+    rows * cols.next_multiple_of(PANEL)
+}
+
+/// Packs a block of `b` into the front of `out`.
+pub(super) fn pack(b: MatRef, rows: std::ops::Range<usize>, cols: std::ops::Range<usize>, out: &mut [f32]) {
+    let panel_len = rows.len() * PANEL;
+    if panel_len == 0 {
+        return;
+    }
+    for (panel, first_col) in out.chunks_exact_mut(panel_len).zip(cols.clone().step_by(PANEL)) {
+        let width = PANEL.min(cols.end - first_col);
+        let source = b.from(rows.start, first_col);
+        if b.col_stride() == 1 {
+            pack_rows(source, b.row_stride(), width, panel);
+        } else if b.row_stride() == 1 {
+            pack_columns(source, b.col_stride(), width, rows.len(), panel);
+        } else {
+            for (q, row) in panel.chunks_exact_mut(PANEL).enumerate() {
+                for (col, out) in row[..width].iter_mut().enumerate() {
+                    *out = source[q * b.row_stride() + col * b.col_stride()];
+                }
+            }
+        }
+        if width < PANEL {
+            panel.chunks_exact_mut(PANEL).for_each(|row| row[width..].fill(0.0));
+        }
+    }
+}
+
+/// From contiguous rows.
+fn pack_rows(source: &[f32], row_stride: usize, width: usize, panel: &mut [f32]) {
+    for (q, row) in panel.chunks_exact_mut(PANEL).enumerate() {
+        let from = &source[q * row_stride..];
+        if width == PANEL {
+            row.copy_from_slice(&from[..PANEL]);
+        } else {
+            row[..width].copy_from_slice(&from[..width]);
+        }
+    }
+}
+
+/// From contiguous columns: a transposition.
+fn pack_columns(source: &[f32], col_stride: usize, width: usize, rows: usize, panel: &mut [f32]) {
+    // Whole 8 x 8 blocks first, then what is left.
+    let (whole_rows, whole_cols) = match simd::level() {
+        #[cfg(target_arch = "x86_64")]
+        simd::Level::Avx2 | simd::Level::Avx512 => (rows / 8 * 8, width / 8 * 8),
+        #[cfg(not(target_arch = "x86_64"))]
+        simd::Level::Avx2 | simd::Level::Avx512 => (0, 0),
+        simd::Level::Portable => (0, 0),
+    };
+    #[cfg(target_arch = "x86_64")]
+    for q in (0..whole_rows).step_by(8) {
+        for col in (0..whole_cols).step_by(8) {
+            let from = &source[col * col_stride + q..][..7 * col_stride + 8];
+            let to = &mut panel[q * PANEL + col..][..7 * PANEL + 8];
+            // SAFETY: `level` found AVX2, and both slices hold 8 rows of 8 at their strides.
+            unsafe { transpose_8x8(from.as_ptr(), col_stride, to.as_mut_ptr()) };
+        }
+    }
+    let mut scalar = |rows: std::ops::Range<usize>, cols: std::ops::Range<usize>| {
+        for q in rows {
+            for col in cols.clone() {
+                panel[q * PANEL + col] = source[col * col_stride + q];
+            }
+        }
+    };
+    for q in (0..whole_rows).step_by(16) {
+        scalar(q..(q + 16).min(whole_rows), whole_cols..width);
+    }
+    for q in (whole_rows..rows).step_by(16) {
+        scalar(q..(q + 16).min(rows), 0..width);
+    }
+}
+
+/// Writes the transposed 8 x 8 block at `from` (rows `stride` apart) to `to` (rows 32 apart).
+///
+/// # Safety
+/// Eight floats are readable at each of eight rows of `from` and writable at each of eight of `to`.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+unsafe fn transpose_8x8(from: *const f32, stride: usize, to: *mut f32) {
+    use std::arch::x86_64::*;
+    // SAFETY: forwarded to the caller.
+    unsafe {
+        let mut rows = [_mm256_setzero_ps(); 8];
+        for (idx, row) in rows.iter_mut().enumerate() {
+            *row = _mm256_loadu_ps(from.add(idx * stride));
+        }
+        let mut pairs = [_mm256_setzero_ps(); 8];
+        for idx in 0..4 {
+            pairs[2 * idx] = _mm256_unpacklo_ps(rows[2 * idx], rows[2 * idx + 1]);
+            pairs[2 * idx + 1] = _mm256_unpackhi_ps(rows[2 * idx], rows[2 * idx + 1]);
+        }
+        let mut quads = [_mm256_setzero_ps(); 8];
+        for half in 0..2 {
+            let [a, b, c, d] = [0, 1, 2, 3].map(|idx| pairs[4 * half + idx]);
+            quads[4 * half] = _mm256_shuffle_ps::<0x44>(a, c);
+            quads[4 * half + 1] = _mm256_shuffle_ps::<0xee>(a, c);
+            quads[4 * half + 2] = _mm256_shuffle_ps::<0x44>(b, d);
+            quads[4 * half + 3] = _mm256_shuffle_ps::<0xee>(b, d);
+        }
+        for idx in 0..4 {
+            let low = _mm256_permute2f128_ps::<0x20>(quads[idx], quads[4 + idx]);
+            let high = _mm256_permute2f128_ps::<0x31>(quads[idx], quads[4 + idx]);
+            _mm256_storeu_ps(to.add(idx * PANEL), low);
+            _mm256_storeu_ps(to.add((4 + idx) * PANEL), high);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::simd::forced::each_level;
+
+    #[test]
+    fn every_element_lands_in_its_panel() {
+        for (k, n) in [(1, 1), (8, 8), (9, 31), (17, 32), (24, 33), (40, 70), (3, 65)] {
+            let values: Vec<f32> = (0..k * n).map(|idx| idx as f32 + 1.0).collect();
+            let views = [MatRef::new(&values, k, n), MatRef::new(&values, n, k).t()];
+            for view in views {
+                each_level(|_| {
+                    let packed = PackedMatrix::new(view);
+                    for q in 0..k {
+                        for col in 0..n.next_multiple_of(PANEL) {
+                            let expected = if col < n { view.from(q, col)[0] } else { 0.0 };
+                            let got = packed.panel(col / PANEL)[q * PANEL + col % PANEL];
+                            assert_eq!(got, expected, "{k} x {n} at {q}, {col}");
+                        }
+                    }
+                });
+            }
+        }
+    }
+}
