@@ -10,7 +10,10 @@ mod shell;
 mod statistics;
 mod tidy;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 
@@ -63,9 +66,19 @@ enum Task {
     },
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<()> {
     let root = root();
-    match Cli::parse().task {
+    match task {
         Task::Tidy => tidy::run(root),
         Task::Slow { filter } => slow(root, filter.as_deref()),
         Task::Evidence { table, arm, collect } => evidence::run(root, &table, &arm, !collect),

@@ -27,7 +27,10 @@ pub(crate) fn run(folder: &Path, steps: Option<u64>) -> anyhow::Result<()> {
     if let Some(steps) = steps {
         ensure!(last == steps, "the run stands at step {last}, not {steps}");
     }
-    for step in 1..=last {
+    let every =
+        config.get("checkpoint").and_then(|it| it.get("transcripts_every")?.as_integer()).unwrap_or(0);
+    let every = u64::try_from(every).context("config.toml: checkpoint.transcripts_every")?;
+    for step in (1..=last).filter(|step| every != 0 && step % every == 0) {
         json_lines(&folder.join(format!("transcripts/{step:06}.jsonl")))?;
     }
 
