@@ -42,6 +42,16 @@ pub(crate) struct Arm {
     overrides: Vec<String>,
 }
 
+impl Arm {
+    /// What one run of this arm is started with, but for its folder and its seed.
+    fn arguments(&self) -> anyhow::Result<Vec<String>> {
+        let config = self.config.to_str().context("the configuration's path is not UTF-8")?;
+        let mut arguments = vec!["train".to_owned(), config.to_owned()];
+        arguments.extend(self.overrides.iter().flat_map(|it| ["--set".to_owned(), it.clone()]));
+        Ok(arguments)
+    }
+}
+
 /// One arm with one seed.
 pub(crate) struct Trial<'table> {
     pub(crate) arm: &'table Arm,
@@ -127,10 +137,9 @@ fn train(root: &Path, binary: &str, trial: &Trial, runs: &Path) -> anyhow::Resul
         eprintln!("{}: complete", trial.name());
         return Ok(());
     }
-    let mut arguments: Vec<String> = Vec::new();
-    if newest_checkpoint(&folder).is_some() {
+    let arguments = if newest_checkpoint(&folder).is_some() {
         eprintln!("{}: resuming", trial.name());
-        arguments.extend(["resume", shown, "--plain"].map(str::to_owned));
+        ["resume", shown, "--plain"].map(str::to_owned).to_vec()
     } else {
         if folder.exists() {
             bail!(
@@ -138,11 +147,10 @@ fn train(root: &Path, binary: &str, trial: &Trial, runs: &Path) -> anyhow::Resul
             );
         }
         eprintln!("{}: starting", trial.name());
-        let config = trial.arm.config.to_str().context("the configuration's path is not UTF-8")?;
-        arguments.extend(["train", config, "--run-dir", shown, "--plain", "--seed"].map(str::to_owned));
-        arguments.push(trial.seed.to_string());
-        arguments.extend(trial.arm.overrides.iter().flat_map(|it| ["--set".to_owned(), it.clone()]));
-    }
+        let seed = trial.seed.to_string();
+        let own = ["--run-dir", shown, "--plain", "--seed", &seed].map(str::to_owned);
+        trial.arm.arguments()?.into_iter().chain(own).collect()
+    };
     shell::run(root, binary, &arguments, &[])?;
     ensure!(is_complete(&folder), "{shown} ended without an evaluation at its last step");
     Ok(())

@@ -20,6 +20,8 @@ struct Summary {
 #[derive(Serialize)]
 struct ArmSummary {
     name: String,
+    /// What its runs were started with, but for folder and seed.
+    command: String,
     first_step: u64,
     last_step: u64,
     metrics: BTreeMap<String, Change>,
@@ -67,6 +69,7 @@ fn summarise(root: &Path, table: &Table) -> anyhow::Result<Summary> {
             .collect::<anyhow::Result<Vec<(Row, Row)>>>()?;
         arms.push(ArmSummary {
             name: arm.name.clone(),
+            command: format!("kelvin {}", arm.arguments()?.join(" ")),
             first_step: ends[0].0.step,
             last_step: ends[0].1.step,
             metrics: changes(&ends),
@@ -123,8 +126,8 @@ fn markdown(summary: &Summary) -> String {
     for arm in &summary.arms {
         let _ = write!(
             text,
-            "\n## {}: step {} to step {}\n\n| measure | tasks | start | end | gain |\n|---|---|---|---|---|\n",
-            arm.name, arm.first_step, arm.last_step
+            "\n## {}: step {} to step {}\n\n`{}`\n\n| measure | tasks | start | end | gain |\n|---|---|---|---|---|\n",
+            arm.name, arm.first_step, arm.last_step, arm.command
         );
         for (measure, title) in MEASURES {
             for (name, change) in of_measure(&arm.metrics, measure) {
@@ -183,7 +186,8 @@ mod tests {
 
     fn arm(name: &str, ends: &[(f64, f64)]) -> ArmSummary {
         let ends: Vec<(Row, Row)> = ends.iter().map(|it| (row(0, it.0), row(9, it.1))).collect();
-        ArmSummary { name: name.to_owned(), first_step: 0, last_step: 9, metrics: changes(&ends) }
+        let command = "kelvin train".to_owned();
+        ArmSummary { name: name.to_owned(), command, first_step: 0, last_step: 9, metrics: changes(&ends) }
     }
 
     #[test]
