@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use kelvin_core::task::TaskType;
+use kelvin_python::program::ALLOWED_MODULES;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context, syntax::SyntaxConfig};
 use serde::{Deserialize, Serialize};
 
@@ -190,6 +191,7 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
             .expect("the standard delimiters"),
     );
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.add_global("allowed_modules", ALLOWED_MODULES.join(", "));
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     for (name, source) in SOURCES {
         environment.add_template(name, source).expect("tests parse every template");

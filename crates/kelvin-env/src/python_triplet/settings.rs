@@ -1,0 +1,82 @@
+//! The named settings of the environment, with the values of the preset `kelvin`.
+
+use anyhow::{Context, ensure};
+use kelvin_core::{executor::Limits, task::TaskType};
+use kelvin_python::{program::Policy, value::Equality};
+use serde::{Deserialize, Serialize};
+
+use super::{InductionReward, PromptSet};
+
+const ALL: &[TaskType] = &[TaskType::Deduction, TaskType::Abduction, TaskType::Induction];
+
+/// Every nonempty choice of task types, in order.
+const CHOICES: &[&[TaskType]] = &[
+    ALL,
+    &[TaskType::Deduction, TaskType::Abduction],
+    &[TaskType::Deduction, TaskType::Induction],
+    &[TaskType::Abduction, TaskType::Induction],
+    &[TaskType::Deduction],
+    &[TaskType::Abduction],
+    &[TaskType::Induction],
+];
+
+/// What can be chosen about the environment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Which prompts, and with them which parser, format rule and number of induction inputs. Default `full`.
+    pub prompt_set: PromptSet,
+    /// The task types in play. Default all three; their order does not matter.
+    pub task_types: Vec<TaskType>,
+    /// What a program may use. Default: 10 s of CPU, results of 4,096 bytes (azr.md sections 3 and 5.3).
+    pub limits: Limits,
+    /// What a program may import and call. Default: the allow-list of pure modules.
+    pub policy: Policy,
+    /// When two values count as equal. Default: strict types (azr.md section 1.5).
+    pub equality: Equality,
+    /// How hidden pairs make an induction score. Default `binary`, the original's.
+    pub induction_reward: InductionReward,
+    /// Whether a program may return `None`. Default true, as in the original.
+    pub returns_none_allowed: bool,
+    /// The longest message of an induction task, in characters. Default 4,096, about the 1,024 tokens that
+    /// azr.md section 1.6 recommends.
+    pub message_chars_max: usize,
+    /// A message leaks if it shares this many consecutive tokens with the program; 0 turns this off, and only a
+    /// definition of a function leaks. Default 16: longer than a phrase of code that a description would quote.
+    pub leak_tokens: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            prompt_set: PromptSet::default(),
+            task_types: ALL.to_vec(),
+            limits: Limits::default(),
+            policy: Policy::Kelvin,
+            equality: Equality::Strict,
+            induction_reward: InductionReward::default(),
+            returns_none_allowed: true,
+            message_chars_max: 4096,
+            leak_tokens: 16,
+        }
+    }
+}
+
+impl Settings {
+    /// The chosen task types, in order and once each.
+    ///
+    /// # Errors
+    /// If there is none, or one that this environment does not pose.
+    pub fn check(&self) -> anyhow::Result<&'static [TaskType]> {
+        let known = "expected one or more of deduction, abduction, induction";
+        for task_type in &self.task_types {
+            ensure!(
+                ALL.contains(task_type),
+                "the python environment has no {task_type} tasks\nhint: {known}"
+            );
+        }
+        let chosen: Vec<TaskType> = ALL.iter().copied().filter(|it| self.task_types.contains(it)).collect();
+        let choice = CHOICES.iter().copied().find(|choice| *choice == chosen);
+        choice.with_context(|| format!("no task type is chosen\nhint: {known}"))
+    }
+}

@@ -1,0 +1,122 @@
+//! The environment against a scripted executor: which responses become tasks, which are rejected and why, and
+//! what answers earn (azr.md appendix A).
+
+mod answers;
+mod properties;
+mod proposals;
+mod scripted;
+
+use std::sync::Arc;
+
+use kelvin_core::{
+    environment::Environment,
+    task::{Grade, Task, TaskType},
+};
+use kelvin_env::python_triplet::{Problem, PromptSet, PythonTriplet, Settings};
+use scripted::{Scripted, value};
+
+use TaskType::{Abduction, Deduction, Induction};
+
+/// The default settings with the small prompts.
+pub fn compact() -> Settings {
+    Settings { prompt_set: PromptSet::Compact, ..Settings::default() }
+}
+
+/// The environment over a scripted executor.
+pub fn environment(executor: &Arc<Scripted>, settings: Settings) -> PythonTriplet {
+    PythonTriplet::new(executor.clone(), settings).unwrap()
+}
+
+/// A problem as the environment gets it.
+pub fn task(task_type: TaskType, payload: Problem) -> Task<Problem> {
+    Task { task_type, born: 0, label: None, payload }
+}
+
+/// A triplet.
+pub fn doubling() -> Problem {
+    Problem::Triplet {
+        program: "def f(a):\n    return a * 2".into(),
+        input: "[1]".into(),
+        output: "[1, 1]".into(),
+    }
+}
+
+/// An induction problem.
+pub fn squares() -> Problem {
+    Problem::Induction {
+        program: "def f(a):\n    return a * a".into(),
+        inputs: ["0", "1", "2", "3", "4", "5"].map(String::from).into(),
+        outputs: ["0", "1", "4", "9", "16", "25"].map(String::from).into(),
+        message: "multiply".into(),
+    }
+}
+#[test]
+fn a_broken_executor_is_an_error_and_never_a_verdict() {
+    let environment = environment(&Scripted::broken(), compact());
+    assert!(environment.validate(Deduction, &[], "def f(a):\n    return a\ninput: 1").is_err());
+    assert!(environment.grade(&task(Abduction, doubling()), "1").is_err());
+    assert!(environment.grade(&task(Induction, squares()), "def f(a):\n    return a").is_err());
+    assert!(environment.grade(&task(Abduction, squares()), "1").is_err(), "a task of another type");
+}
+
+#[test]
+fn identity_ignores_the_order_of_induction_inputs_and_family_all_inputs() {
+    let environment = environment(&Scripted::broken(), compact());
+    let Problem::Induction { program, mut inputs, mut outputs, message } = squares() else { unreachable!() };
+    inputs.reverse();
+    outputs.reverse();
+    let reversed = Problem::Induction { program: program.clone(), inputs, outputs, message };
+    let other = Problem::Triplet { program, input: "7".into(), output: "49".into() };
+    let (first, second, third) =
+        (task(Induction, squares()), task(Induction, reversed), task(Deduction, other));
+    assert_eq!(environment.identity(&first), environment.identity(&second));
+    assert_ne!(environment.identity(&first), environment.identity(&third));
+    assert_eq!(environment.family(&first), environment.family(&third));
+    assert_ne!(environment.family(&first), environment.family(&task(Deduction, doubling())));
+}
+
+#[test]
+fn seed_tasks_are_valid_tasks() {
+    let executor = Scripted::new(|_, input| value(input));
+    for prompt_set in [PromptSet::Full, PromptSet::Compact] {
+        let environment = environment(&executor, Settings { prompt_set, ..Settings::default() });
+        for (task_type, problem) in environment.seed_tasks() {
+            let task = task(task_type, problem);
+            let answer = prompt_set.solution_text(task_type, &task.payload);
+            assert_eq!(environment.grade(&task, &answer).unwrap(), Grade::correct());
+            let reference =
+                [environment.seed_tasks().remove(0)].map(|(kind, problem)| self::task(kind, problem));
+            if task_type != Induction || prompt_set == PromptSet::Compact {
+                let response = prompt_set.proposal_text(task_type, &task.payload);
+                let again = environment.validate(task_type, &reference, &response).unwrap();
+                assert_eq!(again.unwrap(), task.payload);
+            }
+        }
+    }
+}
+
+#[test]
+fn files_hold_the_originals_field_names() {
+    let line =
+        r#"{"snippet":"def f(a): return a","input":"1","output":"1","imports":[],"composite_functions":[]}"#;
+    let problem: Problem = serde_json::from_str(line).unwrap();
+    assert_eq!(
+        problem,
+        Problem::Triplet { program: "def f(a): return a".into(), input: "1".into(), output: "1".into() }
+    );
+    let written = serde_json::to_value(squares()).unwrap();
+    let fields: Vec<&String> = written.as_object().unwrap().keys().collect();
+    assert_eq!(fields, ["inputs", "message", "outputs", "snippet"]);
+    assert_eq!(serde_json::from_value::<Problem>(written).unwrap(), squares());
+}
+
+#[test]
+fn settings_refuse_task_types_of_other_environments() {
+    let check = |task_types: &[TaskType]| {
+        let settings = Settings { task_types: task_types.to_vec(), ..Settings::default() };
+        settings.check().map_err(|error| error.to_string())
+    };
+    assert_eq!(check(&[Induction, Deduction, Induction]), Ok(&[Deduction, Induction][..]));
+    assert!(check(&[]).unwrap_err().contains("hint: "));
+    assert!(check(&[TaskType::Question]).unwrap_err().contains("question"));
+}
