@@ -1,1 +1,91 @@
-//! Programs of our own making: what the embedded base model reads and what a held-out set is drawn from.
+//! Programs of our own making: what the embedded base model reads and what a held-out set is drawn from. No
+//! text of a person is in it, and every output comes from the executor.
+
+mod arithmetic;
+mod draft;
+mod label;
+mod loops;
+mod mix;
+mod program;
+mod rules;
+mod shapes;
+mod types;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+
+use anyhow::ensure;
+use kelvin_core::{executor::Executor, seed::Seed, task::TaskType};
+
+use crate::python_triplet::{Problem, Settings};
+use label::{Draw, label};
+
+pub use label::Labelled;
+pub use mix::{Corpus, CorpusConfig, Example, Kind, Shares};
+pub use program::Program;
+
+/// Fewest steps of a fresh problem's program. One-step programs are the vocabulary of all the others: holding
+/// them out would take, say, `x[::-1]` away from the corpus.
+const N_STEPS_MIN: usize = 2;
+
+/// `n` problems of one type with different programs, none of them a single step, drawn below `seed`. The corpus
+/// draws elsewhere in the tree, which does not keep short programs apart: [`held_out_programs`] does.
+///
+/// # Errors
+/// If the executor is broken, or the type is not one that is made of programs.
+pub fn fresh_problems(
+    task_type: TaskType,
+    n: usize,
+    seed: Seed,
+    executor: &dyn Executor,
+    settings: &Settings,
+) -> anyhow::Result<Vec<Problem>> {
+    let known = matches!(task_type, TaskType::Deduction | TaskType::Abduction | TaskType::Induction);
+    ensure!(known, "no programs are drawn for {task_type} tasks\nhint: choose deduction, abduction or induction");
+    let n_inputs = settings.prompt_set.n_induction_inputs();
+    let root = seed.fork("held-out").fork(task_type.as_str());
+    let mut seen = HashSet::new();
+    let mut problems = Vec::new();
+    let mut n_drawn = 0;
+    while problems.len() < n {
+        ensure!(
+            n_drawn < 1000 + 100 * n as u64,
+            "of {n_drawn} generated programs only {} run\nhint: `kelvin doctor` checks the executor",
+            problems.len()
+        );
+        // As many as are missing: most run.
+        let mut batch: Vec<Draw> = Vec::new();
+        while batch.len() < n - problems.len() {
+            let at = root.nth(n_drawn);
+            n_drawn += 1;
+            let program = Program::draw(at.fork("program"));
+            if N_STEPS_MIN <= program.n_steps && seen.insert(program.text.clone()) {
+                batch.push(Draw { program, seed: at.fork("inputs"), n_inputs });
+            }
+        }
+        let labelled = label(&batch, n_inputs, executor, settings.limits)?;
+        for (draw, labelled) in batch.iter().zip(labelled) {
+            let Some(Labelled { program, pairs }) = labelled else { continue };
+            problems.push(match task_type {
+                TaskType::Induction => {
+                    mix::induction_problem(&program, &pairs, n_inputs, draw.seed.fork("message"))
+                }
+                TaskType::Deduction | TaskType::Abduction | TaskType::Error | TaskType::Question => {
+                    mix::triplet(&program, &pairs[draw.seed.fork("pair").below(pairs.len())])
+                }
+            });
+        }
+    }
+    Ok(problems)
+}
+
+/// The programs of a held-out set, for [`Corpus::build`] to exclude. The quick start's set follows from its
+/// configured seed alone, so `pretrain` draws it first and the embedded model never reads one of its programs;
+/// exclusion is by exact text.
+pub fn held_out_programs<'problems>(
+    problems: impl IntoIterator<Item = &'problems Problem>,
+) -> HashSet<String> {
+    problems.into_iter().map(|problem| problem.program().to_owned()).collect()
+}

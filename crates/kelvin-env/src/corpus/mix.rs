@@ -1,0 +1,382 @@
+//! The mix of examples that the embedded base model is trained on: both roles and all three task types, rendered
+//! as self-play renders them, with small shares of questions and of equations.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use anyhow::ensure;
+use kelvin_core::{
+    executor::{Executor, Limits},
+    seed::{Draws, Seed},
+    task::TaskType,
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{
+    Labelled, Program, arithmetic,
+    draft::pick_weighted,
+    label::{Draw, label},
+};
+use crate::python_triplet::{Problem, PromptSet};
+
+/// What the corpus is made of. Everything follows from it and from the excluded programs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CorpusConfig {
+    /// Root of all draws.
+    pub seed: u64,
+    /// How many programs are drawn. Short ones are drawn more than once: about half as many differ.
+    pub n_draws: usize,
+    /// How many examples there are.
+    pub n_examples: usize,
+    /// Inputs that each draw of a program runs on.
+    pub n_inputs: usize,
+    /// How many draws of one program count; further ones are dropped.
+    pub max_draws_per_program: usize,
+    /// The most references in a deduction or abduction proposal's prompt; fewer are as frequent.
+    pub max_references: usize,
+    /// Longest prompt and response together, in bytes; references are left out to stay below.
+    pub max_example_len: usize,
+    /// Parts of the mix.
+    pub shares: Shares,
+}
+
+impl Default for CorpusConfig {
+    fn default() -> CorpusConfig {
+        CorpusConfig {
+            seed: 0,
+            n_draws: 150_000,
+            n_examples: 300_000,
+            n_inputs: 8,
+            max_draws_per_program: 8,
+            max_references: 2,
+            max_example_len: 450,
+            shares: Shares::default(),
+        }
+    }
+}
+
+/// Relative frequencies of the kinds of examples, in parts per thousand by default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Shares {
+    /// Program and input to output.
+    pub solve_deduction: u32,
+    /// Program and output to input.
+    pub solve_abduction: u32,
+    /// Pairs and message to program.
+    pub solve_induction: u32,
+    /// References to program and input.
+    pub propose_deduction: u32,
+    /// References to program and input.
+    pub propose_abduction: u32,
+    /// Program to inputs and message.
+    pub propose_induction: u32,
+    /// Question to answer.
+    pub solve_question: u32,
+    /// A question with its answer.
+    pub pose_question: u32,
+    /// Equation modulo a prime to its missing number.
+    pub solve_inversion: u32,
+    /// A true equation modulo a prime.
+    pub pose_inversion: u32,
+}
+
+impl Default for Shares {
+    fn default() -> Shares {
+        Shares {
+            solve_deduction: 220,
+            solve_abduction: 190,
+            solve_induction: 230,
+            propose_deduction: 80,
+            propose_abduction: 80,
+            propose_induction: 80,
+            solve_question: 50,
+            pose_question: 20,
+            solve_inversion: 40,
+            pose_inversion: 10,
+        }
+    }
+}
+
+impl Shares {
+    fn parts(&self) -> [(Kind, u32); 10] {
+        use TaskType::{Abduction, Deduction, Induction};
+        [
+            (Kind::Solve(Deduction), self.solve_deduction),
+            (Kind::Solve(Abduction), self.solve_abduction),
+            (Kind::Solve(Induction), self.solve_induction),
+            (Kind::Propose(Deduction), self.propose_deduction),
+            (Kind::Propose(Abduction), self.propose_abduction),
+            (Kind::Propose(Induction), self.propose_induction),
+            (Kind::SolveQuestion, self.solve_question),
+            (Kind::PoseQuestion, self.pose_question),
+            (Kind::SolveInversion, self.solve_inversion),
+            (Kind::PoseInversion, self.pose_inversion),
+        ]
+    }
+}
+
+/// What an example shows: a role and a kind of task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// The solver of a Python task.
+    Solve(TaskType),
+    /// The proposer of a Python task.
+    Propose(TaskType),
+    /// The solver of a question in words.
+    SolveQuestion,
+    /// The proposer of a question in words.
+    PoseQuestion,
+    /// The solver of an equation modulo a prime.
+    SolveInversion,
+    /// The proposer of an equation modulo a prime.
+    PoseInversion,
+}
+
+/// One example: the model is trained to answer `prompt` with `response`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Example {
+    /// What it shows.
+    pub kind: Kind,
+    /// What stands before.
+    pub prompt: String,
+    /// What is learnt, without an end-of-text token.
+    pub response: String,
+}
+
+/// Labelled programs, from which every example is a pure function of its index.
+#[derive(Clone, Debug)]
+pub struct Corpus {
+    config: CorpusConfig,
+    programs: Vec<Labelled>,
+    /// Program and range of its pairs, one for each draw that counts.
+    slots: Vec<Slot>,
+    /// The kind of every example, and how many examples of the kind stand before it.
+    kinds: Vec<(Kind, usize)>,
+    /// The order in which a kind goes through the slots.
+    orders: BTreeMap<Kind, Vec<usize>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    program: usize,
+    first_pair: usize,
+    n_pairs: usize,
+}
+
+/// Fewest pairs of a slot: those of a compact induction task.
+fn n_induction_pairs() -> usize {
+    PromptSet::Compact.n_induction_inputs()
+}
+
+impl Corpus {
+    /// Draws and labels the programs. Programs whose text is in `exclude` take no part in any example, not as
+    /// references either: the caller passes the texts of the held-out set, which [`super::fresh_problems`] gives
+    /// for the held-out seed and which is therefore known before the corpus is made.
+    ///
+    /// # Errors
+    /// If the configuration asks for nothing or the executor is broken.
+    pub fn build(
+        config: CorpusConfig,
+        exclude: &HashSet<String>,
+        executor: &dyn Executor,
+        limits: Limits,
+    ) -> anyhow::Result<Corpus> {
+        let n_pairs = n_induction_pairs();
+        ensure!(
+            n_pairs <= config.n_inputs,
+            "a corpus with {} inputs for each program\nhint: set n_inputs to {n_pairs} or more",
+            config.n_inputs
+        );
+        ensure!(
+            config.shares.parts().iter().any(|(_, share)| 0 < *share),
+            "a corpus without a share for any kind of example\nhint: set one of the shares over 0"
+        );
+        let drawn = draw_distinct(&config, exclude);
+        let programs: Vec<Labelled> =
+            label(&drawn, n_pairs, executor, limits)?.into_iter().flatten().collect();
+        ensure!(!programs.is_empty(), "no program of the corpus ran\nhint: set n_draws to 1000 or more");
+        let slots = slots(&programs, config.n_inputs);
+        let root = Seed::new(config.seed).fork("mix");
+        let mut n_before: BTreeMap<Kind, usize> = BTreeMap::new();
+        let parts = config.shares.parts();
+        let kinds = (0..config.n_examples as u64).map(|at| {
+            let mut draws = root.fork("kind").nth(at).draws();
+            let part = pick_weighted(&mut draws, parts.iter().map(|it| it.1)).expect("a share is over 0");
+            let kind = parts[part].0;
+            let n_before = n_before.entry(kind).or_default();
+            *n_before += 1;
+            (kind, *n_before - 1)
+        });
+        let kinds = kinds.collect();
+        let order = |(at, (kind, _)): (usize, &(Kind, u32))| {
+            let mut draws = root.fork("order").nth(at as u64).draws();
+            (*kind, draws.distinct(slots.len(), slots.len()))
+        };
+        let orders = parts.iter().enumerate().map(order).collect();
+        Ok(Corpus { config, programs, slots, kinds, orders })
+    }
+
+    /// How many examples there are.
+    pub fn n_examples(&self) -> usize {
+        self.kinds.len()
+    }
+
+    /// The labelled programs, all different.
+    pub fn programs(&self) -> &[Labelled] {
+        &self.programs
+    }
+
+    /// Every example in order.
+    pub fn examples(&self) -> impl Iterator<Item = Example> + '_ {
+        (0..self.n_examples()).map(|at| self.example(at))
+    }
+
+    /// SHA-256 over the rendered examples in order, in hexadecimal.
+    pub fn digest(&self) -> String {
+        let mut hasher = Sha256::new();
+        for example in self.examples() {
+            for part in [&example.prompt, &example.response] {
+                hasher.update((part.len() as u64).to_le_bytes());
+                hasher.update(part);
+            }
+        }
+        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The example at `at`.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    pub fn example(&self, at: usize) -> Example {
+        let (kind, n_before) = self.kinds[at];
+        let order = &self.orders[&kind];
+        let slot = self.slots[order[n_before % order.len()]];
+        let mut draws = Seed::new(self.config.seed).fork("example").nth(at as u64).draws();
+        let (prompt, response) = match kind {
+            Kind::Solve(task_type) => {
+                let problem = self.problem(task_type, slot, &mut draws);
+                let set = PromptSet::Compact;
+                (set.solve_prompt(task_type, &problem), set.solution_text(task_type, &problem))
+            }
+            Kind::Propose(task_type) => self.proposal(task_type, slot, &mut draws),
+            Kind::SolveQuestion => {
+                let question = arithmetic::question(&mut draws);
+                let lines: String = question.working.iter().map(|line| format!("{line}\n")).collect();
+                let response = format!("{lines}\\boxed{{{}}}", question.answer);
+                (format!("### question\n{}\n### answer\n", question.text), response)
+            }
+            Kind::PoseQuestion => {
+                let question = arithmetic::question(&mut draws);
+                let response = format!("{}\nanswer: \\boxed{{{}}}", question.text, question.answer);
+                ("### propose question\n".to_string(), response)
+            }
+            Kind::SolveInversion => {
+                let equation = arithmetic::inversion(&mut draws);
+                let (text, blank, number) = arithmetic::blanked(&equation, &mut draws);
+                (format!("### inversion\n{text}\n### {blank}\n"), number.to_string())
+            }
+            Kind::PoseInversion => {
+                let equation = arithmetic::inversion(&mut draws);
+                let text = format!("{} * {} = 1 mod {}", equation.x, equation.y, equation.p);
+                ("### propose inversion\n".to_string(), text)
+            }
+        };
+        Example { kind, prompt, response }
+    }
+
+    fn problem(&self, task_type: TaskType, slot: Slot, draws: &mut Draws) -> Problem {
+        let Labelled { program, pairs } = &self.programs[slot.program];
+        let pairs = &pairs[slot.first_pair..slot.first_pair + slot.n_pairs];
+        match task_type {
+            TaskType::Induction => induction_problem(program, pairs, n_induction_pairs(), draws.seed()),
+            TaskType::Deduction | TaskType::Abduction => triplet(program, draws.pick(pairs)),
+            TaskType::Error | TaskType::Question => unreachable!("the shares name three task types"),
+        }
+    }
+
+    fn proposal(&self, task_type: TaskType, slot: Slot, draws: &mut Draws) -> (String, String) {
+        let set = PromptSet::Compact;
+        let problem = self.problem(task_type, slot, draws);
+        let response = set.proposal_text(task_type, &problem);
+        if task_type == TaskType::Induction {
+            return (set.propose_prompt(task_type, &[&problem]), response);
+        }
+        let n_references = draws.below(self.config.max_references + 1);
+        let others: Vec<Slot> = (0..n_references).map(|_| *draws.pick(&self.slots)).collect();
+        let others = others.into_iter().filter(|other| other.program != slot.program);
+        let mut references: Vec<Problem> =
+            others.map(|other| self.problem(task_type, other, draws)).collect();
+        loop {
+            let prompt = set.propose_prompt(task_type, &references.iter().collect::<Vec<_>>());
+            if prompt.len() + response.len() <= self.config.max_example_len || references.pop().is_none() {
+                return (prompt, response);
+            }
+        }
+    }
+}
+
+/// The programs to run, each once, with inputs for as many draws as count.
+fn draw_distinct(config: &CorpusConfig, exclude: &HashSet<String>) -> Vec<Draw> {
+    let root = Seed::new(config.seed).fork("programs");
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut drawn: Vec<Draw> = Vec::new();
+    for at in 0..config.n_draws as u64 {
+        let seed = root.nth(at);
+        let program = Program::draw(seed.fork("program"));
+        if exclude.contains(&program.text) {
+            continue;
+        }
+        match places.get(&program.text) {
+            Some(&place) => {
+                let most = config.n_inputs * config.max_draws_per_program;
+                drawn[place].n_inputs = most.min(drawn[place].n_inputs + config.n_inputs);
+            }
+            None => {
+                places.insert(program.text.clone(), drawn.len());
+                drawn.push(Draw { program, seed: seed.fork("inputs"), n_inputs: config.n_inputs });
+            }
+        }
+    }
+    drawn
+}
+
+fn slots(programs: &[Labelled], n_inputs: usize) -> Vec<Slot> {
+    let mut slots = Vec::new();
+    for (program, labelled) in programs.iter().enumerate() {
+        for first_pair in (0..labelled.pairs.len()).step_by(n_inputs) {
+            let n_pairs = n_inputs.min(labelled.pairs.len() - first_pair);
+            if n_induction_pairs() <= n_pairs {
+                slots.push(Slot { program, first_pair, n_pairs });
+            }
+        }
+    }
+    slots
+}
+
+/// A deduction or abduction problem.
+pub(crate) fn triplet(program: &Program, (input, output): &(String, String)) -> Problem {
+    Problem::Triplet { program: program.text.clone(), input: input.clone(), output: output.clone() }
+}
+
+/// An induction problem of the first `n_pairs` pairs, turned so that the shown half holds two different
+/// outputs where it can.
+pub(crate) fn induction_problem(
+    program: &Program,
+    pairs: &[(String, String)],
+    n_pairs: usize,
+    seed: Seed,
+) -> Problem {
+    let mut pairs = pairs[..n_pairs].to_vec();
+    let n_shown = n_pairs / 2;
+    let telling = |pairs: &[(String, String)]| pairs[1..n_shown].iter().any(|it| it.1 != pairs[0].1);
+    for _ in 0..n_pairs {
+        if telling(&pairs) {
+            break;
+        }
+        pairs.rotate_left(1);
+    }
+    let (inputs, outputs) = pairs.into_iter().unzip();
+    Problem::Induction { program: program.text.clone(), inputs, outputs, message: program.message(seed) }
+}

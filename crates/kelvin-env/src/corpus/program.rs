@@ -1,0 +1,151 @@
+//! One generated program: its signature, its shape, where its inputs come from, and the line that hints at it.
+
+use kelvin_core::seed::{Draws, Seed};
+
+use super::{
+    draft::{Draft, Value, pick_weighted},
+    loops,
+    rules::Tag,
+    shapes,
+    types::{Domain, Type},
+};
+
+/// Longest program, in bytes.
+pub(crate) const MAX_PROGRAM_LEN: usize = 220;
+
+/// A generated program that has not run yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Python source that defines `f`, without a newline at its end.
+    pub text: String,
+    /// How many transformations, conditions and loops it is made of.
+    pub n_steps: usize,
+    domains: Vec<Domain>,
+    result: Type,
+    tags: Vec<Tag>,
+}
+
+impl Program {
+    /// The program at `seed`. Draws that lead nowhere or grow too long are drawn again.
+    pub fn draw(seed: Seed) -> Program {
+        (0..)
+            .filter_map(|attempt| draw_once(&mut seed.nth(attempt).draws()))
+            .find(|program| program.text.len() <= MAX_PROGRAM_LEN)
+            .expect("the attempts have no end")
+    }
+
+    /// An argument list such as `[3, 1], 2`.
+    pub fn input(&self, seed: Seed) -> String {
+        let mut draws = seed.draws();
+        let literals: Vec<String> = self.domains.iter().map(|domain| domain.literal(&mut draws)).collect();
+        literals.join(", ")
+    }
+
+    /// One line that says something of the program without showing it: its types, or some of its steps.
+    pub fn message(&self, seed: Seed) -> String {
+        let mut draws = seed.draws();
+        let from: Vec<&str> = self.domains.iter().map(|domain| domain.argument_type().word()).collect();
+        let types = format!("{} to {}", from.join(" and "), self.result.word());
+        let mut phrases: Vec<&str> = self.tags.iter().map(|tag| tag.phrase()).collect();
+        phrases.dedup();
+        match draws.below(10) {
+            0 => types,
+            1..=3 => format!("{types}, {}", draws.pick(&phrases)),
+            4..=5 => format!("{types}, {}", phrases[..phrases.len().min(2)].join(", ")),
+            _ => {
+                phrases.truncate(3);
+                phrases.join(", ")
+            }
+        }
+    }
+}
+
+/// Signatures and how often they occur.
+const SIGNATURES: &[(u32, &[Domain])] = &[
+    (25, &[Domain::Int]),
+    (24, &[Domain::Ints]),
+    (22, &[Domain::Str]),
+    (7, &[Domain::Strs]),
+    (4, &[Domain::Text]),
+    (2, &[Domain::Dict]),
+    (4, &[Domain::Int, Domain::Int]),
+    (4, &[Domain::Ints, Domain::Size]),
+    (3, &[Domain::Str, Domain::Size]),
+    (2, &[Domain::Str, Domain::Str]),
+    (2, &[Domain::Str, Domain::Letter]),
+    (1, &[Domain::Ints, Domain::Ints]),
+    (1, &[Domain::Strs, Domain::Letter]),
+    (1, &[Domain::Int, Domain::Flag]),
+];
+
+/// How the lines of a program are laid out.
+#[derive(Clone, Copy)]
+enum Shape {
+    Chain(usize),
+    Branch,
+    Loop,
+    Comprehension,
+    While,
+    Tally,
+    Helper,
+}
+
+/// Shapes and how often they occur. One-step chains are the vocabulary that all the others reuse.
+const SHAPES: &[(u32, Shape)] = &[
+    (24, Shape::Chain(1)),
+    (24, Shape::Chain(2)),
+    (5, Shape::Chain(3)),
+    (13, Shape::Branch),
+    (13, Shape::Loop),
+    (10, Shape::Comprehension),
+    (3, Shape::While),
+    (2, Shape::Tally),
+    (8, Shape::Helper),
+];
+
+fn draw_once(draws: &mut Draws) -> Option<Program> {
+    let (_, domains) = SIGNATURES[pick_weighted(draws, SIGNATURES.iter().map(|it| it.0))?];
+    let (_, shape) = SHAPES[pick_weighted(draws, SHAPES.iter().map(|it| it.0))?];
+    let names = &["x", "y"][..domains.len()];
+    let mut draft = Draft::new(draws, names);
+    draft.domains = domains.to_vec();
+    let x = Value::name("x", domains[0].argument_type());
+    let y = domains.get(1).map(|domain| Value::name("y", domain.argument_type()));
+    let result = match (shape, &y) {
+        (Shape::Chain(n_steps), None) => {
+            draft.may_mutate = draft.draws.chance(0.4);
+            shapes::chain(&mut draft, x, n_steps)?
+        }
+        (Shape::Chain(n_steps), Some(y)) => shapes::join_chain(&mut draft, &x, y, n_steps)?,
+        (Shape::Branch, y) => shapes::branch(&mut draft, &x, y.as_ref())?,
+        (Shape::Loop, y) => {
+            draft.spare.clone_from(y);
+            loops::accumulate(&mut draft, &x)?
+        }
+        (Shape::Comprehension, y) => {
+            draft.spare.clone_from(y);
+            loops::comprehend(&mut draft, &x)?
+        }
+        (Shape::While, y) => loops::repeat(&mut draft, &x, y.as_ref())?,
+        (Shape::Tally, None) => loops::tally(&mut draft, &x)?,
+        (Shape::Tally, Some(_)) => return None,
+        (Shape::Helper, y) => shapes::helper(&mut draft, &x, y.as_ref())?,
+    };
+    let Draft { lines, tags, n_steps, head, domains, .. } = draft;
+    let body = lines.join("\n");
+    names.iter().all(|name| mentions(&body, name)).then(|| Program {
+        text: format!("{head}def f({}):\n{body}", names.join(", ")),
+        n_steps,
+        domains,
+        result,
+        tags,
+    })
+}
+
+/// Whether `name` stands in the source as a whole word.
+fn mentions(source: &str, name: &str) -> bool {
+    let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '\'');
+    source.match_indices(name).any(|(at, found)| {
+        !is_word(source[..at].chars().next_back()) && !is_word(source[at + found.len()..].chars().next())
+    })
+}
