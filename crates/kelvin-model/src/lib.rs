@@ -11,6 +11,8 @@ pub mod params;
 mod policy;
 mod sampler;
 mod tokenizer;
+pub mod trainer;
+pub mod transformer;
 
 pub use config::ModelConfig;
 pub use params::{Layout, Params};

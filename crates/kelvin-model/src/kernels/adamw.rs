@@ -7,14 +7,14 @@ use super::simd::multiversion;
 pub struct AdamStep {
     /// Step size.
     pub learning_rate: f32,
-    /// First decay.
-    pub beta1: f32,
-    /// Second decay.
-    pub beta2: f32,
+    /// First decay and 1 minus it, which f32 cannot subtract without loss.
+    pub beta1: (f32, f32),
+    /// Second decay and 1 minus it.
+    pub beta2: (f32, f32),
     /// Added to the root of the corrected second moment.
     pub eps: f32,
-    /// Decoupled weight decay; 0 for norms and biases.
-    pub weight_decay: f32,
+    /// What decoupled weight decay leaves: `1 - learning_rate * weight_decay`.
+    pub keep: f32,
     /// `1 / (1 - beta1^step)`.
     pub correction1: f32,
     /// `1 / (1 - beta2^step)`.
@@ -30,14 +30,13 @@ multiversion! {
     /// If the lengths differ.
     pub fn adamw(weights: &mut [f32], gradients: &[f32], first: &mut [f32], second: &mut [f32], step: AdamStep) {
         assert_eq!((gradients.len(), first.len(), second.len()), (weights.len(), weights.len(), weights.len()));
-        let keep = 1.0 - step.learning_rate * step.weight_decay;
         let moments = first.iter_mut().zip(second);
         for ((weight, gradient), (first, second)) in weights.iter_mut().zip(gradients).zip(moments) {
             let gradient = gradient * step.grad_scale;
-            *first = step.beta1 * *first + (1.0 - step.beta1) * gradient;
-            *second = step.beta2 * *second + (1.0 - step.beta2) * (gradient * gradient);
+            *first = step.beta1.0 * *first + step.beta1.1 * gradient;
+            *second = step.beta2.0 * *second + step.beta2.1 * (gradient * gradient);
             let root = (*second * step.correction2).sqrt() + step.eps;
-            *weight = *weight * keep - step.learning_rate * (*first * step.correction1) / root;
+            *weight = *weight * step.keep - step.learning_rate * (*first * step.correction1) / root;
         }
     }
 

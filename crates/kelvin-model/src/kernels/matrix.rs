@@ -126,6 +126,12 @@ impl<'data> MatMut<'data> {
 }
 
 fn assert_fits(len: usize, rows: usize, cols: usize, row_stride: usize) {
-    let needed = if rows == 0 || cols == 0 { 0 } else { (rows - 1) * row_stride + cols };
-    assert!(needed <= len, "{rows} x {cols} at a stride of {row_stride} needs {needed} floats, not {len}");
+    let needed = match (rows, cols) {
+        (0, _) | (_, 0) => Some(0),
+        _ => (rows - 1).checked_mul(row_stride).and_then(|start| start.checked_add(cols)),
+    };
+    assert!(
+        needed.is_some_and(|needed| needed <= len),
+        "{rows} x {cols} at a stride of {row_stride} needs {needed:?} floats, not {len}"
+    );
 }

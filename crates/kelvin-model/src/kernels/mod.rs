@@ -8,13 +8,21 @@ mod adamw;
 mod aligned;
 mod attend;
 mod gemm;
+#[cfg(test)]
+mod gemm_tests;
+#[cfg(test)]
+mod gradient_tests;
 mod loss;
 mod math;
 mod matrix;
 mod micro;
 mod norm;
+#[cfg(test)]
+pub(crate) mod numeric;
 mod pack;
 mod rope;
+#[cfg(test)]
+mod row_tests;
 mod rows;
 pub mod simd;
 mod softmax;

@@ -1,0 +1,141 @@
+//! One decoder layer: `x += attention(norm(x))`, then `x += mlp(norm(x))`.
+
+use super::{attention, linear, mlp, ragged::Ragged, sized};
+use crate::{
+    config::ModelConfig,
+    kernels::{
+        RopeTable, add_bias, column_sums, rms_norm, rms_norm_backward, rms_norm_scaled, rope_rows,
+        rope_rows_backward,
+    },
+    params::LayerLayout,
+};
+
+/// What the backward pass of a layer needs, besides its weights.
+#[derive(Debug, Default)]
+pub(super) struct Saved {
+    /// The residual stream before attention and before the gated layer, `[rows, hidden]`.
+    input: Vec<f32>,
+    middle: Vec<f32>,
+    /// Factors of the two norms, `[rows]`.
+    input_factors: Vec<f32>,
+    middle_factors: Vec<f32>,
+    /// Turned queries and keys, and values, `[rows, qkv_width]`.
+    qkv: Vec<f32>,
+    /// `[heads, rows]`, see [`attention::forward`].
+    log_sums: Vec<f32>,
+    /// Output of attention, `[rows, query_width]`.
+    attended: Vec<f32>,
+    /// `[rows, 2 * intermediate]`.
+    gate_up: Vec<f32>,
+}
+
+/// Memory that layers share.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    normed: Vec<f32>,
+    gated: Vec<f32>,
+    dnormed: Vec<f32>,
+    dattended: Vec<f32>,
+    dqkv: Vec<f32>,
+    attention: attention::Scratch,
+}
+
+/// A layer's weights, the shape, and the rows they are applied to.
+#[derive(Clone, Copy)]
+pub(super) struct Layer<'model> {
+    pub(super) config: &'model ModelConfig,
+    pub(super) layout: &'model LayerLayout,
+    pub(super) weights: &'model [f32],
+    pub(super) rope: &'model RopeTable,
+    pub(super) ragged: &'model Ragged,
+}
+
+impl Layer<'_> {
+    fn weight(&self, range: &std::ops::Range<usize>) -> &[f32] {
+        &self.weights[range.clone()]
+    }
+
+    fn turned_heads(&self) -> usize {
+        self.config.num_attention_heads + self.config.num_key_value_heads
+    }
+
+    /// Moves the residual stream through the layer.
+    pub(super) fn forward(&self, x: &mut [f32], saved: &mut Saved, scratch: &mut Scratch) {
+        let (config, layout, rows) = (self.config, self.layout, self.ragged.rows());
+        let qkv_width = config.qkv_width();
+        let normed = sized(&mut scratch.normed, x.len());
+        let eps = config.rms_norm_eps;
+
+        sized(&mut saved.input, x.len()).copy_from_slice(x);
+        let factors = sized(&mut saved.input_factors, rows);
+        rms_norm(x, self.weight(&layout.input_norm), eps, normed, factors);
+        let qkv = sized(&mut saved.qkv, rows * qkv_width);
+        linear::forward(normed, self.weight(&layout.qkv_weight), rows, qkv, false);
+        if config.qkv_bias {
+            add_bias(qkv, self.weight(&layout.qkv_bias));
+        }
+        rope_rows(qkv, qkv_width, self.turned_heads(), self.ragged.positions(), self.rope);
+        let attended = sized(&mut saved.attended, rows * config.query_width());
+        let log_sums = sized(&mut saved.log_sums, rows * config.num_attention_heads);
+        attention::forward(config, self.ragged, qkv, attended, log_sums, &mut scratch.attention);
+        linear::forward(attended, self.weight(&layout.o_weight), rows, x, true);
+
+        sized(&mut saved.middle, x.len()).copy_from_slice(x);
+        let factors = sized(&mut saved.middle_factors, rows);
+        rms_norm(x, self.weight(&layout.post_norm), eps, normed, factors);
+        let weights = (self.weight(&layout.gate_up_weight), self.weight(&layout.down_weight));
+        let gate_up = sized(&mut saved.gate_up, rows * 2 * config.intermediate_size);
+        mlp::forward(normed, weights, rows, gate_up, &mut scratch.gated, x);
+    }
+
+    /// Moves the gradient `dx` by the residual stream back through the layer and adds the gradients by its
+    /// weights to `gradient`, which is laid out as the weights. `saved` is consumed.
+    pub(super) fn backward(
+        &self,
+        saved: &mut Saved,
+        dx: &mut [f32],
+        gradient: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        let (layout, rows) = (self.layout, self.ragged.rows());
+        let normed = sized(&mut scratch.normed, dx.len());
+        let dnormed = sized(&mut scratch.dnormed, dx.len());
+
+        let gain = self.weight(&layout.post_norm);
+        rms_norm_scaled(&saved.middle, gain, &saved.middle_factors, normed);
+        let weights = (self.weight(&layout.gate_up_weight), self.weight(&layout.down_weight));
+        let [dgate_up, ddown] = gradient
+            .get_disjoint_mut([layout.gate_up_weight.clone(), layout.down_weight.clone()])
+            .expect("regions of a layout do not overlap");
+        let gated = &mut scratch.gated;
+        mlp::backward(normed, weights, rows, &mut saved.gate_up, gated, dx, dnormed, (dgate_up, ddown));
+        let dgain = &mut gradient[layout.post_norm.clone()];
+        rms_norm_backward(&saved.middle, gain, &saved.middle_factors, dnormed, dx, dgain);
+
+        let dattended = sized(&mut scratch.dattended, saved.attended.len());
+        linear::backward_input(dx, self.weight(&layout.o_weight), rows, dattended);
+        linear::backward_weight(dx, &saved.attended, rows, &mut gradient[layout.o_weight.clone()]);
+        let dqkv = sized(&mut scratch.dqkv, saved.qkv.len());
+        let attention = &mut scratch.attention;
+        attention::backward(
+            self.config,
+            self.ragged,
+            &saved.qkv,
+            &saved.log_sums,
+            dattended,
+            dqkv,
+            attention,
+        );
+        let positions = self.ragged.positions();
+        rope_rows_backward(dqkv, self.config.qkv_width(), self.turned_heads(), positions, self.rope);
+        if self.config.qkv_bias {
+            column_sums(dqkv, &mut gradient[layout.qkv_bias.clone()]);
+        }
+        let gain = self.weight(&layout.input_norm);
+        rms_norm_scaled(&saved.input, gain, &saved.input_factors, normed);
+        linear::backward_weight(dqkv, normed, rows, &mut gradient[layout.qkv_weight.clone()]);
+        linear::backward_input(dqkv, self.weight(&layout.qkv_weight), rows, dnormed);
+        let dgain = &mut gradient[layout.input_norm.clone()];
+        rms_norm_backward(&saved.input, gain, &saved.input_factors, dnormed, dx, dgain);
+    }
+}

@@ -1,0 +1,59 @@
+//! The decoder: forward passes that keep what their hand-written backward passes need.
+//!
+//! A batch is ragged: sequences of different lengths lie one after another as rows, without padding. Each op
+//! has its forward and backward side by side in one file; what a row comes out as depends on its own sequence
+//! up to it alone, bit for bit.
+
+mod attention;
+mod backbone;
+mod embedding;
+mod head;
+mod layer;
+mod linear;
+mod logprobs;
+mod mlp;
+mod ragged;
+
+use std::fmt::Display;
+
+use anyhow::{Result, ensure};
+
+pub(crate) use backbone::{Backbone, Workspace};
+pub(crate) use head::{Head, PredictedRows};
+pub use logprobs::forward_logprobs;
+pub(crate) use ragged::balanced_chunks;
+
+use crate::config::ModelConfig;
+
+/// Checks that the model can read a sequence of `len` tokens, all of them in `tokens`.
+///
+/// # Errors
+/// If it is longer than the model's positions or has a token outside the vocabulary; the message starts with
+/// `what`.
+pub(crate) fn check_tokens<'tokens>(
+    config: &ModelConfig,
+    what: impl Display,
+    len: usize,
+    tokens: impl IntoIterator<Item = &'tokens u32>,
+) -> Result<()> {
+    ensure!(
+        len <= config.max_position_embeddings,
+        "{what} has {len} tokens, the model {} positions\nhint: shorten it",
+        config.max_position_embeddings
+    );
+    for &token in tokens {
+        ensure!(
+            (token as usize) < config.vocab_size,
+            "{what} has token {token}, which is not below the vocabulary size {}\nhint: use the model's own \
+             tokenizer",
+            config.vocab_size
+        );
+    }
+    Ok(())
+}
+
+/// Makes `buffer` exactly `len` floats, in the memory it has if that is enough. Contents are unspecified.
+pub(crate) fn sized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    buffer.resize(len, 0.0);
+    buffer
+}
