@@ -22,11 +22,11 @@ pub(crate) const MAX_OUTPUT_LEN: usize = 32;
 const MAX_DIGITS: usize = 5;
 /// A program with distinct inputs and what it makes of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Labelled {
+pub(crate) struct Labelled {
     /// The program.
-    pub program: Program,
+    pub(crate) program: Program,
     /// Argument lists and canonical outputs.
-    pub pairs: Vec<(String, String)>,
+    pub(crate) pairs: Vec<(String, String)>,
 }
 
 /// Runs every program on up to `n_inputs` inputs drawn below its seed, in as many threads as the executor takes.

@@ -1,7 +1,7 @@
 //! The mix of examples that the embedded base model is trained on: both roles and all three task types, rendered
 //! as self-play renders them, with small shares of questions and of equations.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use anyhow::ensure;
 use kelvin_core::{
@@ -19,14 +19,13 @@ use super::{
 };
 use crate::python_triplet::{Problem, PromptSet};
 
-/// What the corpus is made of. Everything follows from it and from the excluded programs.
+/// What the corpus is made of. Everything follows from it, the seed and the excluded programs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CorpusConfig {
-    /// Root of all draws.
-    pub seed: u64,
-    /// How many programs are drawn. Short ones are drawn more than once: about half as many differ.
-    pub n_draws: usize,
+    /// How many programs are drawn, all different; most of them run. Short programs come up again and again on
+    /// the way there, which gives them more inputs.
+    pub n_programs: usize,
     /// How many examples there are.
     pub n_examples: usize,
     /// Inputs that each draw of a program runs on.
@@ -37,6 +36,8 @@ pub struct CorpusConfig {
     pub max_references: usize,
     /// Longest prompt and response together, in bytes; references are left out to stay below.
     pub max_example_len: usize,
+    /// What a program may use: far less than a task may, since the generator writes no long loops.
+    pub limits: Limits,
     /// Parts of the mix.
     pub shares: Shares,
 }
@@ -44,13 +45,13 @@ pub struct CorpusConfig {
 impl Default for CorpusConfig {
     fn default() -> CorpusConfig {
         CorpusConfig {
-            seed: 0,
-            n_draws: 150_000,
+            n_programs: 80_000,
             n_examples: 300_000,
             n_inputs: 8,
             max_draws_per_program: 8,
             max_references: 2,
             max_example_len: 450,
+            limits: Limits { cpu_s: 1.0, wall_s: 20.0, ..Limits::default() },
             shares: Shares::default(),
         }
     }
@@ -134,6 +135,26 @@ pub enum Kind {
     PoseInversion,
 }
 
+impl Kind {
+    /// What it is averaged with where kinds are to weigh alike: every solver's type by itself, the proposers of
+    /// triplets together, and the small shares together.
+    pub fn group(self) -> &'static str {
+        match self {
+            Kind::Solve(TaskType::Deduction) => "solve_deduction",
+            Kind::Solve(TaskType::Abduction) => "solve_abduction",
+            Kind::Solve(TaskType::Induction) => "solve_induction",
+            Kind::Propose(TaskType::Induction) => "propose_induction",
+            Kind::Propose(TaskType::Deduction | TaskType::Abduction) => "propose_triplet",
+            Kind::Solve(TaskType::Error | TaskType::Question)
+            | Kind::Propose(TaskType::Error | TaskType::Question)
+            | Kind::SolveQuestion
+            | Kind::PoseQuestion
+            | Kind::SolveInversion
+            | Kind::PoseInversion => "other",
+        }
+    }
+}
+
 /// One example: the model is trained to answer `prompt` with `response`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
@@ -145,19 +166,71 @@ pub struct Example {
     pub response: String,
 }
 
-/// Labelled programs, from which every example is a pure function of its index.
+/// The examples, in the order in which they are drawn.
 #[derive(Clone, Debug)]
 pub struct Corpus {
-    config: CorpusConfig,
-    programs: Vec<Labelled>,
-    /// Program and range of its pairs, one for each draw that counts.
-    slots: Vec<Slot>,
-    /// The kind of every example, and how many examples of the kind stand before it.
-    kinds: Vec<(Kind, usize)>,
-    /// The order in which a kind goes through the slots.
-    orders: BTreeMap<Kind, Vec<usize>>,
+    /// What a model is trained on.
+    pub examples: Vec<Example>,
+    /// How many different programs stand behind them.
+    pub n_programs: usize,
+    /// SHA-256 over the rendered examples in order, in hexadecimal.
+    pub digest: String,
 }
 
+/// Draws and labels programs and renders the mix. Programs whose text is in `exclude` take no part in any
+/// example, not as references either: [`super::held_out_programs`] gives those of a held-out set, which follows
+/// from its own seed and is therefore known before the corpus is made.
+///
+/// # Errors
+/// If the configuration contradicts itself or the executor is broken.
+pub fn generate(
+    config: &CorpusConfig,
+    seed: Seed,
+    executor: &dyn Executor,
+    exclude: &HashSet<String>,
+) -> anyhow::Result<Corpus> {
+    let n_pairs = n_induction_pairs();
+    ensure!(
+        n_pairs <= config.n_inputs,
+        "a corpus with {} inputs for each program\nhint: set n_inputs to {n_pairs} or more",
+        config.n_inputs
+    );
+    let parts = config.shares.parts();
+    ensure!(
+        parts.iter().any(|(_, share)| 0 < *share),
+        "a corpus without a share for any kind of example\nhint: set one of the shares over 0"
+    );
+    let drawn = draw_distinct(config, seed.fork("programs"), exclude)?;
+    let programs: Vec<Labelled> =
+        label(&drawn, n_pairs, executor, config.limits)?.into_iter().flatten().collect();
+    let slots = slots(&programs, config.n_inputs);
+    ensure!(!slots.is_empty(), "no program of the corpus ran\nhint: `kelvin doctor` checks the executor");
+    let orders: Vec<Vec<usize>> = (0..parts.len() as u64)
+        .map(|at| seed.fork("order").nth(at).draws().distinct(slots.len(), slots.len()))
+        .collect();
+    let pool = Pool { config, programs, slots };
+    let mut n_before = [0; 10];
+    let examples: Vec<Example> = (0..config.n_examples as u64)
+        .map(|at| {
+            let mut draws = seed.fork("example").nth(at).draws();
+            let part = pick_weighted(&mut draws, parts.iter().map(|it| it.1)).expect("a share is over 0");
+            // Every kind goes through the slots in an order of its own before it comes back to one.
+            let slot = pool.slots[orders[part][n_before[part] % pool.slots.len()]];
+            n_before[part] += 1;
+            pool.example(parts[part].0, slot, &mut draws)
+        })
+        .collect();
+    Ok(Corpus { digest: digest(&examples), n_programs: pool.programs.len(), examples })
+}
+
+/// Labelled programs, divided into what the examples are made from.
+struct Pool<'config> {
+    config: &'config CorpusConfig,
+    programs: Vec<Labelled>,
+    slots: Vec<Slot>,
+}
+
+/// A program and a range of its pairs, one for each draw that counts.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     program: usize,
@@ -170,115 +243,42 @@ fn n_induction_pairs() -> usize {
     PromptSet::Compact.n_induction_inputs()
 }
 
-impl Corpus {
-    /// Draws and labels the programs. Programs whose text is in `exclude` take no part in any example, not as
-    /// references either: the caller passes the texts of the held-out set, which [`super::fresh_problems`] gives
-    /// for the held-out seed and which is therefore known before the corpus is made.
-    ///
-    /// # Errors
-    /// If the configuration asks for nothing or the executor is broken.
-    pub fn build(
-        config: CorpusConfig,
-        exclude: &HashSet<String>,
-        executor: &dyn Executor,
-        limits: Limits,
-    ) -> anyhow::Result<Corpus> {
-        let n_pairs = n_induction_pairs();
-        ensure!(
-            n_pairs <= config.n_inputs,
-            "a corpus with {} inputs for each program\nhint: set n_inputs to {n_pairs} or more",
-            config.n_inputs
-        );
-        ensure!(
-            config.shares.parts().iter().any(|(_, share)| 0 < *share),
-            "a corpus without a share for any kind of example\nhint: set one of the shares over 0"
-        );
-        let drawn = draw_distinct(&config, exclude);
-        let programs: Vec<Labelled> =
-            label(&drawn, n_pairs, executor, limits)?.into_iter().flatten().collect();
-        ensure!(!programs.is_empty(), "no program of the corpus ran\nhint: set n_draws to 1000 or more");
-        let slots = slots(&programs, config.n_inputs);
-        let root = Seed::new(config.seed).fork("mix");
-        let mut n_before: BTreeMap<Kind, usize> = BTreeMap::new();
-        let parts = config.shares.parts();
-        let kinds = (0..config.n_examples as u64).map(|at| {
-            let mut draws = root.fork("kind").nth(at).draws();
-            let part = pick_weighted(&mut draws, parts.iter().map(|it| it.1)).expect("a share is over 0");
-            let kind = parts[part].0;
-            let n_before = n_before.entry(kind).or_default();
-            *n_before += 1;
-            (kind, *n_before - 1)
-        });
-        let kinds = kinds.collect();
-        let order = |(at, (kind, _)): (usize, &(Kind, u32))| {
-            let mut draws = root.fork("order").nth(at as u64).draws();
-            (*kind, draws.distinct(slots.len(), slots.len()))
-        };
-        let orders = parts.iter().enumerate().map(order).collect();
-        Ok(Corpus { config, programs, slots, kinds, orders })
+fn digest(examples: &[Example]) -> String {
+    let mut hasher = Sha256::new();
+    for part in examples.iter().flat_map(|it| [&it.prompt, &it.response]) {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
     }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
-    /// How many examples there are.
-    pub fn n_examples(&self) -> usize {
-        self.kinds.len()
-    }
-
-    /// The labelled programs, all different.
-    pub fn programs(&self) -> &[Labelled] {
-        &self.programs
-    }
-
-    /// Every example in order.
-    pub fn examples(&self) -> impl Iterator<Item = Example> + '_ {
-        (0..self.n_examples()).map(|at| self.example(at))
-    }
-
-    /// SHA-256 over the rendered examples in order, in hexadecimal.
-    pub fn digest(&self) -> String {
-        let mut hasher = Sha256::new();
-        for example in self.examples() {
-            for part in [&example.prompt, &example.response] {
-                hasher.update((part.len() as u64).to_le_bytes());
-                hasher.update(part);
-            }
-        }
-        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    /// The example at `at`.
-    ///
-    /// # Panics
-    /// If there are not as many.
-    pub fn example(&self, at: usize) -> Example {
-        let (kind, n_before) = self.kinds[at];
-        let order = &self.orders[&kind];
-        let slot = self.slots[order[n_before % order.len()]];
-        let mut draws = Seed::new(self.config.seed).fork("example").nth(at as u64).draws();
+impl Pool<'_> {
+    fn example(&self, kind: Kind, slot: Slot, draws: &mut Draws) -> Example {
         let (prompt, response) = match kind {
             Kind::Solve(task_type) => {
-                let problem = self.problem(task_type, slot, &mut draws);
+                let problem = self.problem(task_type, slot, draws);
                 let set = PromptSet::Compact;
                 (set.solve_prompt(task_type, &problem), set.solution_text(task_type, &problem))
             }
-            Kind::Propose(task_type) => self.proposal(task_type, slot, &mut draws),
+            Kind::Propose(task_type) => self.proposal(task_type, slot, draws),
             Kind::SolveQuestion => {
-                let question = arithmetic::question(&mut draws);
+                let question = arithmetic::question(draws);
                 let lines: String = question.working.iter().map(|line| format!("{line}\n")).collect();
                 let response = format!("{lines}\\boxed{{{}}}", question.answer);
                 (format!("### question\n{}\n### answer\n", question.text), response)
             }
             Kind::PoseQuestion => {
-                let question = arithmetic::question(&mut draws);
+                let question = arithmetic::question(draws);
                 let response = format!("{}\nanswer: \\boxed{{{}}}", question.text, question.answer);
                 ("### propose question\n".to_string(), response)
             }
             Kind::SolveInversion => {
-                let equation = arithmetic::inversion(&mut draws);
-                let (text, blank, number) = arithmetic::blanked(&equation, &mut draws);
+                let equation = arithmetic::inversion(draws);
+                let (text, blank, number) = arithmetic::blanked(&equation, draws);
                 (format!("### inversion\n{text}\n### {blank}\n"), number.to_string())
             }
             Kind::PoseInversion => {
-                let equation = arithmetic::inversion(&mut draws);
+                let equation = arithmetic::inversion(draws);
                 let text = format!("{} * {} = 1 mod {}", equation.x, equation.y, equation.p);
                 ("### propose inversion\n".to_string(), text)
             }
@@ -318,12 +318,20 @@ impl Corpus {
 }
 
 /// The programs to run, each once, with inputs for as many draws as count.
-fn draw_distinct(config: &CorpusConfig, exclude: &HashSet<String>) -> Vec<Draw> {
-    let root = Seed::new(config.seed).fork("programs");
+fn draw_distinct(config: &CorpusConfig, seed: Seed, exclude: &HashSet<String>) -> anyhow::Result<Vec<Draw>> {
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut drawn: Vec<Draw> = Vec::new();
-    for at in 0..config.n_draws as u64 {
-        let seed = root.nth(at);
+    for at in 0.. {
+        if drawn.len() == config.n_programs {
+            break;
+        }
+        // Draws repeat themselves: two in five at 80,000 programs, more later.
+        ensure!(
+            at < 1000 + 20 * config.n_programs as u64,
+            "the generator does not know {} different programs\nhint: set n_programs lower",
+            config.n_programs
+        );
+        let seed = seed.nth(at);
         let program = Program::draw(seed.fork("program"));
         if exclude.contains(&program.text) {
             continue;
@@ -339,7 +347,7 @@ fn draw_distinct(config: &CorpusConfig, exclude: &HashSet<String>) -> Vec<Draw> 
             }
         }
     }
-    drawn
+    Ok(drawn)
 }
 
 fn slots(programs: &[Labelled], n_inputs: usize) -> Vec<Slot> {

@@ -17,14 +17,13 @@ mod tests;
 use std::collections::HashSet;
 
 use anyhow::ensure;
-use kelvin_core::{executor::Executor, seed::Seed, task::TaskType};
+use kelvin_core::{executor::Executor, seed::Seed, task::{Task, TaskType}};
 
 use crate::python_triplet::{Problem, Settings};
-use label::{Draw, label};
+use label::{Draw, Labelled, label};
+use program::Program;
 
-pub use label::Labelled;
-pub use mix::{Corpus, CorpusConfig, Example, Kind, Shares};
-pub use program::Program;
+pub use mix::{Corpus, CorpusConfig, Example, Kind, Shares, generate};
 
 /// Fewest steps of a fresh problem's program. One-step programs are the vocabulary of all the others: holding
 /// them out would take, say, `x[::-1]` away from the corpus.
@@ -81,11 +80,12 @@ pub fn fresh_problems(
     Ok(problems)
 }
 
-/// The programs of a held-out set, for [`Corpus::build`] to exclude. The quick start's set follows from its
-/// configured seed alone, so `pretrain` draws it first and the embedded model never reads one of its programs;
-/// exclusion is by exact text.
-pub fn held_out_programs<'problems>(
-    problems: impl IntoIterator<Item = &'problems Problem>,
-) -> HashSet<String> {
-    problems.into_iter().map(|problem| problem.program().to_owned()).collect()
+/// The programs of a held-out set, for [`generate`] to exclude. The quick start's set follows from its configured
+/// seed alone, so `pretrain` draws it first and the embedded model never reads one of its programs. Exclusion is
+/// by exact text: the generator writes equal programs equally.
+///
+/// # Errors
+/// If a task is not one of programs.
+pub fn held_out_programs(tasks: &[Task]) -> anyhow::Result<HashSet<String>> {
+    tasks.iter().map(|task| Ok(task.typed::<Problem>()?.payload.program().to_owned())).collect()
 }

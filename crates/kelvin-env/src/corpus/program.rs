@@ -15,11 +15,11 @@ pub(crate) const MAX_PROGRAM_LEN: usize = 220;
 
 /// A generated program that has not run yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Program {
+pub(crate) struct Program {
     /// Python source that defines `f`, without a newline at its end.
-    pub text: String,
+    pub(crate) text: String,
     /// How many transformations, conditions and loops it is made of.
-    pub n_steps: usize,
+    pub(crate) n_steps: usize,
     domains: Vec<Domain>,
     result: Type,
     tags: Vec<Tag>,
@@ -27,7 +27,7 @@ pub struct Program {
 
 impl Program {
     /// The program at `seed`. Draws that lead nowhere or grow too long are drawn again.
-    pub fn draw(seed: Seed) -> Program {
+    pub(crate) fn draw(seed: Seed) -> Program {
         (0..)
             .filter_map(|attempt| draw_once(&mut seed.nth(attempt).draws()))
             .find(|program| program.text.len() <= MAX_PROGRAM_LEN)
@@ -35,14 +35,14 @@ impl Program {
     }
 
     /// An argument list such as `[3, 1], 2`.
-    pub fn input(&self, seed: Seed) -> String {
+    pub(crate) fn input(&self, seed: Seed) -> String {
         let mut draws = seed.draws();
         let literals: Vec<String> = self.domains.iter().map(|domain| domain.literal(&mut draws)).collect();
         literals.join(", ")
     }
 
     /// One line that says something of the program without showing it: its types, or some of its steps.
-    pub fn message(&self, seed: Seed) -> String {
+    pub(crate) fn message(&self, seed: Seed) -> String {
         let mut draws = seed.draws();
         let from: Vec<&str> = self.domains.iter().map(|domain| domain.argument_type().word()).collect();
         let types = format!("{} to {}", from.join(" and "), self.result.word());
