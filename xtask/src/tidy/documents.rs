@@ -26,7 +26,32 @@ pub(super) fn check(tree: &Tree) -> Findings {
             findings.extend(check_names(tree, path, text));
         }
     }
+    findings.extend(check_sections(tree));
     findings.extend(check_changelog(tree));
+    findings
+}
+
+/// Sources cite the rules of a paper as `azr.md section 5.1`: that heading stands in docs/papers/azr.md.
+fn check_sections(tree: &Tree) -> Findings {
+    let mut findings = Findings::new();
+    for (path, text) in tree.with_extension("rs").filter(|(path, _)| path.starts_with("crates/")) {
+        for (before, cited) in text.match_indices(".md section ").map(|(at, it)| text.split_at(at + it.len()))
+        {
+            let paper =
+                before.trim_end_matches(".md section ").rsplit([' ', '(', '/']).next().unwrap_or_default();
+            let number = cited.split(|it: char| !it.is_ascii_digit() && it != '.').next().unwrap_or_default();
+            let number = number.trim_end_matches('.');
+            let rules = tree.files.get(&format!("docs/papers/{paper}.md")).map_or("", String::as_str);
+            let is_there = rules.lines().any(|line| {
+                let heading = line.trim_start_matches('#').trim_start();
+                line.starts_with('#')
+                    && heading.split(' ').next().unwrap_or_default().trim_end_matches('.') == number
+            });
+            if !is_there {
+                findings.push(format!("{path}: docs/papers/{paper}.md has no section {number}"));
+            }
+        }
+    }
     findings
 }
 
@@ -173,6 +198,18 @@ mod tests {
                 "docs/a.md:5: there is no old.rs",
             ]
         );
+    }
+
+    #[test]
+    fn cited_sections_exist() {
+        let tree = Tree::of(&[
+            ("docs/papers/azr.md", "## 3. Validation\n### 5.1 TRR++\n5.2 is no heading\n"),
+            (
+                "crates/a/src/lib.rs",
+                "//! (azr.md section 5.1), azr.md section 3, step 2; azr.md section 3.\n//! azr.md section 5.2\n",
+            ),
+        ]);
+        assert_eq!(check(&tree), ["crates/a/src/lib.rs: docs/papers/azr.md has no section 5.2"]);
     }
 
     #[test]
