@@ -1,0 +1,74 @@
+//! Whether a message gives a program away.
+
+use ruff_python_ast::{Expr, Stmt};
+use ruff_python_parser::Mode;
+use ruff_text_size::Ranged;
+
+use crate::syntax;
+
+/// How much text after a `def` is looked at, in bytes: enough for the first statements of its body.
+const WINDOW_BYTES: usize = 8 << 10;
+
+/// How much is parsed for one message, in bytes. What has this many candidates is no message.
+const BUDGET_BYTES: usize = 512 << 10;
+
+/// Whether a text holds a function definition that Python parses and whose body does something. A header alone
+/// (``write `def f(x):` for me``), or one with a docstring, `pass`, `...` or a single word after it, gives nothing
+/// away. A text of hundreds of unfinished definitions counts as one that does.
+pub fn contains_program(message: &str) -> bool {
+    let text = syntax::normalise(message);
+    // A backtick is no Python outside a string, and often stands where a line of code ends.
+    let unquoted = text.replace('`', "\n");
+    let readings = [text.as_ref(), unquoted.as_str()];
+    let n_readings = if text.contains('`') { 2 } else { 1 };
+    let mut n_parsed_bytes = 0;
+    readings[..n_readings].iter().any(|text| {
+        let mut starts = text.match_indices("def").filter(|(start, _)| is_word(text, *start));
+        starts.any(|(start, _)| {
+            let window = &text[start..text.floor_char_boundary(start + WINDOW_BYTES)];
+            n_parsed_bytes += window.len();
+            n_parsed_bytes > BUDGET_BYTES || defines(window)
+        })
+    })
+}
+
+/// Whether `def` at `start` is a word of its own and is followed by white space.
+fn is_word(text: &str, start: usize) -> bool {
+    let before = text[..start].chars().next_back();
+    let after = text[start + 3..].chars().next();
+    before.is_none_or(|c| !c.is_alphanumeric() && c != '_')
+        && after.is_some_and(|c| c.is_whitespace() || c == '\\')
+}
+
+fn defines(text: &str) -> bool {
+    if syntax::scan(text, Mode::Module).is_err() {
+        return false;
+    }
+    let parsed = syntax::parse_module_leniently(text);
+    let broken_at = parsed.errors().iter().map(|error| error.location.start()).min();
+    let Some(Stmt::FunctionDef(function)) = parsed.syntax().body.first() else { return false };
+    let is_whole = |stmt: &Stmt| {
+        broken_at.is_none_or(|error| stmt.end() <= error && is_end(&text[stmt.end().to_usize()..]))
+    };
+    let is_header_whole = broken_at.is_none_or(|error| function.parameters.end() <= error);
+    is_header_whole && function.body.iter().any(|stmt| is_whole(stmt) && does_something(stmt))
+}
+
+/// Whether a statement may end before this text: with its line, or with what closes a quotation in prose. Where other
+/// words follow, the line is prose that happens to begin like code.
+fn is_end(rest: &str) -> bool {
+    let next = rest.chars().find(|c| !matches!(c, ' ' | '\t'));
+    next.is_none_or(|c| {
+        matches!(c, '\n' | '#' | ';' | ')' | ']' | '}' | '"' | '\'' | '*' | '.' | ',' | '!' | '?')
+    })
+}
+
+fn does_something(stmt: &Stmt) -> bool {
+    match stmt {
+        Stmt::Pass(_) => false,
+        Stmt::Expr(expr) => {
+            !matches!(*expr.value, Expr::StringLiteral(_) | Expr::EllipsisLiteral(_) | Expr::Name(_))
+        }
+        _ => true,
+    }
+}

@@ -1,0 +1,112 @@
+//! Programs: what defines `f`, and what is refused before anything runs.
+
+mod entry;
+mod leak;
+mod policy;
+mod scopes;
+
+use std::fmt;
+
+pub use leak::contains_program;
+pub use policy::{ALLOWED_MODULES, Policy};
+use ruff_python_ast::{Alias, Stmt};
+
+use crate::syntax;
+use scopes::Scopes;
+
+/// A program that may run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// The source, trimmed, with its entry function called `f`.
+    pub source: String,
+    /// Lines of the source.
+    pub n_lines: usize,
+    /// Every import statement, wherever it stands, without repetitions and in the order of the source.
+    pub imports: Vec<String>,
+}
+
+/// Why a program may not run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No `def` at the top level that `f` can be.
+    NoEntry,
+    /// A syntax error of Python 3.11, or a text past a limit of this crate.
+    ParseError(String),
+    /// The module that may not be imported.
+    BannedImport(String),
+    /// The builtin or attribute that may not be named.
+    BannedCall(String),
+}
+
+impl Refusal {
+    /// The reason as `exec validate` names it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Refusal::NoEntry => "no_entry",
+            Refusal::ParseError(_) => "parse_error",
+            Refusal::BannedImport(_) => "banned_import",
+            Refusal::BannedCall(_) => "banned_call",
+        }
+    }
+
+    /// What stands in the way.
+    pub fn detail(&self) -> &str {
+        match self {
+            Refusal::NoEntry => "no function at the top level that can be called f",
+            Refusal::ParseError(detail) | Refusal::BannedImport(detail) | Refusal::BannedCall(detail) => {
+                detail
+            }
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.as_str(), self.detail())
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// Reads a program, finds its entry function and calls it `f` (azr.md section 1.2, step 7, in its recommended form),
+/// and holds it against a policy (section 3).
+///
+/// A program that passes may still fail to compile (`return` outside a function, `nonlocal` without a binding): the
+/// interpreter that runs it has the last word.
+///
+/// # Errors
+/// The first reason to refuse it: the parse, then the entry, then imports, then calls.
+pub fn prepare(source: &str, policy: &Policy) -> Result<Program, Refusal> {
+    let source = syntax::normalise(source);
+    let parsed = syntax::parse_module(&source).map_err(Refusal::ParseError)?;
+    let body = &parsed.syntax().body;
+    let scopes = Scopes::of(body);
+    let renamed = entry::with_entry(&source, body, &scopes).ok_or(Refusal::NoEntry)?;
+    policy.check(&scopes)?;
+    let mut imports: Vec<String> = Vec::new();
+    for import in scopes.imports.iter().map(|import| render_import(import)) {
+        if !imports.contains(&import) {
+            imports.push(import);
+        }
+    }
+    Ok(Program { n_lines: renamed.lines().count(), source: renamed, imports })
+}
+
+fn render_import(import: &Stmt) -> String {
+    let names = |names: &[Alias]| {
+        let name = |alias: &Alias| match &alias.asname {
+            Some(asname) => format!("{} as {asname}", alias.name),
+            None => alias.name.to_string(),
+        };
+        names.iter().map(name).collect::<Vec<_>>().join(", ")
+    };
+    match import {
+        Stmt::Import(import) => format!("import {}", names(&import.names)),
+        Stmt::ImportFrom(import) => {
+            let dots = ".".repeat(import.level as usize);
+            let module = import.module.as_deref().unwrap_or_default();
+            format!("from {dots}{module} import {}", names(&import.names))
+        }
+        _ => unreachable!("only import statements are collected"),
+    }
+}
