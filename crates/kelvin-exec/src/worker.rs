@@ -1,0 +1,240 @@
+//! One warm worker: start, handshake, one job at a time, deadline, end. The worker is a process; losing it is not
+//! an error here, since a program may have killed it.
+
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use kelvin_core::executor::HashSeed;
+
+use crate::clock::Deadline;
+use crate::interpreter::Python;
+use crate::protocol::{self, Answers, Request, WorkerFrame};
+use crate::sandbox;
+use crate::settle::{Attempt, End};
+
+const DRIVER: &str = include_str!("driver.py");
+
+/// No `-I`: it ignores PYTHONHASHSEED. `-s -P` and the empty environment do the rest of its work. `-S` and `-B`:
+/// no site packages, no bytecode written.
+const ARGUMENTS: [&str; 7] = ["-s", "-P", "-S", "-B", "-W", "ignore", "-c"];
+
+/// How long a worker may take to start on a machine under load.
+const START_WAIT: Duration = Duration::from_secs(30);
+
+/// How long a worker may take to obey: it then only waits for a child that is being killed.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Status 77 of a child that had no memory left to say so; `driver.py` has the same number.
+const EXIT_OUT_OF_MEMORY: i32 = 77;
+
+/// Which user programs run as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Privileges {
+    /// The host's, which is not root.
+    Ordinary,
+    /// Nobody's: the host is root, children leave it.
+    Dropped,
+    /// Root's: the host is root and no other user is mapped here.
+    Root,
+}
+
+pub(crate) struct Worker {
+    process: Child,
+    socket: UnixStream,
+    /// What the worker sent that is not read yet.
+    unread: Vec<u8>,
+    pub(crate) privileges: Privileges,
+}
+
+/// Why a worker gave no attempt.
+pub(crate) enum Lost {
+    /// It is gone or does not obey; the next one may do.
+    Worker { detail: String },
+    /// The machine gives it no process; the program has no part in that.
+    CannotFork { reason: String },
+}
+
+impl From<io::Error> for Lost {
+    fn from(error: io::Error) -> Lost {
+        Lost::Worker { detail: format!("the worker is lost: {error}") }
+    }
+}
+
+impl Worker {
+    /// Starts a worker and waits until it is warm.
+    pub(crate) fn start(python: &Python, hash_seed: HashSeed) -> Result<Worker, String> {
+        let (socket, theirs) = UnixStream::pair().map_err(|error| error.to_string())?;
+        #[expect(clippy::disallowed_methods, reason = "this crate is the one that starts processes")]
+        let mut command = Command::new(&python.path);
+        command
+            .args(ARGUMENTS)
+            .arg(DRIVER)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        sandbox::apply(&mut command, hash_seed);
+        let process = command.spawn().map_err(|error| error.to_string())?;
+        // The command holds the worker's end of the socket: open here, a worker's death would go unseen.
+        drop(command);
+        let mut worker = Worker { process, socket, unread: Vec::new(), privileges: Privileges::Ordinary };
+        worker.shake_hands().map_err(|lost| worker.last_words(lost))?;
+        worker.process.stderr = None;
+        Ok(worker)
+    }
+
+    fn shake_hands(&mut self) -> Result<(), Lost> {
+        let ours = fresh_nonce();
+        self.socket.set_write_timeout(Some(GRACE))?;
+        self.socket.write_all(&protocol::encode_hello(ours))?;
+        let deadline = Deadline::after(START_WAIT);
+        self.privileges = self.next_frame(deadline, |frame| match frame {
+            WorkerFrame::Hello { version, nonce, privileges }
+                if version == protocol::VERSION && nonce == ours =>
+            {
+                match privileges {
+                    0 => Ok(Privileges::Ordinary),
+                    1 => Ok(Privileges::Dropped),
+                    2 => Ok(Privileges::Root),
+                    other => Err(out_of_turn(&format!("privileges {other}"))),
+                }
+            }
+            other => Err(out_of_turn(&format!("{other:?}"))),
+        })?;
+        Ok(())
+    }
+
+    /// Why it did not start: its last line on standard error, where it has one.
+    fn last_words(&mut self, lost: Lost) -> String {
+        self.end();
+        let mut said = String::new();
+        if let Some(stderr) = self.process.stderr.take() {
+            // Ended, so this ends too; what is no text is no explanation.
+            let _ = stderr.take(1 << 16).read_to_string(&mut said);
+        }
+        match (said.trim_end().lines().last(), lost) {
+            (Some(line), _) => line.to_owned(),
+            (None, Lost::Worker { detail: reason } | Lost::CannotFork { reason }) => reason,
+        }
+    }
+
+    /// Runs one child. After [`Lost::Worker`] this worker is of no further use.
+    pub(crate) fn run(&mut self, request: &Request<'_>) -> Result<Attempt, Lost> {
+        self.socket.write_all(&request.encode())?;
+        let wall = Duration::from_secs_f64(request.limits.wall_s * f64::from(request.n_calls()));
+        let mut answers = Answers::new(request);
+        let mut deadline = Deadline::after(wall);
+        let mut killed = false;
+        loop {
+            let n_before = answers.answers.len();
+            let step = self.next_frame(deadline, |frame| match frame {
+                WorkerFrame::Data(bytes) => {
+                    answers.push(bytes);
+                    Ok(Step::Answers)
+                }
+                WorkerFrame::Exit { wait_status, cpu_us, flooded } => {
+                    Ok(Step::Exit { wait_status, cpu_us, flooded })
+                }
+                WorkerFrame::CannotFork(reason) => Err(Lost::CannotFork { reason }),
+                WorkerFrame::Hello { .. } => Err(out_of_turn("a greeting")),
+            });
+            match step {
+                Ok(Step::Answers) if answers.answers.len() > n_before && !killed => {
+                    deadline = Deadline::after(wall);
+                }
+                Ok(Step::Answers) => {}
+                Ok(Step::Exit { wait_status, cpu_us, flooded }) => {
+                    let end = if killed {
+                        End::WallLimit
+                    } else if flooded {
+                        End::Died { detail: format!("wrote over {} bytes", request.max_answer_bytes()) }
+                    } else {
+                        how_it_ended(wait_status, cpu_us, request, &answers)
+                    };
+                    return Ok(Attempt { answers: answers.answers, end });
+                }
+                Err(lost) => {
+                    if killed || deadline.left().is_some() {
+                        return Err(lost);
+                    }
+                    killed = true;
+                    self.socket.write_all(&protocol::encode_kill())?;
+                    deadline = Deadline::after(GRACE);
+                }
+            }
+        }
+    }
+
+    /// Waits for the next frame and gives what `read` makes of it.
+    fn next_frame<T>(
+        &mut self,
+        deadline: Deadline,
+        read: impl FnOnce(WorkerFrame<'_>) -> Result<T, Lost>,
+    ) -> Result<T, Lost> {
+        let mut chunk = [0; 1 << 14];
+        loop {
+            let decoded = protocol::decode_frame(&self.unread)
+                .map_err(|error| Lost::Worker { detail: error.to_string() })?;
+            if let Some((frame, used)) = decoded {
+                let taken = read(frame);
+                self.unread.drain(..used);
+                return taken;
+            }
+            let late = || Lost::Worker { detail: "the worker does not answer".into() };
+            self.socket.set_read_timeout(Some(deadline.left().ok_or_else(late)?))?;
+            match self.socket.read(&mut chunk) {
+                Ok(0) => return Err(Lost::Worker { detail: "the worker died".into() }),
+                Ok(n_bytes) => self.unread.extend_from_slice(&chunk[..n_bytes]),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted => {}
+                    _ => return Err(error.into()),
+                },
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        // Both fail only where it has ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Drop for Worker {
+    /// Its child, if there is one, asked the kernel to go with it.
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+enum Step {
+    Answers,
+    Exit { wait_status: i32, cpu_us: u64, flooded: bool },
+}
+
+/// A nonce only tells messages apart, so it needs no seed of the run.
+pub(crate) fn fresh_nonce() -> u64 {
+    RandomState::new().hash_one(0u8)
+}
+
+fn out_of_turn(what: &str) -> Lost {
+    Lost::Worker { detail: format!("the worker sent {what} out of turn") }
+}
+
+fn how_it_ended(wait_status: i32, cpu_us: u64, request: &Request<'_>, answers: &Answers) -> End {
+    let status = ExitStatus::from_raw(wait_status);
+    let used_up = cpu_us >= u64::from(request.total_cpu_s()) * 1_000_000;
+    match (status.code(), status.signal()) {
+        (_, Some(libc::SIGPROF | libc::SIGXCPU)) => End::CpuLimit,
+        (_, Some(libc::SIGKILL)) if used_up => End::CpuLimit,
+        _ if answers.malformed => End::Died { detail: "malformed answer".into() },
+        (Some(EXIT_OUT_OF_MEMORY), _) => End::OutOfMemory,
+        (Some(0), _) if answers.rest_alone => End::RestAlone,
+        (Some(0), _) => End::Done,
+        _ => End::Died { detail: status.to_string() },
+    }
+}

@@ -1,0 +1,45 @@
+//! Programs that do harm, programs that do not, and many of both at once, against real workers.
+
+mod attacks;
+mod outcomes;
+mod pool;
+
+use kelvin_core::executor::{Calls, Executor, HashSeed, Job, Limits, Outcome};
+use kelvin_exec::{ExecutorOptions, PythonExecutor};
+
+/// A wall backstop that no innocent program here comes near, on a machine under any load.
+const LIMITS: Limits = Limits { cpu_s: 0.5, wall_s: 60.0, memory_bytes: 64 << 20, output_bytes: 4096 };
+
+fn executor(workers: usize) -> PythonExecutor {
+    PythonExecutor::start(ExecutorOptions { workers, ..ExecutorOptions::default() })
+        .expect("Python is installed")
+}
+
+fn job(program: &str, inputs: &[&str]) -> Job {
+    Job {
+        program: program.into(),
+        inputs: inputs.iter().map(|input| input.to_string()).collect(),
+        hash_seed: HashSeed::A,
+        calls: Calls::Once,
+        limits: LIMITS,
+    }
+}
+
+/// One input, one outcome, in a few words.
+fn run(executor: &PythonExecutor, job: &Job) -> Vec<String> {
+    executor.run(job).expect("the sandbox holds").iter().map(words).collect()
+}
+
+fn words(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Value { repr } => repr.clone(),
+        Outcome::NotLiteral { type_name } => format!("not literal: {type_name}"),
+        Outcome::Raised { exception, message } => format!("{exception}: {message}"),
+        Outcome::CompileError { message } => format!("compile error: {message}"),
+        Outcome::Nondeterministic => "nondeterministic".into(),
+        Outcome::TimedOut => "timed out".into(),
+        Outcome::OutOfMemory => "out of memory".into(),
+        Outcome::TooLarge { bytes } => format!("too large: {bytes}"),
+        Outcome::Crashed { detail } => format!("crashed: {detail}"),
+    }
+}

@@ -1,0 +1,161 @@
+//! Many jobs: from many threads, one after the other, and what remains of them.
+
+use kelvin_core::executor::{Executor, HashSeed, Job};
+
+use super::{executor, job, run};
+
+#[test]
+fn threads_get_their_own_answers_whichever_worker_runs_them() {
+    let executor = executor(3);
+    assert_eq!(executor.parallelism(), 3);
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let executor = &executor;
+            scope.spawn(move || {
+                for round in 0..12 {
+                    let hash_seed = if round % 2 == 0 { HashSeed::A } else { HashSeed::B };
+                    let program =
+                        format!("def f(x):\n if x == 5: raise ValueError\n return [{thread}, {round}, x]");
+                    let job = Job { hash_seed, ..job(&program, &["1", "5", "2"]) };
+                    let expected = [
+                        format!("[{thread}, {round}, 1]"),
+                        "ValueError: ".into(),
+                        format!("[{thread}, {round}, 2]"),
+                    ];
+                    assert_eq!(run(executor, &job), expected);
+                }
+            });
+        }
+    });
+    let metrics = executor.metrics();
+    assert_eq!((metrics.n_jobs, metrics.n_inputs, metrics.n_children), (96, 288, 96));
+    assert!(metrics.n_starts <= 6);
+    assert_eq!(metrics.n_respawns, 0);
+}
+
+/// A worker must outlive the thread that happened to start it.
+#[test]
+fn a_worker_outlives_the_thread_that_started_it() {
+    let executor = executor(1);
+    let b = Job { hash_seed: HashSeed::B, ..job("def f():\n return 1", &[""]) };
+    std::thread::scope(|scope| {
+        scope.spawn(|| run(&executor, &b));
+    });
+    assert_eq!(run(&executor, &b), ["1"]);
+    assert_eq!((executor.metrics().n_starts, executor.metrics().n_respawns), (2, 0));
+}
+
+#[test]
+fn a_call_near_its_limit_runs_again_alone() {
+    let executor = executor(1);
+    // Spins until it has used 1.1 of its limit of 0.5 s: over it, and under where the timer ends it.
+    let program = "import typing\nclock = typing.sys.modules['time'].process_time\n\
+        def f(x):\n end = clock() + x\n while clock() < end: pass\n return x";
+    assert_eq!(run(&executor, &job(program, &["0.1", "0.55"])), ["0.1", "timed out"]);
+    let metrics = executor.metrics();
+    assert_eq!((metrics.n_near_limit_reruns, metrics.n_timeouts, metrics.n_children), (1, 1, 2));
+}
+
+#[cfg(target_os = "linux")]
+mod leaks {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    fn n_descriptors(process: &Path) -> usize {
+        fs::read_dir(process.join("fd")).expect("the process runs").count()
+    }
+
+    /// A field of a process's `stat`, counted from the one after its name.
+    fn stat(pid: u32, field: usize) -> Option<u32> {
+        let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        text.rsplit_once(") ")?.1.split(' ').nth(field)?.parse().ok()
+    }
+
+    fn session_of(pid: u32) -> Option<u32> {
+        stat(pid, 3)
+    }
+
+    fn children_of(parent: u32) -> Vec<u32> {
+        let pids = fs::read_dir("/proc").unwrap().flatten();
+        let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter(|&pid| stat(pid, 1) == Some(parent)).collect()
+    }
+
+    /// Runs in a process of its own, so that other tests' workers and descriptors are not counted.
+    #[test]
+    fn nothing_remains_of_five_hundred_jobs() {
+        if std::env::var_os("KELVIN_TEST_ALONE").is_none() {
+            let me = std::env::current_exe().unwrap();
+            #[expect(clippy::disallowed_methods, reason = "this crate is the one that starts processes")]
+            let status = std::process::Command::new(me)
+                .args(["--exact", "pool::leaks::nothing_remains_of_five_hundred_jobs"])
+                .env("KELVIN_TEST_ALONE", "1")
+                .status()
+                .unwrap();
+            assert!(status.success());
+            return;
+        }
+        let here = Path::new("/proc/self");
+        let before = n_descriptors(here);
+        let executor = executor(1);
+        let quiet = job("def f(x):\n return x", &["1"]);
+        run(&executor, &quiet);
+        let worker = children_of(std::process::id());
+        assert_eq!(worker.len(), 1);
+        let worker_files = || n_descriptors(Path::new(&format!("/proc/{}", worker[0])));
+        let warm = (n_descriptors(here), worker_files());
+        let crash = job("import typing\ndef f(x):\n typing.sys.modules['posix']._exit(1)", &["1"]);
+        for round in 0..500 {
+            run(&executor, if round % 10 == 9 { &crash } else { &quiet });
+        }
+        assert_eq!((n_descriptors(here), worker_files()), warm);
+        assert!(children_of(worker[0]).is_empty());
+        assert_eq!(children_of(std::process::id()), worker);
+        drop(executor);
+        assert_eq!(n_descriptors(here), before);
+        assert!(children_of(std::process::id()).is_empty());
+    }
+
+    /// A worker whose host is gone ends by itself, and its child with it.
+    #[test]
+    fn a_worker_ends_with_its_host() {
+        if std::env::var_os("KELVIN_TEST_ALONE").is_some() {
+            let executor = executor(1);
+            let sleep = "import typing\ndef f():\n typing.sys.modules['time'].sleep(60)";
+            let limits = kelvin_core::executor::Limits { wall_s: 60.0, ..super::super::LIMITS };
+            let _ = executor.run(&Job { limits, ..job(sleep, &[""]) });
+            unreachable!("killed while the job runs");
+        }
+        let me = std::env::current_exe().unwrap();
+        #[expect(clippy::disallowed_methods, reason = "this crate is the one that starts processes")]
+        let mut host = std::process::Command::new(me)
+            .args(["--exact", "pool::leaks::a_worker_ends_with_its_host"])
+            .env("KELVIN_TEST_ALONE", "1")
+            .spawn()
+            .unwrap();
+        let wait_for = |what: &dyn Fn() -> Option<u32>| {
+            (0..1000).find_map(|_| {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                what()
+            })
+        };
+        // A job leads a session of its own; whatever else a worker or the search for Python forks does not.
+        let job_of = |worker: u32| children_of(worker).into_iter().find(|&pid| session_of(pid) == Some(pid));
+        let worker = wait_for(&|| children_of(host.id()).into_iter().find(|&pid| job_of(pid).is_some()))
+            .expect("the job starts");
+        let child = job_of(worker).expect("it waits for a minute");
+        host.kill().unwrap();
+        host.wait().unwrap();
+        for pid in [worker, child] {
+            let gone = wait_for(&|| (!runs(pid)).then_some(pid));
+            assert_eq!(gone, Some(pid), "process {pid} outlives its host");
+        }
+    }
+
+    /// A process that has ended may stay as a zombie until whoever inherits it looks.
+    fn runs(pid: u32) -> bool {
+        fs::read_to_string(format!("/proc/{pid}/stat"))
+            .is_ok_and(|text| text.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z')))
+    }
+}
