@@ -32,7 +32,7 @@ pub fn contains_program(message: &str) -> bool {
     })
 }
 
-/// Whether `def` at `start` is a word of its own and is followed by white space.
+/// Whether `def` at `start` is a word of its own and is followed by white space or a continued line.
 fn is_word(text: &str, start: usize) -> bool {
     let before = text[..start].chars().next_back();
     let after = text[start + 3..].chars().next();
