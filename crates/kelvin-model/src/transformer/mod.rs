@@ -7,6 +7,8 @@
 mod attention;
 mod backbone;
 mod embedding;
+#[cfg(test)]
+mod gradient_tests;
 mod head;
 mod layer;
 mod linear;

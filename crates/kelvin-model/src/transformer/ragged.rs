@@ -31,9 +31,9 @@ impl Ragged {
         &self.positions
     }
 
-    /// Rows of each sequence.
+    /// Rows of each sequence that has any.
     pub(crate) fn sequences(&self) -> impl Iterator<Item = Range<usize>> {
-        self.starts.windows(2).map(|pair| pair[0]..pair[1])
+        self.starts.windows(2).map(|pair| pair[0]..pair[1]).filter(|rows| !rows.is_empty())
     }
 
     /// The longest sequence, in rows.
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn positions_restart_with_each_sequence() {
         let mut ragged = Ragged::default();
-        ragged.reset([3, 1, 2].into_iter());
+        ragged.reset([3, 1, 0, 2].into_iter());
         assert_eq!(ragged.positions(), [0, 1, 2, 0, 0, 1]);
         assert_eq!(ragged.sequences().collect::<Vec<_>>(), [0..3, 3..4, 4..6]);
         assert_eq!(ragged.longest(), 3);

@@ -1,0 +1,222 @@
+//! Bits of the trainer do not depend on threads, order of work or what came before; bad batches are refused.
+
+use kelvin_core::{
+    objective::{Aggregation, Objective, Surrogate},
+    policy::{AdamParams, LossStats},
+    rollout::Sample,
+    seed::Seed,
+};
+use kelvin_model::{
+    ModelConfig, Params,
+    trainer::{Moments, TrainCore},
+    transformer::forward_logprobs,
+};
+
+const ADAM: AdamParams =
+    AdamParams { learning_rate: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, grad_clip: 1.0 };
+const OBJECTIVE: Objective = Objective {
+    surrogate: Surrogate::PpoClip { low: 0.2, high: 0.28, dual: 3.0 },
+    aggregation: Aggregation::GroupToken,
+    entropy_coefficient: 0.01,
+    temperature: 0.9,
+};
+
+fn config() -> ModelConfig {
+    ModelConfig {
+        vocab_size: 61,
+        hidden_size: 32,
+        intermediate_size: 48,
+        num_hidden_layers: 2,
+        num_attention_heads: 4,
+        num_key_value_heads: 2,
+        head_dim: 8,
+        rms_norm_eps: 1e-6,
+        rope_theta: 10_000.0,
+        max_position_embeddings: 200,
+        tie_word_embeddings: true,
+        qkv_bias: true,
+    }
+}
+
+fn params() -> Params {
+    Params::random(&config(), Seed::new(21))
+}
+
+/// About 60 samples and 5000 rows: more chunks than gradient slots.
+fn batch(seed: u64) -> Vec<Sample> {
+    let mut draws = Seed::new(seed).draws();
+    (0..60)
+        .map(|idx| {
+            let (prompt, response) = (draws.between(1, 60) as usize, draws.between(1, 110) as usize);
+            let old: Vec<f32> = (0..response).map(|_| -4.0 - draws.unit() as f32 * 0.4).collect();
+            Sample {
+                prompt: (0..prompt).map(|_| draws.below(61) as u32).collect(),
+                response: (0..response).map(|_| draws.below(61) as u32).collect(),
+                advantage: draws.unit() as f32 * 2.0 - 1.0,
+                old_logprobs: if idx % 3 == 0 { Vec::new() } else { old },
+                group: format!("group {}", idx % 7),
+            }
+        })
+        .collect()
+}
+
+fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+/// Two accumulations and a step, twice.
+fn trained(threads: usize) -> (Vec<LossStats>, Vec<u32>, Vec<u32>) {
+    with_threads(threads, || {
+        let mut core = TrainCore::new(params());
+        let mut stats = Vec::new();
+        for step in 0..2 {
+            stats.push(core.forward_backward(&batch(31 + step), &OBJECTIVE).unwrap());
+            stats.push(core.forward_backward(&batch(41 + step)[..7], &OBJECTIVE).unwrap());
+            core.optim_step(&ADAM).unwrap();
+        }
+        (stats, bits(&core.params().flat), bits(&core.moments().second))
+    })
+}
+
+#[test]
+fn bits_do_not_depend_on_threads() {
+    let one = trained(1);
+    assert!(one.0.iter().all(|stats| stats.loss.is_finite() && 0.0 < stats.clipped_share));
+    for threads in [2, 3, 8] {
+        assert_eq!(one, trained(threads), "{threads} threads");
+    }
+}
+
+#[test]
+fn used_memory_leaves_no_trace() {
+    let mut fresh = TrainCore::new(params());
+    fresh.forward_backward(&batch(51), &OBJECTIVE).unwrap();
+    let mut used = TrainCore::new(params());
+    used.forward_backward(&batch(52), &OBJECTIVE).unwrap();
+    used.optim_step(&AdamParams { learning_rate: 0.0, ..ADAM }).unwrap();
+    used.forward_backward(&batch(53)[..1], &OBJECTIVE).unwrap();
+    used.optim_step(&AdamParams { learning_rate: 0.0, ..ADAM }).unwrap();
+    assert_eq!(used.params(), &params());
+    used.forward_backward(&batch(51), &OBJECTIVE).unwrap();
+    assert_eq!(bits(fresh.gradient()), bits(used.gradient()));
+}
+
+#[test]
+fn a_resumed_trainer_goes_on_bit_for_bit() {
+    let step = |core: &mut TrainCore, seed| {
+        core.forward_backward(&batch(seed)[..9], &OBJECTIVE).unwrap();
+        core.optim_step(&ADAM).unwrap();
+    };
+    let mut through = TrainCore::new(params());
+    step(&mut through, 61);
+    let mut resumed = TrainCore::resume(through.params().clone(), through.moments().clone()).unwrap();
+    step(&mut through, 62);
+    step(&mut resumed, 62);
+    assert_eq!(bits(&through.params().flat), bits(&resumed.params().flat));
+    assert_eq!(through.moments(), resumed.moments());
+    assert_eq!(through.moments().step, 2);
+
+    let short = Moments { first: vec![0.0; 3], second: vec![0.0; 3], step: 1 };
+    let error = TrainCore::resume(params(), short).unwrap_err().to_string();
+    assert!(error.contains("moments for 3 and 3 weights"), "{error}");
+}
+
+#[test]
+fn gradients_add_up_until_a_step() {
+    let (batch, mut core) = (batch(71), TrainCore::new(params()));
+    core.forward_backward(&batch[..5], &OBJECTIVE).unwrap();
+    let first = core.gradient().to_vec();
+    core.forward_backward(&batch[..5], &OBJECTIVE).unwrap();
+    let off =
+        core.gradient().iter().zip(&first).map(|(both, one)| (both - 2.0 * one).abs()).fold(0.0, f32::max);
+    assert!(off < 1e-7, "{off}");
+    core.optim_step(&ADAM).unwrap();
+    assert!(core.gradient().iter().all(|&g| g == 0.0));
+    let error = core.optim_step(&ADAM).unwrap_err().to_string();
+    assert!(error.contains("no gradient is held"), "{error}");
+}
+
+#[test]
+fn descending_lowers_the_loss() {
+    let objective = Objective {
+        surrogate: Surrogate::Likelihood,
+        aggregation: Aggregation::Token,
+        entropy_coefficient: 0.0,
+        temperature: 1.0,
+    };
+    let mut batch = batch(81);
+    batch.truncate(4);
+    batch.iter_mut().for_each(|sample| sample.advantage = 1.0);
+    let mut core = TrainCore::new(params());
+    let mut losses = Vec::new();
+    for _ in 0..60 {
+        losses.push(core.forward_backward(&batch, &objective).unwrap().loss);
+        core.optim_step(&ADAM).unwrap();
+    }
+    // Uniform guessing costs ln 61 = 4.11 nats; random tokens have to be learnt by heart.
+    assert!((losses[0] - 61f64.ln()).abs() < 0.2 && losses[59] < 2.0, "{losses:?}");
+}
+
+#[test]
+fn a_gradient_that_is_not_finite_moves_nothing() {
+    let mut damaged = params();
+    damaged.flat[3] = f32::NAN;
+    let mut core = TrainCore::new(damaged.clone());
+    core.forward_backward(&batch(91)[..3], &OBJECTIVE).unwrap();
+    let error = core.optim_step(&ADAM).unwrap_err().to_string();
+    assert!(error.contains("norm is NaN") && error.contains("\nhint: "), "{error}");
+    assert_eq!(bits(&core.params().flat), bits(&damaged.flat));
+    assert_eq!((core.moments().step, core.moments().first.iter().any(|&m| m != 0.0)), (0, false));
+    assert!(core.gradient().iter().all(|&g| g == 0.0));
+}
+
+#[test]
+fn what_cannot_be_learnt_from_is_named() {
+    type Breakage = (fn(&mut Sample), &'static str);
+    let breakages: [Breakage; 6] = [
+        (|sample| sample.prompt = [].into(), "sample 2 has an empty prompt"),
+        (|sample| sample.response.clear(), "sample 2 has an empty response"),
+        (|sample| sample.response[0] = 61, "sample 2 has token 61"),
+        (|sample| sample.prompt = [1; 200].into(), "sample 2 has "),
+        (|sample| sample.advantage = f32::INFINITY, "sample 2 has the advantage inf"),
+        (|sample| sample.old_logprobs = vec![0.0; 500], "sample 2 has 500 log-probabilities"),
+    ];
+    let mut core = TrainCore::new(params());
+    for (break_it, named) in breakages {
+        let mut batch = batch(95);
+        break_it(&mut batch[2]);
+        let error = core.forward_backward(&batch, &OBJECTIVE).unwrap_err().to_string();
+        assert!(error.starts_with(named) && error.contains("\nhint: "), "{error}");
+        assert!(core.gradient().iter().all(|&g| g == 0.0));
+    }
+    assert!(core.forward_backward(&[], &OBJECTIVE).is_err());
+    let frozen = Objective { temperature: 0.0, ..OBJECTIVE };
+    assert!(core.forward_backward(&batch(95), &frozen).is_err());
+}
+
+#[test]
+fn a_sequence_scores_the_same_in_any_company() {
+    let params = params();
+    let sequences: Vec<Vec<u32>> = batch(97)
+        .iter()
+        .map(|sample| sample.prompt.iter().chain(&sample.response).copied().collect())
+        .chain([vec![5], vec![]])
+        .collect();
+    let error = forward_logprobs(&params, &sequences, 1.0).unwrap_err().to_string();
+    assert!(error.starts_with("sequence 61 is empty"), "{error}");
+    let sequences = &sequences[..61];
+    let together = with_threads(3, || forward_logprobs(&params, sequences, 0.8).unwrap());
+    for (idx, (sequence, together)) in sequences.iter().zip(&together).enumerate() {
+        let alone = with_threads(1, || forward_logprobs(&params, &[sequence], 0.8).unwrap());
+        assert_eq!(bits(&alone[0]), bits(together), "sequence {idx}");
+        // What follows does not change what came before.
+        let half = sequence.len().div_ceil(2);
+        let cut = forward_logprobs(&params, &[&sequence[..half]], 0.8).unwrap();
+        assert_eq!(bits(&cut[0]), bits(&together[..half - 1]), "half of sequence {idx}");
+    }
+    assert_eq!(together[60], [0f32; 0]);
+}
