@@ -14,5 +14,8 @@ mod tokenizer;
 pub mod trainer;
 pub mod transformer;
 
+pub use checkpoint::{Checkpoint, Dtype};
 pub use config::ModelConfig;
 pub use params::{Layout, Params};
+pub use policy::{NativeOptions, NativePolicy};
+pub use tokenizer::{END_OF_TEXT, Tokenizer};

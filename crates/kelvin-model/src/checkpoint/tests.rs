@@ -6,7 +6,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::tests::small;
+use crate::{config::tests::small, params::Tensor};
 
 /// A random model with a tokenizer that fits it.
 pub(crate) fn tiny(tied: bool) -> Checkpoint {
@@ -42,6 +42,12 @@ fn message(dir: &Path) -> String {
     message
 }
 
+/// Writes tensors whose values lie in `flat`.
+fn write_flat(path: &Path, tensors: &[Tensor], flat: &[f32]) {
+    let values = tensors.iter().map(|tensor| (tensor, &flat[tensor.range.clone()]));
+    write_tensors(path, values, Dtype::F32, &[]).unwrap();
+}
+
 fn edit_json(path: &Path, edit: impl FnOnce(&mut Value)) {
     let mut value: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     edit(&mut value);
@@ -70,8 +76,8 @@ fn half_precision_rounds_once_to_nearest_even() {
     let bytes = |dir: &TempDir| fs::read(dir.path().join(MODEL_SAFETENSORS)).unwrap();
     assert_eq!(bytes(&dir), bytes(&again));
     // 1 + 2^-8 lies midway between two values and goes to the even one; so does 1 + 3 * 2^-8.
-    assert_eq!(bf16::from_f32(1.003_906_25).to_f32(), 1.0);
-    assert_eq!(bf16::from_f32(1.011_718_75).to_f32(), 1.015_625);
+    assert_eq!(bf16::from_f32(1.0 + 1.0 / 256.0).to_f32(), 1.0);
+    assert_eq!(bf16::from_f32(1.0 + 3.0 / 256.0).to_f32(), 1.015_625);
 }
 
 #[test]
@@ -96,7 +102,7 @@ fn shard(dir: &Path, params: &Params) {
         .into_iter()
         .zip(tensors.chunks(tensors.len().div_ceil(2)))
     {
-        write_tensors(&dir.join(file), part, &params.flat, Dtype::F32, &[]).unwrap();
+        write_flat(&dir.join(file), part, &params.flat);
         map.extend(part.iter().map(|it| (it.name.clone(), json!(file))));
     }
     write_json(&dir.join("model.safetensors.index.json"), &json!({ "weight_map": map })).unwrap();
@@ -170,8 +176,8 @@ fn tensors_that_do_not_fit_are_named() {
     let (written, dir) = saved(false, Dtype::F32);
     let path = dir.path().join(MODEL_SAFETENSORS);
     let whole = written.params.layout.tensors();
-    let write = |tensors: &[crate::params::Tensor]| {
-        write_tensors(&path, tensors, &written.params.flat, Dtype::F32, &[]).unwrap();
+    let write = |tensors: &[Tensor]| {
+        write_flat(&path, tensors, &written.params.flat);
         message(dir.path())
     };
     assert!(write(&whole[..whole.len() - 1]).contains("model.layers.1.mlp.down_proj.weight is missing"));
@@ -179,10 +185,7 @@ fn tensors_that_do_not_fit_are_named() {
     turned[0].shape.reverse();
     assert!(write(&turned).contains("model.embed_tokens.weight has shape [20, 272], not [272, 20]"));
     let mut more = whole.clone();
-    more.push(crate::params::Tensor {
-        name: "model.layers.0.self_attn.q_norm.weight".to_owned(),
-        ..whole[1].clone()
-    });
+    more.push(Tensor { name: "model.layers.0.self_attn.q_norm.weight".to_owned(), ..whole[1].clone() });
     assert!(write(&more).contains("q_norm.weight is unexpected"));
     assert!(write(&whole[3..6]).contains("and "), "a long list is cut");
 }
@@ -195,15 +198,15 @@ fn a_stored_tied_head_must_be_the_embedding() {
     let mut tensors = written.params.layout.tensors();
     let head = flat.len()..flat.len() + tensors[0].range.len();
     flat.extend_from_within(tensors[0].range.clone());
-    tensors.push(crate::params::Tensor {
+    tensors.push(Tensor {
         name: "lm_head.weight".to_owned(),
         shape: tensors[0].shape.clone(),
         range: head.clone(),
     });
-    write_tensors(&path, &tensors, &flat, Dtype::F32, &[]).unwrap();
+    write_flat(&path, &tensors, &flat);
     assert_eq!(Checkpoint::load(dir.path()).unwrap().params, written.params);
     flat[head.start] += 1.0;
-    write_tensors(&path, &tensors, &flat, Dtype::F32, &[]).unwrap();
+    write_flat(&path, &tensors, &flat);
     assert!(message(dir.path()).contains("differs from"));
 }
 

@@ -85,18 +85,19 @@ pub(super) fn read_model(source: &Source<'_>, config: &ModelConfig) -> anyhow::R
     Ok(params)
 }
 
-/// Reads a file of f32 tensors that kelvin wrote; `tensors` must be exactly those in the file.
+/// Reads a file whose tensors are exactly `tensors`; returns the metadata of its header.
 pub(crate) fn read_tensors(
     dir: &Path,
     file: &str,
     tensors: &[Tensor],
     flat: &mut [f32],
-) -> anyhow::Result<()> {
+) -> anyhow::Result<HashMap<String, String>> {
     let source = Source::Folder(dir);
-    let header = read_header(&source, file)?;
-    let headers = [header];
+    let headers = [read_header(&source, file)?];
     check_tensors(tensors, &headers, false)?;
-    read_file(&source, file, &headers[0], tensors, flat)
+    read_file(&source, file, &headers[0], tensors, flat)?;
+    let [header] = headers;
+    Ok(header.metadata)
 }
 
 fn weight_files(source: &Source<'_>) -> anyhow::Result<Vec<String>> {
@@ -128,6 +129,7 @@ fn weight_files(source: &Source<'_>) -> anyhow::Result<Vec<String>> {
 struct Header {
     bytes: u64,
     infos: HashMap<String, TensorInfo>,
+    metadata: HashMap<String, String>,
 }
 
 impl Header {
@@ -137,9 +139,7 @@ impl Header {
 }
 
 fn read_header(source: &Source<'_>, file: &str) -> anyhow::Result<Header> {
-    let (mut reader, len) = source
-        .open(file)?
-        .ok_or_else(|| anyhow!("there is no {file}, which the index names\n{HINT_AGAIN}"))?;
+    let (mut reader, len) = source.open(file)?.ok_or_else(|| anyhow!("there is no {file}\n{HINT_AGAIN}"))?;
     let mut prefix = [0; 8];
     read_exact(&mut *reader, &mut prefix, file)?;
     let header_bytes = u64::from_le_bytes(prefix);
@@ -170,7 +170,7 @@ fn read_header(source: &Source<'_>, file: &str) -> anyhow::Result<Header> {
         end as u64 == data_bytes,
         "{file} is cut off: its tensors take {end} bytes, but {data_bytes} are there\n{HINT_AGAIN}"
     );
-    Ok(Header { bytes: 8 + header_bytes, infos })
+    Ok(Header { bytes: 8 + header_bytes, infos, metadata: metadata.metadata().clone().unwrap_or_default() })
 }
 
 /// Compares what a model needs with what files hold, and names every difference.
@@ -282,20 +282,20 @@ fn read_exact(reader: &mut dyn Read, bytes: &mut [u8], file: &str) -> anyhow::Re
 
 /// Writes all weights of a model into one file.
 pub(super) fn write_model(path: &Path, params: &Params, dtype: Dtype) -> anyhow::Result<()> {
-    write_tensors(path, &params.layout.tensors(), &params.flat, dtype, &[("format", "pt")])
+    let tensors = params.layout.tensors();
+    let values = tensors.iter().map(|tensor| (tensor, &params.flat[tensor.range.clone()]));
+    write_tensors(path, values, dtype, &[("format", "pt")])
 }
 
-/// Writes `tensors`, whose values lie in `flat`, with `metadata` in the header.
-pub(crate) fn write_tensors(
+/// Writes tensors with their values, and `metadata` in the header.
+pub(crate) fn write_tensors<'values>(
     path: &Path,
-    tensors: &[Tensor],
-    flat: &[f32],
+    tensors: impl Iterator<Item = (&'values Tensor, &'values [f32])>,
     dtype: Dtype,
     metadata: &[(&str, &str)],
 ) -> anyhow::Result<()> {
-    let views = tensors.iter().map(|tensor| {
-        (tensor.name.as_str(), Written { values: &flat[tensor.range.clone()], shape: &tensor.shape, dtype })
-    });
+    let views = tensors
+        .map(|(tensor, values)| (tensor.name.as_str(), Written { values, shape: &tensor.shape, dtype }));
     let metadata = metadata.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
     safetensors::serialize_to_file(views, Some(metadata), path)
         .with_context(|| format!("writing {}", path.display()))

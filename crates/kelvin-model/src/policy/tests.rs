@@ -1,0 +1,164 @@
+use std::{fs, sync::Arc};
+
+use kelvin_core::{
+    objective::{Aggregation, Surrogate},
+    rollout::Sampling,
+    seed::Seed,
+};
+
+use super::*;
+use crate::checkpoint::tests::tiny;
+
+const ADAM: AdamParams = AdamParams {
+    learning_rate: 1e-2,
+    beta1: 0.9,
+    beta2: 0.99,
+    eps: 1e-8,
+    weight_decay: 0.01,
+    grad_clip: 1.0,
+};
+
+fn policy() -> NativePolicy {
+    NativePolicy::new(tiny(true), NativeOptions { threads: 2, ..NativeOptions::default() }).unwrap()
+}
+
+fn objective() -> Objective {
+    Objective {
+        surrogate: Surrogate::PpoClip { low: 0.2, high: 0.2, dual: 3.0 },
+        aggregation: Aggregation::GroupToken,
+        entropy_coefficient: 0.01,
+        temperature: 1.0,
+    }
+}
+
+fn draws(policy: &NativePolicy) -> Vec<Completion> {
+    let request = |index| SampleRequest {
+        prompt: "def f(a):\n    return".to_owned(),
+        seed: Seed::new(3).nth(index),
+        sampling: Arc::new(Sampling::plain(20)),
+    };
+    policy.sample((0..6).map(request).collect()).unwrap()
+}
+
+fn batch(policy: &NativePolicy) -> Vec<Sample> {
+    let sample = |(index, completion): (usize, Completion)| Sample {
+        prompt: completion.prompt_tokens,
+        response: completion.tokens,
+        advantage: index as f32 - 2.5,
+        old_logprobs: completion.logprobs,
+        group: format!("group {}", index % 2),
+    };
+    draws(policy).into_iter().enumerate().map(sample).collect()
+}
+
+/// One whole update; returns what it said.
+fn update(policy: &mut NativePolicy, id: UpdateId) -> (LossStats, OptimStats) {
+    let batch = batch(policy);
+    let loss = policy.forward_backward(id, &batch, &objective()).unwrap();
+    let optim = policy.optim_step(id, &ADAM).unwrap();
+    policy.publish(id).unwrap();
+    (loss, optim)
+}
+
+fn bits(policy: &NativePolicy) -> Vec<u32> {
+    policy.core.params().flat.iter().map(|it| it.to_bits()).collect()
+}
+
+#[test]
+fn what_was_saved_goes_on_bit_for_bit() {
+    let mut first = policy();
+    update(&mut first, 1);
+    update(&mut first, 2);
+    let dir = tempfile::tempdir().unwrap();
+    first.save(dir.path()).unwrap();
+    let mut second = policy();
+    update(&mut second, 1);
+    second.restore(dir.path()).unwrap();
+    assert_eq!(draws(&second), draws(&first));
+    assert_eq!(second.core.moments(), first.core.moments());
+    assert_eq!(update(&mut second, 3), update(&mut first, 3));
+    assert_eq!(bits(&second), bits(&first));
+    assert_eq!(draws(&second), draws(&first));
+    // A run may also start from the folder, without the optimizer.
+    let third = NativePolicy::new(Checkpoint::load(dir.path()).unwrap(), NativeOptions::default()).unwrap();
+    assert_eq!(third.core.moments().step, 0);
+}
+
+#[test]
+fn draws_change_when_weights_are_published() {
+    let mut policy = policy();
+    let before = draws(&policy);
+    let batch = batch(&policy);
+    policy.forward_backward(1, &batch, &objective()).unwrap();
+    policy.optim_step(1, &ADAM).unwrap();
+    assert_eq!(draws(&policy), before);
+    policy.publish(1).unwrap();
+    assert_ne!(draws(&policy), before);
+}
+
+#[test]
+fn asking_again_changes_nothing() {
+    let mut once = policy();
+    let expected = update(&mut once, 1);
+    let mut again = policy();
+    let batch = batch(&again);
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        answers.push(again.forward_backward(1, &batch, &objective()).unwrap());
+    }
+    let optim = [again.optim_step(1, &ADAM).unwrap(), again.optim_step(1, &ADAM).unwrap()];
+    answers.push(again.forward_backward(1, &batch, &objective()).unwrap());
+    again.publish(1).unwrap();
+    again.publish(1).unwrap();
+    assert_eq!(answers, [expected.0; 3]);
+    assert_eq!(optim, [expected.1; 2]);
+    assert_eq!(bits(&again), bits(&once));
+    let error = again.forward_backward(1, &batch[..2], &objective()).unwrap_err().to_string();
+    assert!(error.contains("update 1") && error.contains("\nhint: "), "{error}");
+    assert!(again.forward_backward(2, &batch, &objective()).is_ok());
+}
+
+#[test]
+fn an_update_may_have_several_batches() {
+    let mut policy = policy();
+    let batch = batch(&policy);
+    policy.forward_backward(1, &batch[..3], &objective()).unwrap();
+    let half = policy.core.gradient().to_vec();
+    policy.forward_backward(1, &batch[3..], &objective()).unwrap();
+    assert_ne!(policy.core.gradient(), half);
+}
+
+#[test]
+fn a_refused_batch_can_be_given_again() {
+    let mut policy = policy();
+    let good = batch(&policy);
+    let mut bad = good.clone();
+    bad[0].advantage = f32::NAN;
+    assert!(policy.forward_backward(1, &bad, &objective()).is_err());
+    assert!(policy.forward_backward(1, &good, &objective()).is_ok());
+    assert!(policy.optim_step(1, &ADAM).is_ok());
+}
+
+#[test]
+fn what_cannot_be_restored_is_refused_and_loses_nothing() {
+    let mut policy = policy();
+    update(&mut policy, 1);
+    let before = (bits(&policy), draws(&policy));
+    let dir = tempfile::tempdir().unwrap();
+    policy.save(dir.path()).unwrap();
+    let optimizer = dir.path().join(OPTIMIZER_SAFETENSORS);
+    let whole = fs::read(&optimizer).unwrap();
+    let mut refused = |named: &str| {
+        let error = format!("{:#}", policy.restore(dir.path()).unwrap_err());
+        assert!(error.contains(named) && error.contains("hint: "), "{error}");
+        assert_eq!((bits(&policy), draws(&policy)), before);
+    };
+    fs::write(&optimizer, &whole[..whole.len() - 1]).unwrap();
+    refused("cut off");
+    fs::remove_file(&optimizer).unwrap();
+    refused("there is no optimizer.safetensors");
+    fs::copy(dir.path().join("model.safetensors"), &optimizer).unwrap();
+    refused("exp_avg.model.embed_tokens.weight is missing");
+    tiny(false).save(dir.path(), Dtype::F32).unwrap();
+    refused("of another model");
+}

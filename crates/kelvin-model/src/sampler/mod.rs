@@ -1,0 +1,221 @@
+//! Draws completions from published weights, with a KV cache and continuous batching.
+//!
+//! The calling thread receives requests and tokenises them; workers take rows from a [`queue`], feed them through
+//! the [`decoder`] together and [`draw`] tokens. A row's tokens and log-probabilities are a function of its prompt,
+//! seed and settings: every operation works on one row, and each token has its own child of the row's seed.
+
+mod attention;
+mod cache;
+mod decoder;
+mod draw;
+mod queue;
+#[cfg(test)]
+mod tests;
+mod weights;
+mod worker;
+
+use std::{
+    any::Any,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, Sender},
+    },
+    thread,
+    time::Duration,
+};
+
+use anyhow::{anyhow, ensure};
+use kelvin_core::{
+    policy::{Indexed, Sampler},
+    rollout::{Completion, SampleRequest},
+};
+
+use crate::{params::Params, policy::NativeOptions, tokenizer::Tokenizer, transformer::check_tokens};
+use cache::Cache;
+use decoder::{Decoder, Feed};
+use draw::Draw;
+use queue::{Pending, Queue, StopUnlessDone};
+use weights::Weights;
+use worker::Worker;
+
+/// How often the receiving thread looks whether a worker has failed while no request comes.
+const LOOK_AROUND: Duration = Duration::from_millis(100);
+/// Floats of logits that scoring holds at once, for each thread.
+const SCORED_LOGITS_MAX: usize = 1 << 22;
+
+/// Draws from a packed copy of weights.
+pub(crate) struct NativeSampler {
+    weights: Weights,
+    pub(crate) tokenizer: Tokenizer,
+    /// Any of these ends a completion.
+    pub(crate) end_tokens: Vec<u32>,
+    options: NativeOptions,
+}
+
+impl NativeSampler {
+    pub(crate) fn new(
+        params: &Params,
+        tokenizer: Tokenizer,
+        end_tokens: Vec<u32>,
+        options: NativeOptions,
+    ) -> NativeSampler {
+        NativeSampler { weights: Weights::new(params), tokenizer, end_tokens, options }
+    }
+
+    /// Draws from `params` from now on.
+    pub(crate) fn publish(&mut self, params: &Params) {
+        self.weights.publish(params);
+    }
+
+    /// Reads requests until they end or the queue stops.
+    fn receive(&self, requests: &Receiver<Indexed<SampleRequest>>, queue: &Queue) -> anyhow::Result<()> {
+        // Rows of one prompt come together: they are tokenised once and handed over at once, so that one worker
+        // gets them.
+        let burst = self.options.max_rows.max(1) * self.options.n_threads();
+        let mut last: Option<(String, Arc<[u32]>)> = None;
+        loop {
+            let first = match requests.recv_timeout(LOOK_AROUND) {
+                Ok(first) => Some(first),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            };
+            if queue.is_stopped() {
+                return Ok(());
+            }
+            let arrived = first.into_iter().chain(requests.try_iter()).take(burst);
+            queue.push(arrived.map(|request| self.read(request, &mut last)).collect::<anyhow::Result<_>>()?);
+        }
+    }
+
+    fn read(
+        &self,
+        (index, request): Indexed<SampleRequest>,
+        last: &mut Option<(String, Arc<[u32]>)>,
+    ) -> anyhow::Result<Pending> {
+        let SampleRequest { prompt: text, seed, sampling } = request;
+        draw::check(&sampling)?;
+        let prompt = match last {
+            Some((known, tokens)) if *known == text => tokens.clone(),
+            _ => last.insert((text.clone(), self.tokenizer.encode(&text)?.into())).1.clone(),
+        };
+        let room = self.weights.config.max_position_embeddings;
+        ensure!(
+            !prompt.is_empty(),
+            "request {index} has an empty prompt\nhint: a completion continues at least one token"
+        );
+        ensure!(
+            prompt.len() < room,
+            "the prompt of request {index} has {} tokens, but the model takes {room} with the completion\nhint: shorten the prompt, or use a model with more max_position_embeddings",
+            prompt.len()
+        );
+        let longest = prompt.len().saturating_add(sampling.max_new_tokens).min(room);
+        Ok(Pending { index, prompt, seed, sampling, longest })
+    }
+
+    /// Log-probabilities of one sequence, chunk by chunk, with the arithmetic of decoding.
+    fn score(
+        &self,
+        sequence: &[u32],
+        temperature: f32,
+        decoder: &mut Decoder,
+        draw: &mut Draw,
+    ) -> anyhow::Result<Vec<f32>> {
+        let vocab = self.weights.config.vocab_size;
+        let chunk = (SCORED_LOGITS_MAX / vocab).clamp(1, self.options.prefill_chunk.max(1));
+        let mut caches = [Cache::default()];
+        let mut logprobs = Vec::with_capacity(sequence.len().saturating_sub(1));
+        // The last token is scored, not fed.
+        for first in (0..sequence.len().saturating_sub(1)).step_by(chunk) {
+            let n = chunk.min(sequence.len() - 1 - first);
+            let feed = |position: usize| Feed { cache: 0, position, token: sequence[position] };
+            let feeds: Vec<Feed> = (first..first + n).map(feed).collect();
+            let asked: Vec<usize> = (0..n).collect();
+            let logits = decoder.forward(&self.weights, &mut caches, &feeds, &asked);
+            for (logits, &token) in logits.chunks_exact(vocab).zip(&sequence[first + 1..]) {
+                logprobs.push(draw.logprob(logits, token, temperature)?);
+            }
+        }
+        let [cache] = caches;
+        decoder.pool.give_back(cache.blocks);
+        Ok(logprobs)
+    }
+}
+
+impl Sampler for NativeSampler {
+    fn serve(
+        &self,
+        requests: Receiver<Indexed<SampleRequest>>,
+        completions: Sender<Indexed<Completion>>,
+    ) -> anyhow::Result<()> {
+        let queue = Queue::new(self.options.n_threads());
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..self.options.n_threads())
+                .map(|_| {
+                    let (queue, completions) = (&queue, completions.clone());
+                    scope.spawn(move || {
+                        let mut guard = StopUnlessDone { queue, done: false };
+                        let result = Worker::new(self, queue, completions).run();
+                        guard.done = result.is_ok();
+                        result
+                    })
+                })
+                .collect();
+            // Only workers hold it now: the caller learns of their end by its closing.
+            drop(completions);
+            let received = self.receive(&requests, &queue);
+            match received {
+                Ok(()) => queue.close(),
+                Err(_) => queue.stop(),
+            }
+            drop(requests);
+            let worked =
+                workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| Err(panicked(panic))));
+            worked.fold(received, |before, result| before.and(result))
+        })
+    }
+
+    fn logprobs(&self, sequences: &[Vec<u32>], temperature: f32) -> anyhow::Result<Vec<Vec<f32>>> {
+        ensure!(
+            temperature.is_finite() && 0.0 < temperature,
+            "temperature is {temperature}\nhint: log-probabilities need a positive one"
+        );
+        for (index, sequence) in sequences.iter().enumerate() {
+            check_tokens(&self.weights.config, format_args!("sequence {index}"), sequence.len(), sequence)?;
+        }
+        let next = AtomicUsize::new(0);
+        let work = || -> anyhow::Result<Vec<Indexed<Vec<f32>>>> {
+            let (mut decoder, mut draw) = (Decoder::new(&self.weights.config), Draw::default());
+            let mut scored = Vec::new();
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(sequence) = sequences.get(index) else { return Ok(scored) };
+                scored.push((index, self.score(sequence, temperature, &mut decoder, &mut draw)?));
+            }
+        };
+        let mut logprobs = vec![Vec::new(); sequences.len()];
+        thread::scope(|scope| {
+            let n_threads = self.options.n_threads().min(sequences.len());
+            let workers: Vec<_> = (0..n_threads).map(|_| scope.spawn(work)).collect();
+            for worker in workers {
+                for (index, scored) in worker.join().unwrap_or_else(|panic| Err(panicked(panic)))? {
+                    logprobs[index] = scored;
+                }
+            }
+            Ok(logprobs)
+        })
+    }
+
+    fn prompt_len(&self, prompt: &str) -> anyhow::Result<usize> {
+        Ok(self.tokenizer.encode(prompt)?.len())
+    }
+}
+
+fn panicked(panic: Box<dyn Any + Send>) -> anyhow::Error {
+    let text =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    anyhow!(
+        "a sampling thread panicked: {}\nhint: this is a defect of kelvin; please report it with the command and the model",
+        text.unwrap_or("(without a message)")
+    )
+}
