@@ -27,8 +27,10 @@ ALLOWED = frozenset(
     "string struct textwrap types typing unicodedata zlib".split()
 )
 DENIED = frozenset("breakpoint copyright credits exit help input license open quit __loader__ __spec__".split())
-# A program that imports and also uses one of these may leave something behind in a module.
-REACHES_MODULES = frozenset("__dict__ __setattr__ decimal delattr eval exec register setattr vars".split())
+# A program that uses one of these may leave something behind in the builtins that all inputs share, or, where it
+# imports, in a module.
+REACHES_BUILTINS = frozenset("__builtins__ __globals__ eval exec globals vars".split())
+REACHES_MODULES = frozenset("__dict__ __setattr__ decimal delattr register setattr".split())
 MAX_DEPTH = 100  # CPython's parser reads at most 200 nested brackets back.
 MAX_DIGITS = 4300  # sys.int_info.default_max_str_digits
 EXIT_OUT_OF_MEMORY = 77
@@ -46,6 +48,7 @@ STORES = opmap["STORE_ATTR"], opmap["DELETE_ATTR"]
 INFINITIES = math.inf, -math.inf
 LINUX = sys.platform == "linux"
 libc = ctypes.CDLL(None)
+SigEvent, TimerSpec = ctypes.c_int * 16, ctypes.c_long * 4
 POSIX_TIMERS = LINUX and sys.maxsize > 2**32 and hasattr(libc, "timer_create")
 
 
@@ -59,7 +62,8 @@ def serve():
     control = posix.dup(0)
     posix.dup2(null, 0)
     sys.stdin, sys.stdout, sys.stderr = None, Null(), sys.__stderr__
-    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+    for each in _signal.SIGINT, _signal.SIGPROF, _signal.SIGXCPU, _signal.SIGCHLD:
+        _signal.signal(each, _signal.SIG_DFL)  # the host may have been started with some ignored
     zygote_pid = posix.getpid()
     drops_root = posix.geteuid() == 0 and can_drop_root()
     warm_up()
@@ -222,6 +226,10 @@ def drop_root():
 
 def warm_up():
     """Runs the path of a job once, so that children share its pages."""
+    start_timer()
+    arm(0)
+    if LINUX:
+        libc.prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0)
     code = compile("import math\ndef f(x):\n    return {str(i): [i / 2, (i,)] for i in x}", "<program>", "exec")
     survey(code)
     for argument in "[1, 2]", "None":
@@ -314,7 +322,7 @@ def start_timer():
     global timer
     timer = None
     if POSIX_TIMERS:
-        event = (ctypes.c_int * 16)(0, 0, _signal.SIGPROF, SIGEV_SIGNAL)
+        event = SigEvent(0, 0, _signal.SIGPROF, SIGEV_SIGNAL)
         handle = ctypes.c_void_p()
         if libc.timer_create(CLOCK_PROCESS_CPUTIME_ID, event, ctypes.byref(handle)) == 0:
             timer = handle
@@ -326,12 +334,12 @@ def arm(cpu_us):
     if timer is None:
         _signal.setitimer(_signal.ITIMER_PROF, cpu_us * 1e-6)
     else:
-        libc.timer_settime(timer, 0, (ctypes.c_long * 4)(0, 0, cpu_us // 1_000_000, cpu_us % 1_000_000 * 1000), None)
+        libc.timer_settime(timer, 0, TimerSpec(0, 0, cpu_us // 1_000_000, cpu_us % 1_000_000 * 1000), None)
 
 
 def survey(code):
     """Imports what the code names and may import, while files can still be read. Says whether the code may
-    leave something behind in a module, so that each input needs a child of its own."""
+    leave something behind for the next input, so that each needs a child of its own."""
     names, imported, texts, stores, parts = set(), set(), set(), False, [code]
     for part in parts:
         operations = part.co_code[::2]
@@ -353,7 +361,8 @@ def survey(code):
                 _codecs.lookup(text)
             except Exception:
                 pass  # not the name of a codec
-    return bool(imported) and (stores or not names.isdisjoint(REACHES_MODULES))
+    reaches_modules = stores or not names.isdisjoint(REACHES_MODULES)
+    return (imported and reaches_modules) or not names.isdisjoint(REACHES_BUILTINS)
 
 
 # ---- one input -----------------------------------------------------------------------------------------------
@@ -364,8 +373,8 @@ def answer(code, call, calls, limit, cpu_us):
     module = ModuleType("program")
     sys.modules["program"] = module  # dataclasses look their module up
     space = module.__dict__
-    space["__builtins__"] = dict(GUARDED)
-    begun = time.process_time_ns()
+    space["__builtins__"] = GUARDED
+    begun = time.thread_time_ns()
     outcome = None
     try:
         exec(code, space)
@@ -378,16 +387,15 @@ def answer(code, call, calls, limit, cpu_us):
         outcome = b"R", describe(error), b""
     if outcome is None:
         outcome = call_once(call, scope, limit)
-        used_ns = time.process_time_ns() - begun
+        used_ns = time.thread_time_ns() - begun
         if calls == 2 and outcome[0] in b"VR":
-            if cpu_us:
-                arm(cpu_us)
-            begun = time.process_time_ns()
+            arm(cpu_us)
+            begun = time.thread_time_ns()
             if call_once(call, scope, limit)[::2] != outcome[::2]:
                 outcome = b"N", b"", b""
-            used_ns = max(used_ns, time.process_time_ns() - begun)
+            used_ns = max(used_ns, time.thread_time_ns() - begun)
     else:
-        used_ns = time.process_time_ns() - begun
+        used_ns = time.thread_time_ns() - begun
     scope = None
     space.clear()
     return outcome[0], outcome[1], used_ns // 1000

@@ -134,10 +134,10 @@ const UNHEALTHY: &str = "the sandbox is broken: a program that adds one to one d
     hint: check the machine's memory and process limits; `kelvin doctor` tells more";
 
 fn check_limits(limits: &Limits) -> anyhow::Result<()> {
-    let in_range = |seconds: f64| seconds > 0.0 && seconds <= 1e6;
+    let in_range = |seconds: f64| (1e-3..=1e6).contains(&seconds);
     ensure!(
         in_range(limits.cpu_s) && in_range(limits.wall_s),
-        "limits of {} s CPU and {} s wall are out of range\nhint: both lie above 0 and at most at 1000000",
+        "limits of {} s CPU and {} s wall are out of range\nhint: both lie from 0.001 to 1000000",
         limits.cpu_s,
         limits.wall_s
     );

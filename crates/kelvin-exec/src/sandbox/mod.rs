@@ -2,7 +2,7 @@
 //! Python, and every child inherits them; what only a child can have is at the end of the list, in `driver.py`.
 //!
 //! **Covered.** The environment is empty but for three variables. No descriptor of the host is open. No core
-//! dumps and no files written: both sizes are zero. `no_new_privs`. A session of its own, so that a terminal's
+//! dumps, and no byte can be written to a file: both sizes are zero. `no_new_privs`. A session of its own, so that a terminal's
 //! Ctrl-C reaches the host alone. Descendants that escape their group come back to the worker and are killed.
 //! Each child has address space, CPU time and result bytes within limits, cannot start processes or threads
 //! (Linux), and leaves root where the worker has it and the container maps another user. What a child says is
