@@ -1,0 +1,165 @@
+//! Programs per second. A job is one program whose `f` is called twice, in a child of a warm interpreter.
+
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+
+use clap::ValueEnum;
+use kelvin_core::executor::{Calls, Executor, HashSeed, Job};
+use kelvin_python::{Policy, arguments::parse_arguments, prepare};
+use kelvin_selfplay::clock::Stopwatch;
+use serde::{Deserialize, Serialize};
+
+use super::{median, quantile};
+use crate::{
+    interrupt::Interrupt,
+    jsonl::{Rows, Sink},
+    sandbox::SandboxArgs,
+};
+
+const EXAMPLE: &str = r#"{"program": "def f(x):\n    return x + 1", "input": "2"}"#;
+
+/// Measure how many programs run per second
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Rows of `exec validate`, as JSON lines; rows that the policy refuses are left out
+    #[arg(long, value_name = "F")]
+    data: PathBuf,
+    /// What shares a child: nothing, or the inputs of a row
+    #[arg(long, value_enum, default_value = "isolated")]
+    mode: Mode,
+    /// Times over all rows
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    repeats: u32,
+    #[command(flatten)]
+    sandbox: SandboxArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// A job for each row
+    Batched,
+    /// A job for each input
+    Isolated,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    program: String,
+    input: Option<String>,
+    #[serde(default)]
+    inputs: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Measurement {
+    name: &'static str,
+    threads: usize,
+    seconds: f64,
+    repeats: u32,
+    n_jobs: usize,
+    jobs_per_s: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+    isolation: &'static str,
+}
+
+/// Measures and prints one object.
+///
+/// # Errors
+/// If a row is bad or the sandbox is broken.
+pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
+    let jobs = jobs(args)?;
+    let executor = args.sandbox.executor()?;
+    let threads = executor.parallelism();
+    // Warm interpreters are the state that is measured.
+    pass(&executor, &jobs[..jobs.len().min(4 * threads)], threads, interrupt)?;
+    let mut passes = Vec::new();
+    for _ in 0..args.repeats {
+        passes.push(pass(&executor, &jobs, threads, interrupt)?);
+    }
+    let latency = |q: f64| median(passes.iter().map(|it| 1e3 * quantile(it.latencies.iter().copied(), q)));
+    let seconds = median(passes.iter().map(|it| it.seconds));
+    let mut out = Sink::stdout();
+    out.row(&Measurement {
+        name: match args.mode {
+            Mode::Batched => "exec/batched",
+            Mode::Isolated => "exec/isolated",
+        },
+        threads,
+        seconds,
+        repeats: args.repeats,
+        n_jobs: jobs.len(),
+        jobs_per_s: jobs.len() as f64 / seconds,
+        p50_ms: latency(0.5),
+        p99_ms: latency(0.99),
+        isolation: "weak",
+    })?;
+    out.flush()
+}
+
+fn jobs(args: &Args) -> anyhow::Result<Vec<Job>> {
+    let limits = args.sandbox.limits();
+    let mut jobs = Vec::new();
+    for row in Rows::<Row>::open(&args.data, EXAMPLE)? {
+        let row = row?;
+        let Ok(program) = prepare(&row.program, &Policy::Kelvin) else { continue };
+        let inputs: Vec<String> = row
+            .input
+            .iter()
+            .chain(&row.inputs)
+            .filter_map(|input| Some(parse_arguments(input).ok()?.canonical()))
+            .collect();
+        let job = |inputs: Vec<String>| Job {
+            program: program.source.clone(),
+            inputs,
+            hash_seed: HashSeed::A,
+            calls: Calls::Twice,
+            limits,
+        };
+        match args.mode {
+            Mode::Batched if inputs.is_empty() => {}
+            Mode::Batched => jobs.push(job(inputs)),
+            Mode::Isolated => jobs.extend(inputs.into_iter().map(|input| job(vec![input]))),
+        }
+    }
+    if jobs.is_empty() {
+        anyhow::bail!("{} holds no program that may run\nhint: a row is {EXAMPLE}", args.data.display());
+    }
+    Ok(jobs)
+}
+
+struct Pass {
+    seconds: f64,
+    /// Of each job, in seconds.
+    latencies: Vec<f64>,
+}
+
+/// Runs every job once, each thread taking the next.
+fn pass(
+    executor: &dyn Executor,
+    jobs: &[Job],
+    threads: usize,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Pass> {
+    let next = AtomicUsize::new(0);
+    let watch = Stopwatch::start();
+    let latencies = thread::scope(|scope| {
+        let work = || -> anyhow::Result<Vec<f64>> {
+            let mut latencies = Vec::new();
+            while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                interrupt.check()?;
+                let watch = Stopwatch::start();
+                executor.run(job)?;
+                latencies.push(watch.seconds());
+            }
+            Ok(latencies)
+        };
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let joined = workers.into_iter().map(|worker| worker.join().expect("an executor does not panic"));
+        joined.collect::<anyhow::Result<Vec<Vec<f64>>>>()
+    })?;
+    Ok(Pass { seconds: watch.seconds(), latencies: latencies.into_iter().flatten().collect() })
+}

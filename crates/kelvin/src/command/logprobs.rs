@@ -1,0 +1,96 @@
+//! `kelvin logprobs`: log-probabilities of given tokens, for comparing engines.
+
+use std::{sync::mpsc::sync_channel, thread};
+
+use anyhow::Context;
+use kelvin_core::policy::Trainer;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    interrupt::Interrupt,
+    jsonl::{Rows, Sink, Streams},
+    model, ordered,
+};
+
+const EXAMPLE: &str = r#"{"id": 1, "tokens": [5, 3, 9]}"#;
+
+/// Rows that share a forward pass. A row's numbers do not depend on who shares it.
+const BATCH_ROWS: usize = 64;
+/// Tokens that share a forward pass, unless one row has more.
+const BATCH_TOKENS: usize = 4096;
+
+/// Compute log-probabilities of token sequences
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Reads {\"id\",\"tokens\":[ids]}, writes {\"id\",\"logprobs\":[one for each token after the \
+                        first]}."
+)]
+pub(crate) struct Args {
+    /// A Hugging Face folder, a run folder, a hub name in the cache, or `embedded`
+    model: String,
+    #[command(flatten)]
+    streams: Streams,
+    /// Divides the logits
+    #[arg(long, value_name = "T", default_value_t = 1.0)]
+    temperature: f32,
+    /// Threads; 0 is one for each core
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    threads: usize,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    #[serde(default)]
+    id: Value,
+    tokens: Vec<u32>,
+}
+
+#[derive(Serialize)]
+struct Line {
+    id: Value,
+    logprobs: Vec<f32>,
+}
+
+/// Reads, computes, writes.
+///
+/// # Errors
+/// If a row is bad, a token is not in the vocabulary, or the model cannot be used.
+pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
+    let rows = Rows::<Row>::open(&args.streams.input, EXAMPLE)?;
+    let policy = model::native(&args.model, model::on_threads(args.threads))?;
+    let mut sink = Sink::create(&args.streams.output, &args.streams.input)?;
+    let (to_engine, read) = sync_channel(BATCH_ROWS);
+    // Not joined: it may sit in a read of standard input when an error ends the command.
+    thread::spawn(move || rows.map(|row| to_engine.send(row)).take_while(Result::is_ok).for_each(drop));
+    let mut failure = None;
+    while failure.is_none() {
+        let Some(first) = ordered::wait(&read, interrupt, || sink.flush())? else { break };
+        let (mut batch, mut n_tokens) = (Vec::<Row>::new(), 0);
+        let mut next = Some(first);
+        while let Some(row) = next {
+            match row {
+                Ok(row) => {
+                    n_tokens += row.tokens.len();
+                    batch.push(row);
+                }
+                Err(error) => failure = Some(error),
+            }
+            let is_full = batch.len() == BATCH_ROWS || BATCH_TOKENS <= n_tokens || failure.is_some();
+            next = if is_full { None } else { read.try_recv().ok() };
+        }
+        if batch.is_empty() {
+            break;
+        }
+        let (ids, sequences): (Vec<Value>, Vec<Vec<u32>>) =
+            batch.into_iter().map(|row| (row.id, row.tokens)).unzip();
+        let logprobs = policy.sampler().logprobs(&sequences, args.temperature).with_context(|| {
+            format!("rows {} to {}", ids.first().unwrap_or(&Value::Null), ids.last().unwrap_or(&Value::Null))
+        })?;
+        for (id, logprobs) in ids.into_iter().zip(logprobs) {
+            sink.row(&Line { id, logprobs })?;
+        }
+    }
+    sink.flush()?;
+    failure.map_or(Ok(()), Err)
+}

@@ -1,0 +1,158 @@
+//! `kelvin sample`: prints completions of a prompt.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Read},
+    sync::{Arc, mpsc::channel},
+    thread,
+};
+
+use anyhow::Context;
+use kelvin_core::{
+    policy::{Sampler, Trainer},
+    rollout::{Completion, Finish, SampleRequest, Sampling},
+    seed::Seed,
+};
+use serde::Serialize;
+
+use crate::{chat, interrupt::Interrupt, jsonl::Sink, model, ordered};
+
+/// Print completions of a prompt
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A Hugging Face folder, a run folder, a hub name in the cache, or `embedded`
+    model: String,
+    /// What is continued; `-` reads standard input
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    prompt: String,
+    /// How many completions
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    samples: u32,
+    /// Divides the logits; 0 takes the most likely token
+    #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = temperature,
+          allow_negative_numbers = true)]
+    temperature: f32,
+    /// Keep the K most likely tokens; 0 keeps all
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    top_k: usize,
+    /// Keep the most likely tokens until their probabilities reach this sum
+    #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = share)]
+    top_p: f32,
+    /// Drop tokens less likely than this fraction of the most likely one
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share)]
+    min_p: f32,
+    /// The longest completion, in tokens
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    max_new: u32,
+    /// Seed of the draws
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    /// Wrap the prompt in the model's chat template, as a user's message
+    #[arg(long)]
+    chat: bool,
+    /// Print JSON lines: index, text, prompt_tokens, tokens, logprobs, finish
+    #[arg(long)]
+    json: bool,
+    /// Threads; 0 is one for each core
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    threads: usize,
+}
+
+/// Draws and prints, in the order of the seeds.
+///
+/// # Errors
+/// If the model cannot be used or the prompt does not fit.
+pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
+    let mut prompt = args.prompt.clone();
+    if prompt == "-" {
+        prompt.clear();
+        io::stdin().read_to_string(&mut prompt).context("cannot read the prompt from standard input")?;
+    }
+    if args.chat {
+        prompt = chat::render(&model::resolve(&args.model)?, &prompt)?;
+    }
+    let policy = model::native(&args.model, model::on_threads(args.threads))?;
+    let sampling = Arc::new(Sampling {
+        temperature: args.temperature,
+        top_k: args.top_k,
+        top_p: args.top_p,
+        min_p: args.min_p,
+        max_new_tokens: args.max_new as usize,
+    });
+    let seed = Seed::new(args.seed).fork("sample");
+    let requests = (0..args.samples).map(|index| SampleRequest {
+        prompt: prompt.clone(),
+        seed: seed.nth(u64::from(index)),
+        sampling: Arc::clone(&sampling),
+    });
+    draw(policy.sampler(), requests, interrupt, |index, completion| print(args, index, &completion))
+}
+
+/// Completions in the order of their requests, each as soon as those before it are there.
+fn draw(
+    sampler: &dyn Sampler,
+    requests: impl Iterator<Item = SampleRequest>,
+    interrupt: &Interrupt,
+    mut take: impl FnMut(usize, Completion) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let (to_sampler, from_caller) = channel();
+    for indexed in requests.enumerate() {
+        to_sampler.send(indexed).expect("the receiver is held below");
+    }
+    drop(to_sampler);
+    thread::scope(|scope| {
+        let (to_caller, from_sampler) = channel();
+        let serving = scope.spawn(move || sampler.serve(from_caller, to_caller));
+        let mut early = BTreeMap::new();
+        let mut next = 0;
+        while let Some((index, completion)) = ordered::wait(&from_sampler, interrupt, || Ok(()))? {
+            early.insert(index, completion);
+            while let Some(completion) = early.remove(&next) {
+                take(next, completion)?;
+                next += 1;
+            }
+        }
+        serving.join().expect("the sampler does not panic")
+    })
+}
+
+fn print(args: &Args, index: usize, completion: &Completion) -> anyhow::Result<()> {
+    let mut out = Sink::stdout();
+    if args.json {
+        out.row(&Line {
+            index,
+            text: &completion.text,
+            prompt_tokens: &completion.prompt_tokens,
+            tokens: &completion.tokens,
+            logprobs: &completion.logprobs,
+            finish: completion.finish,
+        })?;
+    } else {
+        if 1 < args.samples {
+            out.text(&format!("--- {} of {} ---\n", index + 1, args.samples))?;
+        }
+        out.text(&completion.text)?;
+        out.text("\n")?;
+    }
+    out.flush()
+}
+
+#[derive(Serialize)]
+struct Line<'it> {
+    index: usize,
+    text: &'it str,
+    prompt_tokens: &'it [u32],
+    tokens: &'it [u32],
+    logprobs: &'it [f32],
+    finish: Finish,
+}
+
+fn temperature(text: &str) -> Result<f32, String> {
+    let value: f32 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if value.is_finite() && 0.0 <= value { Ok(value) } else { Err("it is 0 or more".to_owned()) }
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    let value: f32 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1.0).contains(&value) { Ok(value) } else { Err("it lies between 0 and 1".to_owned()) }
+}

@@ -1,0 +1,136 @@
+//! Values that are out of range, and combinations that do not fit.
+
+use std::fmt::Display;
+
+use kelvin_core::rollout::Sampling;
+
+use super::resolved::{Config, PythonSettings};
+use crate::error::Usage;
+
+/// # Errors
+/// If a value is out of range or two do not fit; the message names the key and the range.
+pub(super) fn check(config: &Config) -> anyhow::Result<()> {
+    counts(config)?;
+    draws(config)?;
+    learning(config)?;
+    python(config)
+}
+
+fn counts(config: &Config) -> anyhow::Result<()> {
+    let azr = &config.azr;
+    for (key, n) in [
+        ("steps", config.steps as usize),
+        ("azr.batch_size", azr.batch_size),
+        ("azr.n_estimate", azr.n_estimate),
+        ("azr.seed_factor", azr.seed_factor),
+        ("azr.buffer_max", azr.buffer_max),
+        ("eval.n_samples", config.eval.n_samples),
+        ("checkpoint.every", config.checkpoint.every as usize),
+        ("checkpoint.keep", config.checkpoint.keep),
+        ("sampling.propose_prompt_tokens_max", config.sampling.propose_prompt_tokens_max),
+        ("sampling.solve_prompt_tokens_max", config.sampling.solve_prompt_tokens_max),
+    ] {
+        require(1 <= n, key, n, "at least 1")?;
+    }
+    Ok(())
+}
+
+fn draws(config: &Config) -> anyhow::Result<()> {
+    let sampling = &config.sampling;
+    let all = [
+        ("propose", &sampling.propose),
+        ("solve", &sampling.solve),
+        ("estimate", &sampling.estimate),
+        ("seed", &sampling.seed),
+        ("eval", &sampling.eval),
+    ];
+    for (name, draw) in all {
+        let Sampling { temperature, top_k: _, top_p, min_p, max_new_tokens } = *draw;
+        let key = |field: &str| format!("sampling.{name}.{field}");
+        require(
+            temperature.is_finite() && 0.0 <= temperature,
+            &key("temperature"),
+            temperature,
+            "0 or more",
+        )?;
+        require(0.0 < top_p && top_p <= 1.0, &key("top_p"), top_p, "over 0 and at most 1")?;
+        require((0.0..1.0).contains(&min_p), &key("min_p"), min_p, "at least 0 and under 1")?;
+        require(1 <= max_new_tokens, &key("max_new_tokens"), max_new_tokens, "at least 1")?;
+    }
+    let (propose, solve) = (sampling.propose.temperature, sampling.solve.temperature);
+    if propose != solve {
+        return Err(Usage::error(format!(
+            "sampling.propose.temperature is {propose} and sampling.solve.temperature is {solve}, but both are \
+             trained in one update\nhint: give them the same temperature"
+        )));
+    }
+    require(
+        0.0 < solve,
+        "sampling.solve.temperature",
+        solve,
+        "over 0: greedy draws have nothing to learn from",
+    )?;
+    let estimate = sampling.estimate.temperature;
+    require(
+        0.0 < estimate || config.azr.n_estimate == 1,
+        "sampling.estimate.temperature",
+        estimate,
+        "over 0 where azr.n_estimate is over 1: greedy estimates are all the same",
+    )
+}
+
+fn learning(config: &Config) -> anyhow::Result<()> {
+    let objective = &config.objective;
+    require(
+        (0.0..1.0).contains(&objective.clip_low),
+        "objective.clip_low",
+        objective.clip_low,
+        "at least 0 and under 1",
+    )?;
+    require(0.0 <= objective.clip_high, "objective.clip_high", objective.clip_high, "0 or more")?;
+    require(1.0 < objective.dual_clip, "objective.dual_clip", objective.dual_clip, "over 1")?;
+    require(
+        objective.entropy_coefficient.is_finite(),
+        "objective.entropy_coefficient",
+        objective.entropy_coefficient,
+        "a number",
+    )?;
+    let optimizer = &config.optimizer;
+    for (key, value) in [
+        ("optimizer.learning_rate", optimizer.learning_rate),
+        ("optimizer.weight_decay", optimizer.weight_decay),
+        ("optimizer.grad_clip", optimizer.grad_clip),
+        ("optimizer.eps", optimizer.eps),
+    ] {
+        require(value.is_finite() && 0.0 <= value, key, value, "0 or more")?;
+    }
+    for (key, beta) in [("optimizer.beta1", optimizer.beta1), ("optimizer.beta2", optimizer.beta2)] {
+        require((0.0..1.0).contains(&beta), key, beta, "at least 0 and under 1")?;
+    }
+    let zero = config.azr.zero_learnability_reward;
+    require(zero.is_finite(), "azr.zero_learnability_reward", zero, "a number")
+}
+
+fn python(config: &Config) -> anyhow::Result<()> {
+    let python = &config.python;
+    python
+        .environment_settings()
+        .check()
+        .map_err(|error| Usage::error(format!("python.task_types: {error}")))?;
+    let PythonSettings { timeout_s, memory_mb, output_bytes, .. } = *python;
+    require(
+        0.0 < timeout_s && timeout_s <= 3600.0,
+        "python.timeout_s",
+        timeout_s,
+        "over 0 and at most 3600",
+    )?;
+    require((16..=1 << 20).contains(&memory_mb), "python.memory_mb", memory_mb, "from 16 to 1048576")?;
+    require((1..=1 << 24).contains(&output_bytes), "python.output_bytes", output_bytes, "from 1 to 16777216")
+}
+
+fn require(fits: bool, key: &str, value: impl Display, range: &str) -> anyhow::Result<()> {
+    if fits {
+        return Ok(());
+    }
+    Err(Usage::error(format!("{key} = {value} is out of range\nhint: it is {range}")))
+}

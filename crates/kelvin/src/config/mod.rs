@@ -1,0 +1,14 @@
+//! Settings of a run: as written (`raw`), with every value filled in and checked (`resolved`), and the sets of
+//! values that have a name (`preset`).
+
+mod check;
+mod preset;
+mod raw;
+mod resolved;
+
+pub(crate) use preset::Preset;
+pub(crate) use raw::{Raw, settings};
+pub(crate) use resolved::{Backend, Config, EnvironmentName, Resolved, resolve, threads_or_cores};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! Sets of values with a name: `kelvin` (defects repaired, the default), `paper` (what the paper states) and
+//! `code` (what produced the published numbers). They differ in settings only; azr.md sections 5 and 13 say why.
+
+use clap::ValueEnum;
+use kelvin_core::objective::Aggregation;
+use kelvin_python::{Equality, Policy};
+use kelvin_selfplay::settings::{AdvNorm, AzrSettings, ObjectiveSettings, OptimizerSettings, SolveLag};
+use serde::{Deserialize, Serialize};
+
+use super::resolved::{Config, PythonSettings};
+
+/// A set of values with a name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Preset {
+    /// Defects repaired (azr.md section 5.3, column REC).
+    #[default]
+    Kelvin,
+    /// What the paper states (the column marked with the paper's table 3).
+    Paper,
+    /// What produced the published numbers (the scripts and the `paper` branch).
+    Code,
+}
+
+impl Preset {
+    /// Every setting of a run under this preset.
+    pub(crate) fn config(self) -> Config {
+        let kelvin = Config::default();
+        match self {
+            Preset::Kelvin => kelvin,
+            Preset::Paper => Config {
+                preset: self,
+                azr: AzrSettings {
+                    // Algorithm 1 solves the tasks that the same step proposed.
+                    solve_lag: SolveLag::Zero,
+                    // Equations 4 and 6.
+                    zero_learnability_reward: 0.0,
+                    // Equation 8.
+                    adv_norm: AdvNorm::Sequence,
+                    ..kelvin.azr
+                },
+                objective: ObjectiveSettings {
+                    clip_high: 0.2,
+                    // A loss never reaches 1e9 times an advantage: no dual clip.
+                    dual_clip: 1e9,
+                    // Equation 9.
+                    aggregation: Aggregation::Sequence,
+                    ..kelvin.objective
+                },
+                optimizer: OptimizerSettings { weight_decay: 0.01, ..kelvin.optimizer },
+                python: PythonSettings { policy: Policy::Code, ..kelvin.python.clone() },
+                ..kelvin
+            },
+            Preset::Code => Config {
+                preset: self,
+                steps: 960,
+                objective: ObjectiveSettings { clip_high: 0.2, dual_clip: 1e9, ..kelvin.objective },
+                optimizer: OptimizerSettings { weight_decay: 0.01, ..kelvin.optimizer },
+                python: PythonSettings {
+                    policy: Policy::Code,
+                    equality: Equality::Python,
+                    ..kelvin.python.clone()
+                },
+                ..kelvin
+            },
+        }
+    }
+}

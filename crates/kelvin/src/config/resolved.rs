@@ -1,0 +1,274 @@
+//! A run's configuration with every value filled in. It cannot be had from a combination that does not fit, and
+//! nothing changes it afterwards.
+
+use std::{path::PathBuf, thread};
+
+use kelvin_core::{
+    executor::Limits,
+    task::{Step, TaskType},
+};
+use kelvin_env::python_triplet::{InductionReward, PromptSet, Settings};
+use kelvin_exec::ExecutorOptions;
+use kelvin_model::NativeOptions;
+use kelvin_python::{Equality, Policy};
+use kelvin_selfplay::settings::{
+    AzrSettings, CheckpointSettings, EvalSettings, ObjectiveSettings, OptimizerSettings, RunSettings,
+    SamplingSettings,
+};
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use super::{Preset, Raw, check, settings};
+use crate::{error::Usage, model::EMBEDDED, sandbox::WALL_PER_CPU};
+
+/// Everything that a run is determined by, beside its weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Where values come from that are not written.
+    pub(crate) preset: Preset,
+    /// Who trains on what, and when.
+    pub(crate) recipe: Recipe,
+    /// What a task is.
+    pub(crate) environment: EnvironmentName,
+    /// Root of every random choice.
+    pub(crate) seed: u64,
+    /// Steps in all (AZR table 3: 500).
+    pub(crate) steps: Step,
+    /// The model.
+    pub(crate) policy: PolicySettings,
+    /// The recipe.
+    pub(crate) azr: AzrSettings,
+    /// The objective.
+    pub(crate) objective: ObjectiveSettings,
+    /// The optimizer.
+    pub(crate) optimizer: OptimizerSettings,
+    /// The draws.
+    pub(crate) sampling: SamplingSettings,
+    /// The environment.
+    pub(crate) python: PythonSettings,
+    /// The held-out evaluation.
+    pub(crate) eval: EvalSettings,
+    /// The disk.
+    pub(crate) checkpoint: CheckpointSettings,
+}
+
+impl Default for Config {
+    /// Preset `kelvin`.
+    fn default() -> Config {
+        Config {
+            preset: Preset::Kelvin,
+            recipe: Recipe::Azr,
+            environment: EnvironmentName::PythonTriplet,
+            seed: 1,
+            steps: 500,
+            policy: PolicySettings::default(),
+            azr: AzrSettings::default(),
+            objective: ObjectiveSettings::default(),
+            optimizer: OptimizerSettings::default(),
+            sampling: SamplingSettings::default(),
+            python: PythonSettings::default(),
+            eval: EvalSettings::default(),
+            checkpoint: CheckpointSettings::default(),
+        }
+    }
+}
+
+/// A configuration with the text that `config.toml` of its run holds: every value, in the words it was written.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Resolved {
+    /// The values.
+    pub(crate) config: Config,
+    /// The file.
+    pub(crate) text: String,
+}
+
+/// Fills in what `raws` leave open, the later over the earlier, and checks the whole.
+///
+/// # Errors
+/// If a key is unknown, a value does not fit, or values do not fit together.
+pub(crate) fn resolve(raws: &[&Raw]) -> anyhow::Result<Resolved> {
+    let preset = match raws.iter().rev().find_map(|raw| raw.get("preset")) {
+        None => Preset::default(),
+        Some(written) => Preset::deserialize(written.clone()).map_err(|_| {
+            Usage::error(format!(
+                "there is no preset {written}\nhint: presets are \"kelvin\", \"paper\" and \"code\""
+            ))
+        })?,
+    };
+    let (config, table): (Config, Table) = settings(&preset.config(), raws)?;
+    check::check(&config)?;
+    let text = toml::to_string(&Value::Table(table)).expect("a table of settings is TOML");
+    Ok(Resolved { config, text })
+}
+
+impl Config {
+    /// What the recipes read. `n_judges` threads validate and grade.
+    pub(crate) fn run_settings(&self, n_judges: usize) -> RunSettings {
+        RunSettings {
+            seed: self.seed,
+            steps: self.steps,
+            task_types: self.python.task_types.clone(),
+            n_judges,
+            azr: self.azr.clone(),
+            objective: self.objective,
+            optimizer: self.optimizer,
+            sampling: self.sampling.clone(),
+            eval: self.eval,
+            checkpoint: self.checkpoint,
+        }
+    }
+}
+
+/// `n`, or one for each core where it is 0.
+pub(crate) fn threads_or_cores(n: usize) -> usize {
+    match n {
+        0 => thread::available_parallelism().map_or(1, usize::from),
+        n => n,
+    }
+}
+
+/// Who trains on what, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Recipe {
+    /// Absolute Zero: one policy proposes and solves.
+    Azr,
+}
+
+/// What a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum EnvironmentName {
+    /// A Python program, an input and an output.
+    PythonTriplet,
+}
+
+/// What computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Backend {
+    /// The engine of the project, on the CPU.
+    Native,
+}
+
+/// The model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct PolicySettings {
+    /// What computes.
+    pub(crate) backend: Backend,
+    /// `embedded`, or a model or run folder, or a hub name that is in the cache.
+    pub(crate) model: String,
+    /// What bounds the engine's time and memory and changes no result.
+    #[serde(flatten)]
+    pub(crate) options: NativeOptions,
+}
+
+impl Default for PolicySettings {
+    fn default() -> PolicySettings {
+        PolicySettings {
+            backend: Backend::Native,
+            model: EMBEDDED.to_owned(),
+            options: NativeOptions::default(),
+        }
+    }
+}
+
+/// The Python triplet environment and what runs its programs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct PythonSettings {
+    /// The interpreter; empty looks for one.
+    pub(crate) path: PathBuf,
+    /// Programs running at once; 0 is one per core.
+    pub(crate) workers: usize,
+    /// Prompts and the form of responses.
+    pub(crate) prompt_set: PromptSet,
+    /// Task types played (`problem_types`).
+    pub(crate) task_types: Vec<TaskType>,
+    /// CPU time of one call, in seconds (azr.md section 5.3: 10).
+    pub(crate) timeout_s: f64,
+    /// Memory of a program, in MiB.
+    pub(crate) memory_mb: u64,
+    /// The longest result, in bytes of canonical text (azr.md section 3: 4,096).
+    pub(crate) output_bytes: u64,
+    /// What a program may import and call.
+    pub(crate) policy: Policy,
+    /// When two values are the same (azr.md section 1.5).
+    pub(crate) equality: Equality,
+    /// What a partly right program earns (`code_f_reward_type`).
+    pub(crate) induction_reward: InductionReward,
+    /// Whether a program may return `None`.
+    pub(crate) returns_none_allowed: bool,
+    /// The longest message of an induction task, in characters.
+    pub(crate) message_chars_max: usize,
+    /// A message leaks if it shares this many tokens in a row with the program; 0 turns this off.
+    pub(crate) leak_tokens: usize,
+}
+
+impl Default for PythonSettings {
+    fn default() -> PythonSettings {
+        let Settings {
+            prompt_set,
+            task_types,
+            limits,
+            policy,
+            equality,
+            induction_reward,
+            returns_none_allowed,
+            message_chars_max,
+            leak_tokens,
+        } = Settings::default();
+        PythonSettings {
+            path: PathBuf::new(),
+            workers: 0,
+            prompt_set,
+            task_types,
+            timeout_s: limits.cpu_s,
+            memory_mb: limits.memory_bytes >> 20,
+            output_bytes: limits.output_bytes,
+            policy,
+            equality,
+            induction_reward,
+            returns_none_allowed,
+            message_chars_max,
+            leak_tokens,
+        }
+    }
+}
+
+impl PolicySettings {
+    /// What the engine reads.
+    pub(crate) fn native_options(&self) -> NativeOptions {
+        self.options.clone()
+    }
+}
+
+impl PythonSettings {
+    /// What the executor reads.
+    pub(crate) fn executor_options(&self) -> ExecutorOptions {
+        let python = Some(self.path.clone()).filter(|path| !path.as_os_str().is_empty());
+        ExecutorOptions { python, workers: threads_or_cores(self.workers) }
+    }
+
+    /// What the environment reads.
+    pub(crate) fn environment_settings(&self) -> Settings {
+        Settings {
+            prompt_set: self.prompt_set,
+            task_types: self.task_types.clone(),
+            limits: Limits {
+                cpu_s: self.timeout_s,
+                wall_s: WALL_PER_CPU * self.timeout_s,
+                memory_bytes: self.memory_mb << 20,
+                output_bytes: self.output_bytes,
+            },
+            policy: self.policy,
+            equality: self.equality,
+            induction_reward: self.induction_reward,
+            returns_none_allowed: self.returns_none_allowed,
+            message_chars_max: self.message_chars_max,
+            leak_tokens: self.leak_tokens,
+        }
+    }
+}

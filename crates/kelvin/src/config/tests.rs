@@ -1,0 +1,91 @@
+use kelvin_core::task::TaskType;
+use kelvin_selfplay::settings::SolveLag;
+
+use super::*;
+use crate::error::render;
+
+fn parse(text: &str) -> anyhow::Result<Resolved> {
+    resolve(&[&Raw::parse(text, "run.toml")?])
+}
+
+fn message(text: &str) -> String {
+    let error = parse(text).unwrap_err();
+    assert_eq!(crate::error::exit_code(&error), crate::error::EXIT_USAGE);
+    render(&error)
+}
+
+#[test]
+fn every_preset_resolves_and_reads_back_the_same() {
+    for preset in ["kelvin", "paper", "code"] {
+        let first = parse(&format!("preset = \"{preset}\"\nsampling.solve.top_p = 0.9\nseed = 7")).unwrap();
+        let second = parse(&first.text).unwrap();
+        assert_eq!(first, second, "{preset}");
+        assert_eq!(first.config.seed, 7);
+    }
+}
+
+#[test]
+fn the_resolved_file_has_every_key() {
+    insta::assert_snapshot!(parse("").unwrap().text);
+}
+
+#[test]
+fn later_sources_win_and_words_need_no_quotes() {
+    let file = Raw::parse("preset = \"paper\"\n[azr]\nbatch_size = 4\nn_estimate = 2", "run.toml").unwrap();
+    let sets = [
+        "azr.batch_size=3",
+        "policy.model=runs/a",
+        "python.task_types=[\"induction\"]",
+        "optimizer.learning_rate=1",
+        "azr={n_references=1}",
+        "policy.threads=2",
+    ];
+    let set = Raw::from_sets(&sets.map(str::to_owned)).unwrap();
+    let config = resolve(&[&file, &set]).unwrap().config;
+    assert_eq!((config.azr.batch_size, config.azr.n_estimate, config.azr.n_references), (3, 2, 1));
+    assert_eq!(config.azr.solve_lag, SolveLag::Zero);
+    assert_eq!((config.policy.model.as_str(), config.policy.options.threads), ("runs/a", 2));
+    assert_eq!(config.python.task_types, [TaskType::Induction]);
+    assert_eq!(config.optimizer.learning_rate, 1.0);
+    let preset = Raw::from_sets(&["preset=code".to_owned()]).unwrap();
+    assert_eq!(resolve(&[&file, &preset]).unwrap().config.preset, Preset::Code);
+}
+
+#[test]
+fn mistakes_are_named() {
+    let mistakes = [
+        "steps = 3\n\n[azr]\nbach_size = 8",
+        "batch_size = 8",
+        "[zzz]\nqqq = 1",
+        "azr = 5",
+        "[azr]\nbatch_size = \"eight\"",
+        "[azr]\nlearnability = \"one_plus\"",
+        "[azr]\nsolve_lag = 2",
+        "preset = \"fixed\"",
+        "steps = ",
+        "steps = 0",
+        "[python]\ntask_types = [\"error\"]",
+        "[python]\ntimeout_s = inf",
+        "[sampling.estimate]\ntemperature = 0",
+        "[sampling.solve]\ntemperature = 0.5",
+        "[sampling.solve]\ntop_p = nan",
+    ];
+    let told: Vec<String> = mistakes.iter().map(|text| format!("{text}\n-----\n{}", message(text))).collect();
+    insta::assert_snapshot!(told.join("\n=====\n"));
+}
+
+#[test]
+fn an_empty_section_changes_nothing() {
+    assert_eq!(parse("[azr]\n").unwrap(), parse("").unwrap());
+}
+
+#[test]
+fn an_assignment_has_a_key_and_a_value() {
+    for bad in ["steps", "=3"] {
+        let error = Raw::from_sets(&[bad.to_owned()]).unwrap_err();
+        assert!(render(&error).contains("hint: write --set key=value"), "{bad}");
+    }
+    let unknown = Raw::from_sets(&["step=3".to_owned()]).unwrap();
+    let error = resolve(&[&unknown]).unwrap_err();
+    assert_eq!(render(&error), "error: --set: unknown key `step`\nhint: did you mean `steps`?\n");
+}

@@ -1,0 +1,188 @@
+//! JSON lines in and out: one object a line, `-` for the standard streams, errors that name file and line.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Write},
+    marker::PhantomData,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::error::{ClosedPipe, Usage};
+
+/// The longest line that is read, in bytes; a longer one is an error, not an allocation.
+const LINE_BYTES_MAX: u64 = 64 << 20;
+
+/// Rows of a file, in order. Blank lines are skipped; the first bad line is the last item.
+pub(crate) struct Rows<T> {
+    name: String,
+    reader: Box<dyn BufRead + Send>,
+    line_number: usize,
+    /// What a good line looks like, for the hint.
+    example: &'static str,
+    ended: bool,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T: DeserializeOwned> Rows<T> {
+    /// Opens `path`, where `-` is standard input; `example` is a good line, for error messages.
+    ///
+    /// # Errors
+    /// If the file cannot be opened.
+    pub(crate) fn open(path: &Path, example: &'static str) -> anyhow::Result<Rows<T>> {
+        let (name, reader): (_, Box<dyn BufRead + Send>) = if is_dash(path) {
+            ("<stdin>".to_owned(), Box::new(BufReader::new(io::stdin())))
+        } else {
+            let file = File::open(path).map_err(|error| {
+                Usage::error(format!(
+                    "cannot read {}: {error}\nhint: give a file of JSON lines, or `-` for standard input",
+                    path.display()
+                ))
+            })?;
+            (path.display().to_string(), Box::new(BufReader::new(file)))
+        };
+        Ok(Rows { name, reader, line_number: 0, example, ended: false, of: PhantomData })
+    }
+
+    fn next_row(&mut self) -> anyhow::Result<Option<T>> {
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let n_read = self
+                .reader
+                .by_ref()
+                .take(LINE_BYTES_MAX)
+                .read_until(b'\n', &mut line)
+                .with_context(|| format!("cannot read {}", self.name))?;
+            if n_read == 0 {
+                return Ok(None);
+            }
+            self.line_number += 1;
+            if n_read as u64 == LINE_BYTES_MAX && line.last() != Some(&b'\n') {
+                return Err(self.bad_line(&format!("the line is over {LINE_BYTES_MAX} bytes")));
+            }
+            if !line.trim_ascii().is_empty() {
+                return serde_json::from_slice(&line)
+                    .map(Some)
+                    .map_err(|error| self.bad_line(&describe(&error)));
+            }
+        }
+    }
+
+    fn bad_line(&self, what: &str) -> anyhow::Error {
+        anyhow::anyhow!(
+            "{}:{}: {what}\nhint: every line is one JSON object such as {}",
+            self.name,
+            self.line_number,
+            self.example
+        )
+    }
+}
+
+impl<T: DeserializeOwned> Iterator for Rows<T> {
+    type Item = anyhow::Result<T>;
+
+    fn next(&mut self) -> Option<anyhow::Result<T>> {
+        if self.ended {
+            return None;
+        }
+        let row = self.next_row().transpose();
+        self.ended = !matches!(row, Some(Ok(_)));
+        row
+    }
+}
+
+/// `serde_json` counts lines inside the one line it sees; only its column says something here.
+fn describe(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" at line ").next().unwrap_or_default();
+    if error.is_data() { text.to_owned() } else { format!("{text} (column {})", error.column()) }
+}
+
+/// Where rows go. Call [`Sink::flush`] before dropping it: only that reports a failed write.
+pub(crate) struct Sink {
+    name: String,
+    writer: BufWriter<Box<dyn Write + Send>>,
+}
+
+impl Sink {
+    /// Opens `out`, where `-` is standard output. `input` is what is being read, which must be another file.
+    ///
+    /// # Errors
+    /// If the file cannot be written, or is the input.
+    pub(crate) fn create(out: &Path, input: &Path) -> anyhow::Result<Sink> {
+        if is_dash(out) {
+            return Ok(Sink::stdout());
+        }
+        if out.exists() && out.canonicalize().ok() == input.canonicalize().ok() {
+            return Err(Usage::error(format!(
+                "{} is both input and output\nhint: name another file for --out",
+                out.display()
+            )));
+        }
+        let file = File::create(out).map_err(|error| {
+            Usage::error(format!(
+                "cannot write {}: {error}\nhint: the folder must exist; `-` is standard output",
+                out.display()
+            ))
+        })?;
+        Ok(Sink { name: out.display().to_string(), writer: BufWriter::new(Box::new(file)) })
+    }
+
+    /// Standard output.
+    pub(crate) fn stdout() -> Sink {
+        Sink { name: "<stdout>".to_owned(), writer: BufWriter::new(Box::new(io::stdout())) }
+    }
+
+    /// One row.
+    ///
+    /// # Errors
+    /// If writing fails; [`ClosedPipe`] if the reader is gone.
+    pub(crate) fn row(&mut self, row: &impl Serialize) -> anyhow::Result<()> {
+        let mut line = serde_json::to_string(row).context("a result cannot be written as JSON")?;
+        line.push('\n');
+        self.text(&line)
+    }
+
+    /// Text as it is.
+    ///
+    /// # Errors
+    /// See [`Sink::row`].
+    pub(crate) fn text(&mut self, text: &str) -> anyhow::Result<()> {
+        let written = self.writer.write_all(text.as_bytes());
+        self.checked(written)
+    }
+
+    /// Hands everything to the operating system.
+    ///
+    /// # Errors
+    /// See [`Sink::row`].
+    pub(crate) fn flush(&mut self) -> anyhow::Result<()> {
+        let flushed = self.writer.flush();
+        self.checked(flushed)
+    }
+
+    fn checked(&self, result: io::Result<()>) -> anyhow::Result<()> {
+        result.map_err(|error| match error.kind() {
+            ErrorKind::BrokenPipe => ClosedPipe.into(),
+            _ => anyhow::Error::new(error).context(format!("cannot write {}", self.name)),
+        })
+    }
+}
+
+/// The two streams of a row-wise command.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Streams {
+    /// Rows to read; `-` is standard input
+    #[arg(long = "in", value_name = "F", default_value = "-")]
+    pub(crate) input: PathBuf,
+    /// Where results go; `-` is standard output
+    #[arg(long = "out", value_name = "F", default_value = "-")]
+    pub(crate) output: PathBuf,
+}
+
+fn is_dash(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}

@@ -1,0 +1,212 @@
+//! What MODEL on the command line names: a Hugging Face folder, a run folder, a name in the Hugging Face cache,
+//! or the base model that the binary carries.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::bail;
+use kelvin_model::{Checkpoint, NativeOptions, NativePolicy};
+
+use crate::embedded;
+
+/// The word for the base model inside the binary.
+pub(crate) const EMBEDDED: &str = "embedded";
+
+/// The folder of the policy in a checkpoint of a run.
+pub(crate) const POLICY_FOLDER: &str = "policy";
+
+/// The file that is written last into a checkpoint.
+pub(crate) const COMPLETE: &str = "COMPLETE";
+
+/// Where a model's files are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ModelSource {
+    /// A folder in Hugging Face layout.
+    Folder(PathBuf),
+    /// The base model inside the binary.
+    Embedded,
+}
+
+/// Finds the model that `name` means.
+///
+/// # Errors
+/// If it names nothing that is here; the message says what was looked for.
+pub(crate) fn resolve(name: &str) -> anyhow::Result<ModelSource> {
+    let path = Path::new(name);
+    if name == EMBEDDED {
+        return Ok(ModelSource::Embedded);
+    }
+    if path.is_dir() {
+        return in_folder(path).map(ModelSource::Folder);
+    }
+    if path.exists() {
+        bail!("{name} is a file, not a model folder\nhint: name the folder that holds config.json");
+    }
+    match hub_name(name) {
+        Some((owner, model)) => in_cache(owner, model).map(ModelSource::Folder),
+        None => bail!(
+            "there is no model folder {name}\nhint: name a Hugging Face folder, a run folder, a hub name such as \
+             Qwen/Qwen2.5-3B that is in the cache, or `{EMBEDDED}`"
+        ),
+    }
+}
+
+/// Loads the model that `name` means into the native engine.
+///
+/// # Errors
+/// If it names nothing that is here, or the folder is not one that the engine can use.
+pub(crate) fn native(name: &str, options: NativeOptions) -> anyhow::Result<NativePolicy> {
+    NativePolicy::new(load(name)?, options)
+}
+
+/// The engine on `threads` threads, 0 being one for each core.
+pub(crate) fn on_threads(threads: usize) -> NativeOptions {
+    NativeOptions { threads, ..NativeOptions::default() }
+}
+
+/// Reads the model that `name` means.
+///
+/// # Errors
+/// If its files are not there or not what the engine can use.
+pub(crate) fn load(name: &str) -> anyhow::Result<Checkpoint> {
+    match resolve(name)? {
+        ModelSource::Folder(dir) => Checkpoint::load(&dir),
+        ModelSource::Embedded => Checkpoint::from_embedded(&embedded::FILES),
+    }
+}
+
+/// The model folder that `dir` is or holds: itself, a checkpoint's policy, or that of a run's newest checkpoint.
+fn in_folder(dir: &Path) -> anyhow::Result<PathBuf> {
+    if dir.join("config.json").is_file() {
+        return Ok(dir.to_owned());
+    }
+    if dir.join(COMPLETE).is_file() && dir.join(POLICY_FOLDER).join("config.json").is_file() {
+        return Ok(dir.join(POLICY_FOLDER));
+    }
+    if dir.join("checkpoints").is_dir() {
+        let Some(newest) = newest_checkpoint(dir)? else {
+            bail!(
+                "the run {} has no complete checkpoint\nhint: `kelvin train` writes one every `checkpoint.every` \
+                 steps and when it is stopped",
+                dir.display()
+            );
+        };
+        return Ok(newest.join(POLICY_FOLDER));
+    }
+    bail!(
+        "{} is neither a model nor a run: it has no config.json and no checkpoints folder\nhint: a model folder \
+         holds config.json, *.safetensors, tokenizer.json and tokenizer_config.json",
+        dir.display()
+    );
+}
+
+/// The newest complete checkpoint of a run.
+///
+/// # Errors
+/// If the folder of checkpoints cannot be read.
+pub(crate) fn newest_checkpoint(run: &Path) -> anyhow::Result<Option<PathBuf>> {
+    let dir = run.join("checkpoints");
+    let entries = fs::read_dir(&dir).map_err(|error| {
+        anyhow::anyhow!("cannot read {}: {error}\nhint: is it a run folder?", dir.display())
+    })?;
+    let mut newest: Option<(u32, PathBuf)> = None;
+    for entry in entries {
+        let path = entry?.path();
+        let step = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<u32>().ok());
+        let Some(step) = step.filter(|_| path.join(COMPLETE).is_file()) else { continue };
+        if newest.as_ref().is_none_or(|(best, _)| *best < step) {
+            newest = Some((step, path));
+        }
+    }
+    Ok(newest.map(|(_, path)| path))
+}
+
+/// `owner/model`, as the hub names models.
+fn hub_name(name: &str) -> Option<(&str, &str)> {
+    let plain = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter))
+    };
+    name.split_once('/').filter(|(owner, model)| plain(owner) && plain(model))
+}
+
+/// The folder in which the Hugging Face libraries keep models: `HF_HUB_CACHE`, else `hub` in `HF_HOME`.
+pub(crate) fn hub_cache() -> Option<PathBuf> {
+    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("HF_HUB_CACHE").or_else(|| {
+        let home = set("HF_HOME")
+            .or_else(|| set("XDG_CACHE_HOME").map(|cache| cache.join("huggingface")))
+            .or_else(|| env::home_dir().map(|home| home.join(".cache/huggingface")))?;
+        Some(home.join("hub"))
+    })
+}
+
+/// The snapshot that the cache's `refs/main` names.
+fn in_cache(owner: &str, model: &str) -> anyhow::Result<PathBuf> {
+    let name = format!("{owner}/{model}");
+    let Some(cache) = hub_cache() else {
+        bail!(
+            "{name} is no folder here, and there is no Hugging Face cache\nhint: set HF_HOME, or name a folder"
+        );
+    };
+    let repo = cache.join(format!("models--{owner}--{model}"));
+    let snapshot =
+        fs::read_to_string(repo.join("refs/main")).map(|hash| repo.join("snapshots").join(hash.trim()));
+    match snapshot {
+        Ok(snapshot) if snapshot.join("config.json").is_file() => Ok(snapshot),
+        Ok(_) | Err(_) => bail!(
+            "{name} is no folder here and not in the Hugging Face cache {}\nhint: kelvin downloads nothing; fetch \
+             it with `hf download {name}`, or name a model folder",
+            cache.display()
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn touch(path: &Path) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "{}").unwrap();
+    }
+
+    #[test]
+    fn a_run_is_its_newest_complete_checkpoint() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path();
+        for (step, complete) in [("000009", true), ("000010", true), ("000011", false)] {
+            let checkpoint = run.join("checkpoints").join(step);
+            touch(&checkpoint.join("policy/config.json"));
+            if complete {
+                touch(&checkpoint.join(COMPLETE));
+            }
+        }
+        touch(&run.join("checkpoints/notes/COMPLETE"));
+        let expected = run.join("checkpoints/000010/policy");
+        for name in [run.to_path_buf(), run.join("checkpoints/000010"), expected.clone()] {
+            assert_eq!(resolve(name.to_str().unwrap()).unwrap(), ModelSource::Folder(expected.clone()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_model_is_said_so() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("checkpoints")).unwrap();
+        let message = resolve(dir.path().to_str().unwrap()).unwrap_err().to_string();
+        assert!(message.contains("no complete checkpoint"), "{message}");
+        assert_eq!(resolve(EMBEDDED).unwrap(), ModelSource::Embedded);
+        assert!(resolve("/nowhere/at/all").unwrap_err().to_string().contains("no model folder"));
+    }
+
+    #[test]
+    fn hub_names_are_two_plain_words() {
+        assert_eq!(hub_name("Qwen/Qwen2.5-3B"), Some(("Qwen", "Qwen2.5-3B")));
+        for other in ["runs/a/b", "../x", "/etc", "plain", "a/", "a/.."] {
+            assert_eq!(hub_name(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Rows through threads: results come in input order as soon as they can, and memory is bounded by a window.
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel, sync_channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use crate::interrupt::Interrupt;
+
+/// Rows in flight for each thread: enough that no thread waits while the oldest row is slow.
+const WINDOW_PER_THREAD: usize = 16;
+
+/// How long a wait may ignore a signal.
+const POLL: Duration = Duration::from_millis(50);
+
+/// What happens to finished rows.
+pub(crate) trait Finished<R> {
+    /// Takes the next result, in input order.
+    fn take(&mut self, result: R) -> anyhow::Result<()>;
+    /// Called before waiting, so that a caller who feeds one row and waits for its result gets it.
+    fn idle(&mut self) -> anyhow::Result<()>;
+}
+
+/// Runs `work` on `n_threads` threads over `rows` and hands the results to `finished` in input order. The first
+/// error in that order ends it, after all results before it were handed over.
+///
+/// # Errors
+/// The first error of `rows`, `work` or `finished`, or a signal.
+pub(crate) fn map<T, R, W>(
+    rows: impl Iterator<Item = anyhow::Result<T>> + Send + 'static,
+    n_threads: usize,
+    interrupt: &Interrupt,
+    work: W,
+    finished: &mut impl Finished<R>,
+) -> anyhow::Result<()>
+where
+    T: Send + 'static,
+    R: Send + 'static,
+    W: Fn(T) -> anyhow::Result<R> + Sync,
+{
+    let window = n_threads * WINDOW_PER_THREAD;
+    let (to_workers, jobs) = sync_channel::<(T, Sender<anyhow::Result<R>>)>(window);
+    let (to_writer, pending) = sync_channel::<Receiver<anyhow::Result<R>>>(window);
+    // Not joined: it may sit in a read of standard input when an error ends the command.
+    thread::spawn(move || {
+        for row in rows {
+            let (answer, answered) = channel();
+            if to_writer.send(answered).is_err() {
+                return;
+            }
+            match row {
+                Ok(row) => {
+                    if to_workers.send((row, answer)).is_err() {
+                        return;
+                    }
+                }
+                // The writer takes the error at its place in the order; if it is gone, nobody asks.
+                Err(error) => drop(answer.send(Err(error))),
+            }
+        }
+    });
+    let (jobs, over) = (Mutex::new(jobs), AtomicBool::new(false));
+    thread::scope(|scope| {
+        for _ in 0..n_threads {
+            scope.spawn(|| {
+                while let Some((row, answer)) = next_job(&jobs, &over) {
+                    drop(answer.send(work(row)));
+                }
+            });
+        }
+        let result = write(&pending, interrupt, finished);
+        over.store(true, Ordering::Relaxed);
+        result
+    })
+}
+
+fn next_job<J>(jobs: &Mutex<Receiver<J>>, over: &AtomicBool) -> Option<J> {
+    loop {
+        let taken = jobs.lock().expect("no thread panics while it holds the queue").recv_timeout(POLL);
+        match taken {
+            _ if over.load(Ordering::Relaxed) => return None,
+            Ok(job) => return Some(job),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+    }
+}
+
+fn write<R>(
+    pending: &Receiver<Receiver<anyhow::Result<R>>>,
+    interrupt: &Interrupt,
+    finished: &mut impl Finished<R>,
+) -> anyhow::Result<()> {
+    while let Some(answered) = wait(pending, interrupt, || finished.idle())? {
+        let answer = wait(&answered, interrupt, || finished.idle())?;
+        finished.take(answer.expect("a worker answers or panics, and a panic ends the scope")?)?;
+    }
+    finished.idle()
+}
+
+/// The next item, or `None` when there will be none.
+pub(crate) fn wait<T>(
+    from: &Receiver<T>,
+    interrupt: &Interrupt,
+    idle: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<Option<T>> {
+    match from.try_recv() {
+        Ok(item) => return Ok(Some(item)),
+        Err(TryRecvError::Disconnected) => return Ok(None),
+        Err(TryRecvError::Empty) => idle()?,
+    }
+    loop {
+        interrupt.check()?;
+        match from.recv_timeout(POLL) {
+            Ok(item) => return Ok(Some(item)),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Kept(Vec<u64>);
+
+    impl Finished<u64> for Kept {
+        fn take(&mut self, result: u64) -> anyhow::Result<()> {
+            self.0.push(result);
+            Ok(())
+        }
+        fn idle(&mut self) -> anyhow::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn slow_square(row: u64) -> anyhow::Result<u64> {
+        // Later rows finish sooner.
+        thread::sleep(Duration::from_micros(300 - row.min(300)));
+        Ok(row * row)
+    }
+
+    #[test]
+    fn results_keep_the_order_of_rows() {
+        let mut kept = Kept::default();
+        map((0..300).map(Ok), 4, &Interrupt::default(), slow_square, &mut kept).unwrap();
+        assert_eq!(kept.0, (0..300).map(|row| row * row).collect::<Vec<u64>>());
+    }
+
+    #[test]
+    fn what_stands_before_an_error_is_handed_over() {
+        let rows = (0..100).map(|row| if row == 40 { Err(anyhow::anyhow!("bad line")) } else { Ok(row) });
+        let mut kept = Kept::default();
+        let error = map(rows, 3, &Interrupt::default(), slow_square, &mut kept).unwrap_err();
+        assert_eq!((kept.0.len(), error.to_string().as_str()), (40, "bad line"));
+    }
+
+    #[test]
+    fn an_endless_source_does_not_fill_memory_or_block_the_end() {
+        let rows = (0..).map(Ok);
+        let work = |row: u64| if row == 1000 { Err(anyhow::anyhow!("broken")) } else { Ok(row) };
+        let mut kept = Kept::default();
+        assert!(map(rows, 2, &Interrupt::default(), work, &mut kept).is_err());
+        assert_eq!(kept.0.len(), 1000);
+    }
+}

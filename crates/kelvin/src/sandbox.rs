@@ -1,0 +1,142 @@
+//! The options of commands that run programs, and the executor that they ask for.
+
+use std::path::PathBuf;
+
+use clap::{
+    ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use kelvin_core::executor::Limits;
+use kelvin_exec::{ExecutorOptions, Privileges, PythonExecutor};
+use kelvin_python::{Equality, Policy};
+
+use crate::{
+    config::threads_or_cores,
+    error::{Usage, note},
+};
+
+/// The wall clock is a backstop for programs that wait, at this many times the CPU limit.
+pub(crate) const WALL_PER_CPU: f64 = 4.0;
+
+/// Which programs may run.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct RulesArgs {
+    /// What a program may import and call: pure modules only, or the original's list of banned words
+    #[arg(long, default_value = "kelvin", value_parser = policy_parser())]
+    pub(crate) policy: Policy,
+}
+
+/// When two values are the same.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct EqualityArgs {
+    /// When two values are the same: by type and value, or by Python's ==
+    #[arg(long, default_value = "strict", value_parser = equality_parser())]
+    pub(crate) equality: Equality,
+}
+
+fn equality_parser() -> impl TypedValueParser<Value = Equality> {
+    PossibleValuesParser::new(["strict", "python"])
+        .map(|name| name.parse().expect("the possible values are the names of equalities"))
+}
+
+fn policy_parser() -> impl TypedValueParser<Value = Policy> {
+    PossibleValuesParser::new(["kelvin", "code"])
+        .map(|name| name.parse().expect("the possible values are the names of policies"))
+}
+
+/// How programs are run.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Sandbox")]
+pub(crate) struct SandboxArgs {
+    /// CPU seconds of one call; waiting counts after four times as long
+    #[arg(long, value_name = "S", default_value_t = Limits::default().cpu_s, value_parser = seconds)]
+    timeout: f64,
+    /// Memory of one program in MiB
+    #[arg(long, value_name = "MB", default_value_t = Limits::default().memory_bytes >> 20,
+          value_parser = clap::value_parser!(u64).range(16..=1 << 20))]
+    memory: u64,
+    /// The Python interpreter; without it, the first usable one is searched for
+    #[arg(long, value_name = "PATH")]
+    python: Option<PathBuf>,
+    /// How strictly programs are confined; only `weak` (separate processes with limits) exists so far
+    #[arg(long, value_enum, value_name = "strict|standard|weak", hide_possible_values = true)]
+    isolation: Option<Isolation>,
+    /// Programs running at once; 0 is one for each core
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    workers: usize,
+    /// One program in one process; this is always so
+    #[arg(long)]
+    isolated: bool,
+}
+
+/// How programs are confined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Isolation {
+    /// System calls filtered, no network, no file system
+    Strict,
+    /// System calls filtered
+    Standard,
+    /// A process of its own with limits on CPU time, memory and output
+    Weak,
+}
+
+impl SandboxArgs {
+    /// Starts an executor.
+    ///
+    /// # Errors
+    /// If the isolation asked for does not exist, or no Python comes up.
+    pub(crate) fn executor(&self) -> anyhow::Result<PythonExecutor> {
+        start(self.python.clone(), self.workers, self.isolation)
+    }
+
+    /// What a program may use.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            cpu_s: self.timeout,
+            wall_s: WALL_PER_CPU * self.timeout,
+            memory_bytes: self.memory << 20,
+            ..Limits::default()
+        }
+    }
+}
+
+/// Starts `workers` interpreters, 0 being one for each core. Says on standard error what confines programs,
+/// unless weak isolation was asked for by name.
+///
+/// # Errors
+/// If the isolation asked for does not exist, or no Python comes up.
+pub(crate) fn start(
+    python: Option<PathBuf>,
+    workers: usize,
+    isolation: Option<Isolation>,
+) -> anyhow::Result<PythonExecutor> {
+    if let Some(level @ (Isolation::Strict | Isolation::Standard)) = isolation {
+        return Err(Usage::error(format!(
+            "isolation `{}` does not exist yet: programs run in separate processes with limits, and nothing filters \
+             their system calls\nhint: accept that with --isolation weak, or run kelvin in a container",
+            level.to_possible_value().expect("no level is hidden").get_name()
+        )));
+    }
+    let executor = PythonExecutor::start(ExecutorOptions { python, workers: threads_or_cores(workers) })?;
+    if isolation.is_none() {
+        note(&format!(
+            "programs run with weak isolation: separate processes with limits on time, memory and output{}. \
+             They can read files and use the network; --isolation weak accepts this and silences the note",
+            match executor.privileges() {
+                Privileges::Ordinary => "",
+                Privileges::Dropped => ", as the user nobody",
+                Privileges::Root => ", as root",
+            }
+        ));
+    }
+    Ok(executor)
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if 0.0 < seconds && seconds <= 3600.0 {
+        Ok(seconds)
+    } else {
+        Err("it is over 0 and at most 3600".to_owned())
+    }
+}

@@ -1,0 +1,87 @@
+//! Messages say what happened and how to mend it; exit codes say whose fault it is.
+
+use std::{fs, process::Stdio};
+
+use crate::{Ran, command, feed, run, without};
+
+/// One message, and what was asked.
+fn told(args: &[&str], ran: &Ran) -> String {
+    format!("$ kelvin {}\n{}[exit code {}]\n", args.join(" "), ran.err, ran.code.unwrap_or(-1))
+}
+
+#[test]
+fn mistakes_get_one_message_and_a_hint() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    fs::create_dir(at("empty")).unwrap();
+    fs::create_dir_all(at("run/checkpoints/000003")).unwrap();
+    fs::write(at("rows.jsonl"), "{\"id\": 1, \"tokens\": [1]}\nnot json\n").unwrap();
+    fs::write(at("batch.jsonl"), "{\"prompt\": [1], \"response\": [2]}\n").unwrap();
+    fs::write(at("update.toml"), "learning_rte = 1e-3\n").unwrap();
+    fs::write(at("ok.toml"), "learning_rate = 1e-3\nclip = 0.2\n").unwrap();
+    fs::write(at("clip.toml"), "clip = \"tight\"\n").unwrap();
+    let cases: &[&[&str]] = &[
+        &["trian"],
+        &["exec"],
+        &["logprobs", &at("nowhere")],
+        &["logprobs", &at("empty")],
+        &["logprobs", &at("rows.jsonl")],
+        &["sample", &at("run"), "--prompt", "x"],
+        &["sample", "Qwen/Qwen2.5-3B", "--prompt", "x"],
+        &["sample", &at("empty"), "--prompt", "x", "--temperature", "-1"],
+        &["update", "m", "--batch", &at("batch.jsonl"), "--config", &at("update.toml"), "--out", &at("new")],
+        &["update", "m", "--batch", &at("batch.jsonl"), "--config", &at("clip.toml"), "--out", &at("new")],
+        &["update", "m", "--batch", &at("batch.jsonl"), "--config", &at("ok.toml"), "--out", &at("new")],
+        &["update", "m", "--batch", &at("nothing"), "--config", &at("ok.toml"), "--out", &at("new")],
+        &["exec", "validate", "--in", &at("missing.jsonl")],
+        &["exec", "validate", "--in", &at("rows.jsonl")],
+        &["exec", "validate", "--isolation", "strict"],
+        &["exec", "validate", "--python", &at("no-python")],
+        &["exec", "validate", "--timeout", "0"],
+        &["exec", "grade", "--in", &at("rows.jsonl"), "--out", &at("rows.jsonl")],
+        &["man", "--out", &at("missing")],
+    ];
+    let mut transcript = String::new();
+    for args in cases {
+        let mut command = command(args);
+        command.env("HF_HOME", dir.path());
+        let ran = feed(command, "");
+        assert!(matches!(ran.code, Some(1 | 2)), "{args:?} ends with {:?}", ran.code);
+        transcript.push_str(&without(&told(args, &ran), dir.path()));
+        transcript.push('\n');
+    }
+    insta::assert_snapshot!(transcript);
+    let rows = fs::read_to_string(at("rows.jsonl")).unwrap();
+    assert!(rows.ends_with("not json\n"), "a refused command leaves its input alone");
+}
+
+#[test]
+fn without_python_nothing_runs() {
+    let mut command = command(&["exec", "validate"]);
+    command.env("PATH", "/nonexistent");
+    let ran = feed(command, "");
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains("no CPython") && ran.err.contains("\nhint: install one"), "{}", ran.err);
+}
+
+#[test]
+fn a_closed_pipe_is_not_an_error() {
+    let mut child =
+        command(&["completions", "zsh"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), b"".as_slice()));
+}
+
+#[test]
+fn doctor_says_what_is_there() {
+    let ran = run(&["doctor"]);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+    for subject in ["python", "isolation", "cpu", "threads", "memory", "disk", "hub cache"] {
+        let line = ran.out.lines().find(|line| line.get(6..).is_some_and(|rest| rest.starts_with(subject)));
+        assert!(line.is_some_and(|line| line.starts_with("ok ") || line.starts_with("warn ")), "{}", ran.out);
+    }
+    let ran = run(&["doctor", "--python", "/nonexistent/python"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.out.contains("fail  python") && ran.err.contains("hint: "), "{}{}", ran.out, ran.err);
+}
