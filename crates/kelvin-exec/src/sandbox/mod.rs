@@ -2,11 +2,11 @@
 //! Python, and every child inherits them; what only a child can have is at the end of the list, in `driver.py`.
 //!
 //! **Covered.** The environment is empty but for three variables. No descriptor of the host is open. No core
-//! dumps, and no byte can be written to a file: both sizes are zero. `no_new_privs`. A session of its own, so that a terminal's
-//! Ctrl-C reaches the host alone. Descendants that escape their group come back to the worker and are killed.
-//! Each child has address space, CPU time and result bytes within limits, cannot start processes or threads
-//! (Linux), and leaves root where the worker has it and the container maps another user. What a child says is
-//! decoded with every length checked and counts only once the child is gone.
+//! dumps, and no byte can be written to a file: both sizes are zero. `no_new_privs`. A session of its own, so that
+//! a terminal's Ctrl-C reaches the host alone. Descendants that escape their group come back to the worker and are
+//! killed. Each child has address space, CPU time and result bytes within limits, cannot start processes or
+//! threads (Linux, except as root), and leaves root where the worker has it and the container maps another user.
+//! What a child says is decoded with every length checked and counts only once the child is gone.
 //!
 //! **Not covered yet.** There is no system call filter, no file system or network confinement and no namespace.
 //! Code that gets past the import guard, which is policy and no boundary, can read what the user running it can
