@@ -37,7 +37,7 @@ multiversion! {
                 }
             }
             let max = max_body(scores);
-            let inverse = 1.0 / exp_sum_body(scores, max);
+            let inverse = 1.0 / exp_sum_body(scores, 1.0, max);
             match head_dim {
                 32 => mix::<32>(scores, values, inverse, out),
                 64 => mix::<64>(scores, values, inverse, out),

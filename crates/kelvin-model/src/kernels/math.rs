@@ -7,17 +7,19 @@ use super::simd::multiversion;
 /// taken off in two parts (Cody and Waite 1980), a polynomial of degree 6 for what is left, times a power of 2.
 #[inline(always)]
 pub fn fast_exp(x: f32) -> f32 {
-    /// Adding and subtracting 1.5 * 2^23 rounds to the nearest integer.
+    /// Added to a number, 1.5 * 2^23 leaves the nearest integer in the low bits; taken off again, rounded.
     const ROUND: f32 = 12_582_912.0;
     /// ln 2 to 9 bits, so that its product with an exponent is exact, and the rest of ln 2.
     const LN_2: (f32, f32) = (0.693_359_4, -2.121_944_4e-4);
     let x = x.clamp(-87.0, 88.0);
-    let whole = (x * std::f32::consts::LOG2_E + ROUND) - ROUND;
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let whole = shifted - ROUND;
     let r = (x - whole * LN_2.0) - whole * LN_2.1;
     // Taylor: 1 / i!. The first term left out is below 1.2e-7 at ln(2) / 2.
     let tail = 1.0 / 24.0 + r * (1.0 / 120.0 + r * (1.0 / 720.0));
     let power = 1.0 + r * (1.0 + r * (0.5 + r * (1.0 / 6.0 + r * tail)));
-    power * f32::from_bits((((whole as i32) + 127) << 23) as u32)
+    // The exponent's bits of 2^whole. A conversion to i32 would saturate, for which there is no instruction.
+    power * f32::from_bits((shifted.to_bits() << 23).wrapping_add(1f32.to_bits()))
 }
 
 /// Lanes of a sum of products.
@@ -35,11 +37,11 @@ pub(super) fn dot_body(a: &[f32], b: &[f32]) -> f32 {
             sums[lane] += a[lane] * b[lane];
         }
     }
-    let mut sum = fold(&sums);
-    for (a, b) in a[whole..].iter().zip(&b[whole..]) {
-        sum += a * b;
+    // What is left joins the lanes too, so that zeros after it would not change the sum.
+    for ((sum, a), b) in sums.iter_mut().zip(&a[whole..]).zip(&b[whole..]) {
+        *sum += a * b;
     }
-    sum
+    fold(&sums)
 }
 
 /// Sum of lanes, halving: the order does not depend on the width of a register.
@@ -70,23 +72,46 @@ pub(super) fn max_body(row: &[f32]) -> f32 {
     maxima.iter().chain(tail).copied().fold(f32::NEG_INFINITY, f32::max)
 }
 
-/// Body of [`super::exp_sum`], for use inside other kernels.
+/// `row = exp(row * scale - shift)`; returns the sum.
 #[inline(always)]
-pub(super) fn exp_sum_body(row: &mut [f32], shift: f32) -> f32 {
+pub(super) fn exp_sum_body(row: &mut [f32], scale: f32, shift: f32) -> f32 {
     let mut sums = [0f32; LANES];
     let mut chunks = row.chunks_exact_mut(LANES);
     for chunk in &mut chunks {
         for lane in 0..LANES {
-            chunk[lane] = fast_exp(chunk[lane] - shift);
+            chunk[lane] = fast_exp(chunk[lane] * scale - shift);
             sums[lane] += chunk[lane];
         }
     }
-    let mut sum = fold(&sums);
-    for value in chunks.into_remainder() {
-        *value = fast_exp(*value - shift);
-        sum += *value;
+    let tail = chunks.into_remainder();
+    let mut padded = [0f32; LANES];
+    padded[..tail.len()].copy_from_slice(tail);
+    for lane in 0..LANES {
+        let power = fast_exp(padded[lane] * scale - shift);
+        padded[lane] = if lane < tail.len() { power } else { 0.0 };
+        sums[lane] += padded[lane];
     }
-    sum
+    tail.copy_from_slice(&padded[..tail.len()]);
+    fold(&sums)
+}
+
+/// Replaces each element `x` by `f(x)`. The last few take as long as a whole chunk, not as long as that many
+/// scalars.
+#[inline(always)]
+pub(super) fn each(row: &mut [f32], f: impl Fn(f32) -> f32) {
+    let mut chunks = row.chunks_exact_mut(LANES);
+    for chunk in &mut chunks {
+        for x in chunk {
+            *x = f(*x);
+        }
+    }
+    let tail = chunks.into_remainder();
+    let mut padded = [0f32; LANES];
+    padded[..tail.len()].copy_from_slice(tail);
+    for x in &mut padded {
+        *x = f(*x);
+    }
+    tail.copy_from_slice(&padded[..tail.len()]);
 }
 
 multiversion! {

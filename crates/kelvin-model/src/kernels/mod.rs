@@ -20,6 +20,7 @@ mod norm;
 #[cfg(test)]
 pub(crate) mod numeric;
 mod pack;
+mod peak;
 mod rope;
 #[cfg(test)]
 mod row_tests;
@@ -36,6 +37,7 @@ pub use math::{dot, fast_exp, row_max};
 pub use matrix::{MatMut, MatRef};
 pub use norm::{rms_norm, rms_norm_backward, rms_norm_scaled};
 pub use pack::PackedMatrix;
+pub use peak::gemm_peak_gflops;
 pub use rope::{RopeTable, rope_rows, rope_rows_backward};
 pub use rows::{add_bias, add_into, column_sums};
 pub use softmax::{causal_softmax, causal_softmax_again, causal_softmax_backward, exp_sum, softmax_row};

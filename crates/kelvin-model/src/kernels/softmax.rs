@@ -1,31 +1,26 @@
 //! Softmax of rows, and the causal forms that blocked attention needs.
 
 use super::{
-    math::{dot_body, exp_sum_body, fast_exp, max_body},
+    math::{dot_body, each, exp_sum_body, fast_exp, max_body},
     simd::multiversion,
 };
 
 multiversion! {
-    /// `row = softmax(row * scale)`.
+    /// `row = softmax(row * scale)`, for a positive scale.
     pub fn softmax_row(row: &mut [f32], scale: f32) {
-        for value in row.iter_mut() {
-            *value *= scale;
-        }
-        let max = max_body(row);
-        let inverse = 1.0 / exp_sum_body(row, max);
-        for value in row {
-            *value *= inverse;
-        }
+        let max = max_body(row) * scale;
+        let inverse = 1.0 / exp_sum_body(row, scale, max);
+        each(row, |weight| weight * inverse);
     }
 
     /// `row = exp(row - shift)`; returns the sum.
     pub fn exp_sum(row: &mut [f32], shift: f32) -> f32 {
-        exp_sum_body(row, shift)
+        exp_sum_body(row, 1.0, shift)
     }
 
     /// Turns scores of consecutive queries into attention weights: row `i` of `scores` (`width` floats) is the
     /// query that sees the first `first_visible + i` keys; the rest of the row becomes zero. Stores
-    /// `log(sum(exp(score * scale)))` of each row.
+    /// `log(sum(exp(score * scale)))` of each row. The scale is positive.
     ///
     /// # Panics
     /// If the lengths do not fit or a query sees more keys than a row has.
@@ -39,16 +34,11 @@ multiversion! {
         assert_eq!(scores.len(), log_sums.len() * width);
         for (idx, (row, log_sum)) in scores.chunks_exact_mut(width).zip(log_sums).enumerate() {
             let (seen, unseen) = row.split_at_mut(first_visible + idx);
-            for score in seen.iter_mut() {
-                *score *= scale;
-            }
-            let max = max_body(seen);
-            let sum = exp_sum_body(seen, max);
+            let max = max_body(seen) * scale;
+            let sum = exp_sum_body(seen, scale, max);
             *log_sum = max + sum.ln();
             let inverse = 1.0 / sum;
-            for weight in seen {
-                *weight *= inverse;
-            }
+            each(seen, |weight| weight * inverse);
             unseen.fill(0.0);
         }
     }
@@ -67,9 +57,7 @@ multiversion! {
         assert_eq!(scores.len(), log_sums.len() * width);
         for (idx, (row, log_sum)) in scores.chunks_exact_mut(width).zip(log_sums).enumerate() {
             let (seen, unseen) = row.split_at_mut(first_visible + idx);
-            for score in seen {
-                *score = fast_exp(*score * scale - log_sum);
-            }
+            each(seen, |score| fast_exp(score * scale - *log_sum));
             unseen.fill(0.0);
         }
     }

@@ -1,0 +1,69 @@
+//! The yardstick of every fraction of peak: the pinned `gemm` crate, not our own product.
+
+/// Side of the square matrices.
+const SIDE: usize = 1024;
+/// Products timed; the fastest counts.
+const REPEATS: usize = 10;
+
+/// The `gemm` crate's rate on 1024 x 1024 x 1024 products of f32 on `threads` of rayon's threads, in 10^9
+/// floating-point operations per second. `seconds` reads a monotonic clock.
+///
+/// # Panics
+/// If `threads` is 0.
+pub fn gemm_peak_gflops(threads: usize, seconds: impl Fn() -> f64) -> f64 {
+    assert!(0 < threads, "nothing runs on no threads");
+    let lhs = vec![0.5f32; SIDE * SIDE];
+    let rhs = vec![0.25f32; SIDE * SIDE];
+    let mut out = vec![0f32; SIDE * SIDE];
+    let parallelism = match threads {
+        1 => gemm::Parallelism::None,
+        _ => gemm::Parallelism::Rayon(threads),
+    };
+    let mut fastest = f64::INFINITY;
+    for _ in 0..REPEATS {
+        let start = seconds();
+        let (out, lhs, rhs) = (out.as_mut_ptr(), lhs.as_ptr(), rhs.as_ptr());
+        let side = SIDE as isize;
+        // SAFETY: each matrix has SIDE * SIDE elements, row-major; `out` is not one of the others.
+        unsafe {
+            gemm::gemm(
+                SIDE,
+                SIDE,
+                SIDE,
+                out,
+                1,
+                side,
+                false,
+                lhs,
+                1,
+                side,
+                rhs,
+                1,
+                side,
+                0.0,
+                1.0,
+                false,
+                false,
+                false,
+                parallelism,
+            );
+        }
+        fastest = fastest.min(seconds() - start);
+    }
+    // Every element is the sum of SIDE products; reading one keeps the work from being dropped.
+    assert_eq!(out[SIDE * SIDE - 1], SIDE as f32 * 0.125);
+    2.0 * (SIDE as f64).powi(3) / fastest / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_rate_divides_the_work_by_the_clock() {
+        let ticks = std::cell::Cell::new(0.0);
+        let clock = || {
+            ticks.set(ticks.get() + 0.5);
+            ticks.get()
+        };
+        assert_eq!(super::gemm_peak_gflops(2, clock), 2.0 * 1024f64.powi(3) / 0.5 / 1e9);
+    }
+}
