@@ -1,7 +1,8 @@
 //! Model folders in Hugging Face layout, in and out: `config.json`, `*.safetensors`, `tokenizer.json`,
 //! `generation_config.json`.
 //!
-//! [`config_json`] knows the configuration's spellings, [`weights`] the tensors, [`source`] where files come from.
+//! [`config_json`] knows the configuration's spellings, [`weights`] the tensors, [`source`] where files come
+//! from.
 
 mod config_json;
 mod source;
@@ -37,7 +38,8 @@ pub struct Checkpoint {
     pub params: Params,
     /// Text to ids and back.
     pub tokenizer: Tokenizer,
-    /// Ids that end a completion, sorted; empty if the model names none, and completions then run to their limit.
+    /// Ids that end a completion, sorted; empty if the model names none, and completions then run to their
+    /// limit.
     pub end_tokens: Vec<u32>,
 }
 
@@ -45,14 +47,17 @@ impl Checkpoint {
     /// Reads a folder. Weights may be one file or shards with an index, in bf16, f16 or f32.
     ///
     /// # Errors
-    /// If the folder is not there, a file is missing or damaged, the architecture is not one the engine computes,
-    /// or files contradict each other. The message names what, and a `hint:` line says how to mend it.
+    /// If the folder is not there, a file is missing or damaged, the architecture is not one the engine
+    /// computes, or files contradict each other. The message names what, and a `hint:` line says how to mend
+    /// it.
     pub fn load(dir: &Path) -> anyhow::Result<Checkpoint> {
         if !dir.is_dir() {
             let shown = dir.display();
             let what = if dir.exists() { "is not a folder" } else { "does not exist" };
             bail!(
-                "the model folder {shown} {what}\nhint: give a folder in Hugging Face layout (config.json, *.safetensors, tokenizer.json); a hub model is downloaded with `hf download NAME --local-dir DIR`"
+                "the model folder {shown} {what}\n\
+                 hint: give a folder in Hugging Face layout (config.json, *.safetensors, tokenizer.json); a \
+                 hub model is downloaded with `hf download NAME --local-dir DIR`"
             );
         }
         Checkpoint::from_source(&Source::Folder(dir))
@@ -69,7 +74,11 @@ impl Checkpoint {
 
     fn from_source(source: &Source<'_>) -> anyhow::Result<Checkpoint> {
         let bytes = source.read(CONFIG_JSON)?.with_context(|| {
-            format!("there is no {CONFIG_JSON}\nhint: this is not a model folder; Hugging Face layout has config.json, *.safetensors and tokenizer.json")
+            format!(
+                "there is no {CONFIG_JSON}\n\
+                hint: this is not a model folder; Hugging Face layout has config.json, *.safetensors and \
+                tokenizer.json"
+            )
         })?;
         let config_value: Value = serde_json::from_slice(&bytes)
             .with_context(|| format!("{CONFIG_JSON} is not JSON\nhint: fetch or save the model again"))?;
@@ -80,7 +89,8 @@ impl Checkpoint {
         for &id in &end_tokens {
             ensure!(
                 (id as usize) < config.vocab_size,
-                "end token {id} is not in the vocabulary of {} tokens\nhint: correct eos_token_id in {GENERATION_CONFIG_JSON} or {CONFIG_JSON}",
+                "end token {id} is not in the vocabulary of {} tokens\n\
+                 hint: correct eos_token_id in {GENERATION_CONFIG_JSON} or {CONFIG_JSON}",
                 config.vocab_size
             );
         }

@@ -1,4 +1,5 @@
-//! The native policy: weights that learn and a packed copy that is drawn from, behind the seams of kelvin-core.
+//! The native policy: weights that learn and a packed copy that is drawn from, behind the seams of
+//! kelvin-core.
 
 mod options;
 #[cfg(test)]
@@ -89,7 +90,8 @@ impl NativePolicy {
         self.sampler.tokenizer.encode(text)
     }
 
-    /// Writes the weights as they are now, published or not, as a folder for transformers. `dir` is made if missing.
+    /// Writes the weights as they are now, published or not, as a folder for transformers. `dir` is made if
+    /// missing.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -100,8 +102,8 @@ impl NativePolicy {
 }
 
 impl Trainer for NativePolicy {
-    /// One update may be given several batches. A batch that an update was given before is not added again; its first
-    /// answer comes back.
+    /// One update may be given several batches. A batch that an update was given before is not added again;
+    /// its first answer comes back.
     fn forward_backward(
         &mut self,
         update: UpdateId,
@@ -115,7 +117,8 @@ impl Trainer for NativePolicy {
         }
         if self.applied.step.is_some_and(|(id, _)| id == update) {
             bail!(
-                "update {update} has taken its step and is given another batch\nhint: number the next update {}",
+                "update {update} has taken its step and is given another batch\n\
+                 hint: number the next update {}",
                 update + 1
             );
         }
@@ -180,7 +183,8 @@ impl Trainer for NativePolicy {
             && end_tokens == self.sampler.end_tokens;
         ensure!(
             same,
-            "the checkpoint {} is of another model (its shape, tokenizer or end tokens differ)\nhint: resume the run with the model it was started with",
+            "the checkpoint {} is of another model (its shape, tokenizer or end tokens differ)\n\
+             hint: resume the run with the model it was started with",
             dir.display()
         );
         let len = params.layout.len;

@@ -1,7 +1,7 @@
 //! Text to token ids and back, over Hugging Face `tokenizer.json`.
 //!
-//! Ids are what the engine works on; they are kept from sampling to training, so text is encoded only once, as a
-//! prompt. Training a small byte-level BPE from a corpus lives in [`train`].
+//! Ids are what the engine works on; they are kept from sampling to training, so text is encoded only once,
+//! as a prompt. Training a small byte-level BPE from a corpus lives in [`train`].
 
 mod train;
 
@@ -56,7 +56,8 @@ impl Tokenizer {
     ) -> anyhow::Result<Tokenizer> {
         let json = read(TOKENIZER_JSON)?.ok_or_else(|| {
             anyhow!(
-                "there is no {TOKENIZER_JSON}\nhint: save it with transformers: AutoTokenizer.from_pretrained(..).save_pretrained(..)"
+                "there is no {TOKENIZER_JSON}\n\
+                 hint: save it with transformers: AutoTokenizer.from_pretrained(..).save_pretrained(..)"
             )
         })?;
         let mut tokenizer = Tokenizer::from_bytes(&json)?;
@@ -74,7 +75,10 @@ impl Tokenizer {
     /// If it is not one.
     pub fn from_bytes(json: &[u8]) -> anyhow::Result<Tokenizer> {
         let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(|error| {
-            anyhow!("{TOKENIZER_JSON} cannot be read: {error}\nhint: it must be the file that the Hugging Face `tokenizers` library writes")
+            anyhow!(
+                "{TOKENIZER_JSON} cannot be read: {error}\n\
+                hint: it must be the file that the Hugging Face `tokenizers` library writes"
+            )
         })?;
         // Padding and truncation are settings of whoever saved the file; a prompt is read as it stands.
         inner.with_padding(None);
@@ -82,8 +86,8 @@ impl Tokenizer {
         Ok(Tokenizer { inner, files: vec![(TOKENIZER_JSON.to_owned(), json.to_vec())] })
     }
 
-    /// The ids of `text`, as transformers gives them with `add_special_tokens=False`: nothing is put before or
-    /// after, and a special token spelled out in `text` becomes its id.
+    /// The ids of `text`, as transformers gives them with `add_special_tokens=False`: nothing is put before
+    /// or after, and a special token spelled out in `text` becomes its id.
     ///
     /// # Errors
     /// If the tokenizer's own rules fail on `text`.
@@ -119,7 +123,9 @@ impl Tokenizer {
         let needed = self.vocab_size();
         if rows < needed {
             bail!(
-                "the tokenizer does not fit the model: its largest id is {}, but the model's vocab_size is {rows}\nhint: use the tokenizer that was saved with this model, or resize the model's embedding to at least {needed} rows",
+                "the tokenizer does not fit the model: its largest id is {}, but the model's vocab_size is \
+                 {rows}\nhint: use the tokenizer that was saved with this model, or resize the model's \
+                 embedding to at least {needed} rows",
                 needed - 1
             );
         }

@@ -1,7 +1,7 @@
 //! `config.json` of transformers (versions 4 and 5) to and from the engine's shape.
 //!
-//! What the engine does not compute is refused by name: a model that loads must give the numbers that transformers
-//! gives.
+//! What the engine does not compute is refused by name: a model that loads must give the numbers that
+//! transformers gives.
 
 use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
@@ -89,13 +89,16 @@ fn check_architecture(value: &Value) -> anyhow::Result<()> {
         _ => "(not named)",
     };
     bail!(
-        "the architecture {name} is not supported\nhint: the native engine computes {ARCHITECTURE} (model_type {MODEL_TYPE}), the family of Qwen2 and Qwen2.5"
+        "the architecture {name} is not supported\n\
+         hint: the native engine computes {ARCHITECTURE} (model_type {MODEL_TYPE}), the family of Qwen2 and \
+         Qwen2.5"
     )
 }
 
 fn check_supported(raw: &Raw) -> anyhow::Result<()> {
     let act = raw.hidden_act.as_deref().unwrap_or("silu");
-    let hint = "hint: the native engine computes plain Qwen2: silu, full attention, unscaled rotary positions, unquantised weights";
+    let hint = "hint: the native engine computes plain Qwen2: silu, full attention, unscaled rotary \
+        positions, unquantised weights";
     ensure!(act == "silu", "hidden_act {act} is not supported\n{hint}");
     ensure!(!raw.use_sliding_window.unwrap_or(false), "use_sliding_window is not supported\n{hint}");
     if let Some(other) = raw.layer_types.iter().flatten().find(|it| *it != "full_attention") {
@@ -148,7 +151,8 @@ fn check_size(config: &ModelConfig) -> anyhow::Result<()> {
     let total = 2 * wide(config.vocab_size) * hidden + wide(config.num_hidden_layers) * layer;
     ensure!(
         config.num_hidden_layers <= LAYERS_MAX && total <= PARAMS_MAX,
-        "{} layers with {total} weights are more than the engine takes ({LAYERS_MAX} layers, {PARAMS_MAX} weights)\nhint: check the sizes in config.json",
+        "{} layers with {total} weights are more than the engine takes ({LAYERS_MAX} layers, {PARAMS_MAX} \
+         weights)\nhint: check the sizes in config.json",
         config.num_hidden_layers
     );
     Ok(())
@@ -158,7 +162,8 @@ fn check_size(config: &ModelConfig) -> anyhow::Result<()> {
 pub(super) fn write(config: &ModelConfig, dtype: Dtype, end_ids: &Value) -> anyhow::Result<Value> {
     ensure!(
         config.qkv_bias,
-        "a model without biases on queries, keys and values has no form as {ARCHITECTURE}\nhint: build it with qkv_bias"
+        "a model without biases on queries, keys and values has no form as {ARCHITECTURE}\n\
+         hint: build it with qkv_bias"
     );
     Ok(json!({
         "architectures": [ARCHITECTURE],

@@ -1,3 +1,5 @@
+//! Folders in and out, whole and broken.
+
 use std::{fs, path::Path};
 
 use half::bf16;
@@ -164,7 +166,8 @@ fn a_header_that_lies_is_an_error() {
         let mut hostile = whole.clone();
         hostile[index] ^= 0x15;
         fs::write(&path, hostile).unwrap();
-        // Either the damage shows or the header still says the same; it never panics or allocates without bound.
+        // Either the damage shows or the header still says the same; it never panics or allocates without
+        // bound.
         if let Ok(read) = Checkpoint::load(dir.path()) {
             assert_eq!(read.config, tiny(true).config);
         }

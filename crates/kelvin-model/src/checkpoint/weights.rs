@@ -1,7 +1,7 @@
 //! Tensors in safetensors files.
 //!
-//! Files are streamed through a small buffer, not mapped: nothing is trusted before it is compared with the header,
-//! and a file that shrinks meanwhile is an error instead of a signal.
+//! Files are streamed through a small buffer, not mapped: nothing is trusted before it is compared with the
+//! header, and a file that shrinks meanwhile is an error instead of a signal.
 
 use std::{
     borrow::Cow,
@@ -78,7 +78,8 @@ pub(super) fn read_model(source: &Source<'_>, config: &ModelConfig) -> anyhow::R
         let head = flat.split_off(params.layout.len);
         ensure!(
             flat[params.layout.embed.clone()] == head[..],
-            "config.json ties the head to the embedding, but {HEAD} differs from {EMBEDDING}\nhint: set tie_word_embeddings to false in config.json"
+            "config.json ties the head to the embedding, but {HEAD} differs from {EMBEDDING}\n\
+             hint: set tie_word_embeddings to false in config.json"
         );
     }
     params.flat = flat;
@@ -106,7 +107,8 @@ fn weight_files(source: &Source<'_>) -> anyhow::Result<Vec<String>> {
     }
     let Some(index) = source.read(INDEX_JSON)? else {
         bail!(
-            "there is neither {MODEL_SAFETENSORS} nor {INDEX_JSON}\nhint: weights must be safetensors; save the model again with transformers' save_pretrained"
+            "there is neither {MODEL_SAFETENSORS} nor {INDEX_JSON}\n\
+             hint: weights must be safetensors; save the model again with transformers' save_pretrained"
         );
     };
     #[derive(Deserialize)]
@@ -212,7 +214,8 @@ fn check_tensors(needed: &[Tensor], headers: &[Header], tied: bool) -> anyhow::R
     complaints.truncate(SHOWN);
     let more = if more == 0 { String::new() } else { format!("; and {more} more") };
     bail!(
-        "the weights are not those of the model that is described: {}{more}\nhint: config.json and the safetensors files must come from one model, in f32, f16 or bf16",
+        "the weights are not those of the model that is described: {}{more}\n\
+         hint: config.json and the safetensors files must come from one model, in f32, f16 or bf16",
         complaints.join("; ")
     )
 }
@@ -257,7 +260,8 @@ fn read_file(
             }
             ensure!(
                 values.iter().all(|it| it.is_finite()),
-                "{file}: {name} holds infinities or NaN\nhint: the run that wrote it diverged; take an earlier checkpoint"
+                "{file}: {name} holds infinities or NaN\n\
+                 hint: the run that wrote it diverged; take an earlier checkpoint"
             );
         }
     }

@@ -10,8 +10,8 @@ pub struct NativeOptions {
     pub threads: usize,
     /// Rows that one thread decodes together, at most; at least 1.
     pub max_rows: usize,
-    /// Memory for keys and values of all threads together, in bytes. A row waits until what its longest completion
-    /// needs is free; a thread without rows takes one all the same.
+    /// Memory for keys and values of all threads together, in bytes. A row waits until what its longest
+    /// completion needs is free; a thread without rows takes one all the same.
     pub kv_bytes_max: usize,
     /// Prompt tokens that one thread feeds between two tokens of its decoding rows; at least 1.
     pub prefill_chunk: usize,

@@ -1,3 +1,5 @@
+//! Saving, restoring and asking again change nothing.
+
 use std::{fs, sync::Arc};
 
 use kelvin_core::{

@@ -6,8 +6,9 @@ use super::cache::{BLOCK, Block};
 use crate::kernels::{exp_sum, row_max, simd::multiversion};
 
 multiversion! {
-    /// Attention for one key-value head. `queries` and `out` are `[heads_per_kv, head_dim]`; the head's keys start
-    /// at `start` of each block; the first `n` positions are seen. `scores` is scratch for whole blocks.
+    /// Attention for one key-value head. `queries` and `out` are `[heads_per_kv, head_dim]`; the head's keys
+    /// start at `start` of each block; the first `n` positions are seen. `scores` is scratch for whole
+    /// blocks.
     ///
     /// # Panics
     /// If the lengths do not fit, or `n` is zero.
@@ -38,9 +39,13 @@ multiversion! {
                     scores[lane] = sums[lane] * scale;
                 }
             }
-            let weights = &mut scores[..n];
-            let max = row_max(weights);
-            let inverse = 1.0 / exp_sum(weights, max);
+            // Positions of the last block that are not seen weigh nothing, and whole blocks have no
+            // remainder.
+            let whole = &mut scores[..blocks.len() * BLOCK];
+            whole[n..].fill(f32::MIN);
+            let max = row_max(whole);
+            let inverse = 1.0 / exp_sum(whole, max);
+            let weights = &whole[..n];
             match head_dim {
                 32 => mix::<32>(weights, blocks, start + head_floats, inverse, out),
                 64 => mix::<64>(weights, blocks, start + head_floats, inverse, out),

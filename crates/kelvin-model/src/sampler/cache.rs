@@ -1,7 +1,7 @@
 //! Keys and values of one row, in blocks of 32 positions that grow by need.
 //!
-//! Blocks are shared between rows of one prompt and copied when one of them writes, so a prompt is computed and
-//! stored once however many completions it gets.
+//! Blocks are shared between rows of one prompt and copied when one of them writes, so a prompt is computed
+//! and stored once however many completions it gets.
 
 use std::sync::Arc;
 

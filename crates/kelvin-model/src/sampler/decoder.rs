@@ -1,7 +1,7 @@
 //! The forward pass of any mix of positions of any rows: decoding feeds one token of each row, prefill many.
 //!
-//! Each position is computed by itself except for matrix products, whose rows do not depend on each other; so a
-//! row's numbers do not depend on its companions.
+//! Each position is computed by itself except for matrix products, whose rows do not depend on each other; so
+//! a row's numbers do not depend on its companions.
 
 use super::{
     attention::attend,

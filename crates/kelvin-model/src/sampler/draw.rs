@@ -1,6 +1,7 @@
 //! From a row of logits to one token and its log-probability.
 //!
-//! Weights are f32, their sums f64 in a fixed order: a draw is a function of the logits and one uniform number.
+//! Weights are f32, their sums f64 in a fixed order: a draw is a function of the logits and one uniform
+//! number.
 
 use std::cmp::Ordering;
 
@@ -82,9 +83,9 @@ pub(super) fn check(sampling: &Sampling) -> anyhow::Result<()> {
 }
 
 impl Draw {
-    /// The token that the uniform number `unit` in `[0, 1)` falls on, and its log-probability under the distribution
-    /// after temperature and truncations. At temperature 0 that distribution is one token, the smallest id among the
-    /// most likely.
+    /// The token that the uniform number `unit` in `[0, 1)` falls on, and its log-probability under the
+    /// distribution after temperature and truncations. At temperature 0 that distribution is one token, the
+    /// smallest id among the most likely.
     ///
     /// # Errors
     /// If the logits are not finite.
@@ -123,7 +124,8 @@ impl Draw {
         Ok((token, weighed.logprob(logits[token as usize])))
     }
 
-    /// The log-probability of `token` under the distribution without truncations: what [`Draw::draw`] says of it.
+    /// The log-probability of `token` under the distribution without truncations: what [`Draw::draw`] says of
+    /// it.
     ///
     /// # Errors
     /// If the logits are not finite.
@@ -174,8 +176,8 @@ impl Draw {
     }
 }
 
-/// Puts the most likely tokens first until their weights reach `mass`; returns their number. Only as many are sorted
-/// as it takes.
+/// Puts the most likely tokens first until their weights reach `mass`; returns their number. Only as many are
+/// sorted as it takes.
 fn nucleus(
     tokens: &mut [u32],
     weight: impl Fn(u32) -> f32,
@@ -217,7 +219,8 @@ fn pick(weights: impl ExactSizeIterator<Item = f64>, target: f64) -> usize {
 
 fn not_finite<T>() -> anyhow::Result<T> {
     bail!(
-        "the model's logits are not finite\nhint: the weights have diverged; go back to an earlier checkpoint and lower the learning rate"
+        "the model's logits are not finite\n\
+         hint: the weights have diverged; go back to an earlier checkpoint and lower the learning rate"
     )
 }
 
@@ -238,7 +241,8 @@ mod tests {
         Sampling::plain(1)
     }
 
-    /// Draws 20,000 times and compares with `shares` at six standard deviations, log-probabilities with their logs.
+    /// Draws 20,000 times and compares with `shares` at six standard deviations, log-probabilities with their
+    /// logs.
     fn check_shares(logits: &[f32], sampling: &Sampling, shares: &[f64]) {
         const N: usize = 20_000;
         let (mut draw, mut counts) = (Draw::default(), vec![0usize; logits.len()]);

@@ -1,8 +1,9 @@
 //! Draws completions from published weights, with a KV cache and continuous batching.
 //!
-//! The calling thread receives requests and tokenises them; workers take rows from a [`queue`], feed them through
-//! the [`decoder`] together and [`draw`] tokens. A row's tokens and log-probabilities are a function of its prompt,
-//! seed and settings: every operation works on one row, and each token has its own child of the row's seed.
+//! The calling thread receives requests and tokenises them; workers take rows from a [`queue`], feed them
+//! through the [`decoder`] together and [`draw`] tokens. A row's tokens and log-probabilities are a function
+//! of its prompt, seed and settings: every operation works on one row, and each token has its own child of
+//! the row's seed.
 
 mod attention;
 mod cache;
@@ -70,8 +71,8 @@ impl NativeSampler {
 
     /// Reads requests until they end or the queue stops.
     fn receive(&self, requests: &Receiver<Indexed<SampleRequest>>, queue: &Queue) -> anyhow::Result<()> {
-        // Rows of one prompt come together: they are tokenised once and handed over at once, so that one worker
-        // gets them.
+        // Rows of one prompt come together: they are tokenised once and handed over at once, so that one
+        // worker gets them.
         let burst = self.options.max_rows.max(1) * self.options.n_threads();
         let mut last: Option<(String, Arc<[u32]>)> = None;
         loop {
@@ -106,7 +107,8 @@ impl NativeSampler {
         );
         ensure!(
             prompt.len() < room,
-            "the prompt of request {index} has {} tokens, but the model takes {room} with the completion\nhint: shorten the prompt, or use a model with more max_position_embeddings",
+            "the prompt of request {index} has {} tokens, but the model takes {room} with the completion\n\
+             hint: shorten the prompt, or use a model with more max_position_embeddings",
             prompt.len()
         );
         let longest = prompt.len().saturating_add(sampling.max_new_tokens).min(room);
@@ -215,7 +217,8 @@ fn panicked(panic: Box<dyn Any + Send>) -> anyhow::Error {
     let text =
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     anyhow!(
-        "a sampling thread panicked: {}\nhint: this is a defect of kelvin; please report it with the command and the model",
+        "a sampling thread panicked: {}\n\
+         hint: this is a defect of kelvin; please report it with the command and the model",
         text.unwrap_or("(without a message)")
     )
 }

@@ -73,8 +73,9 @@ impl Queue {
         self.lock().stopped
     }
 
-    /// Gives a worker that holds `n_held` rows, of which `n_finished` have ended since it last asked, more rows as
-    /// long as `has_room` says so and the rest of the workers get their share. Waits only if it would have none.
+    /// Gives a worker that holds `n_held` rows, of which `n_finished` have ended since it last asked, more
+    /// rows as long as `has_room` says so and the rest of the workers get their share. Waits only if it would
+    /// have none.
     pub(super) fn take(
         &self,
         n_held: usize,

@@ -1,3 +1,5 @@
+//! Rows do not depend on their company, and draws follow the distribution.
+
 use std::{
     collections::BTreeSet,
     sync::mpsc::{channel, sync_channel},

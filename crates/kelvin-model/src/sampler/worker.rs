@@ -119,7 +119,8 @@ impl<'serve> Worker<'serve> {
         }
     }
 
-    /// Asks for as many rows as fit. A row may come to hold what its longest completion needs; one row always fits.
+    /// Asks for as many rows as fit. A row may come to hold what its longest completion needs; one row always
+    /// fits.
     fn take(&mut self) -> Taken {
         let Worker { rows, known, decoder, shape, blocks_max, .. } = self;
         let n_rows_max = self.sampler.options.max_rows.max(1);
@@ -166,7 +167,8 @@ impl<'serve> Worker<'serve> {
         Ok(())
     }
 
-    /// Feeds one token of each decoding row and a chunk of prompts, and draws where that ends a prompt or a token.
+    /// Feeds one token of each decoding row and a chunk of prompts, and draws where that ends a prompt or a
+    /// token.
     fn step(&mut self) -> anyhow::Result<()> {
         self.gather();
         if self.feeds.is_empty() {

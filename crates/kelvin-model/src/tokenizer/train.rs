@@ -1,7 +1,7 @@
 //! Byte-level byte-pair encoding from a corpus (Sennrich, Haddow and Birch 2016; bytes as in GPT-2).
 //!
-//! The merge loop is our own: that of the `tokenizers` library walks hash maps with random keys, and equal corpora
-//! must give equal files. Splitting, encoding and the file format are the library's.
+//! The merge loop is our own: that of the `tokenizers` library walks hash maps with random keys, and equal
+//! corpora must give equal files. Splitting, encoding and the file format are the library's.
 
 use std::{
     cmp::Reverse,
@@ -28,8 +28,11 @@ type Pair = (u32, u32);
 
 impl Tokenizer {
     /// Learns merges from `texts` until there are `vocab_size` tokens or nothing is left to merge. Id 0 is
-    /// [`END_OF_TEXT`], then come the 256 bytes in the order of their GPT-2 characters, then the merges; so any text
-    /// round-trips. Every digit is a token of its own. Equal texts give equal files.
+    /// [`END_OF_TEXT`], then come the 256 bytes in the order of their GPT-2 characters, then the merges; so
+    /// any text round-trips. Every digit is a token of its own. Equal texts give equal files.
+    ///
+    /// In transformers, `PreTrainedTokenizerFast` reads a text alike. `AutoTokenizer` of version 5 does not:
+    /// beside a Qwen2 model it replaces the splitting of any tokenizer by that of Qwen2.
     ///
     /// # Errors
     /// If `vocab_size` has no room for the end token and the bytes.
@@ -39,7 +42,8 @@ impl Tokenizer {
     ) -> anyhow::Result<Tokenizer> {
         ensure!(
             VOCAB_SIZE_MIN <= vocab_size,
-            "a vocabulary of {vocab_size} has no room for the end token and 256 bytes\nhint: ask for at least {VOCAB_SIZE_MIN} tokens"
+            "a vocabulary of {vocab_size} has no room for the end token and 256 bytes\n\
+             hint: ask for at least {VOCAB_SIZE_MIN} tokens"
         );
         let split = splitter();
         let mut alphabet: Vec<char> = ByteLevel::alphabet().into_iter().collect();
