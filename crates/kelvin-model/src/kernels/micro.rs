@@ -154,23 +154,23 @@ mod x86 {
             for _ in 0..tile.k {
                 let b0 = _mm512_loadu_ps(b);
                 let b1 = _mm512_loadu_ps(b.add(16));
-                for row in 0..ROWS {
+                for (row, sums) in sums.iter_mut().enumerate() {
                     let x = _mm512_set1_ps(*a.add(row * tile.a_row));
-                    sums[row][0] = _mm512_fmadd_ps(x, b0, sums[row][0]);
-                    sums[row][1] = _mm512_fmadd_ps(x, b1, sums[row][1]);
+                    sums[0] = _mm512_fmadd_ps(x, b0, sums[0]);
+                    sums[1] = _mm512_fmadd_ps(x, b1, sums[1]);
                 }
                 // The last step may point past the end: it is not read there.
                 a = a.wrapping_add(tile.a_col);
                 b = b.wrapping_add(PANEL);
             }
-            for row in 0..ROWS {
+            for (row, sums) in sums.iter_mut().enumerate() {
                 let c = tile.c.add(row * tile.c_row);
                 if tile.accumulate {
-                    sums[row][0] = _mm512_add_ps(_mm512_loadu_ps(c), sums[row][0]);
-                    sums[row][1] = _mm512_add_ps(_mm512_loadu_ps(c.add(16)), sums[row][1]);
+                    sums[0] = _mm512_add_ps(_mm512_loadu_ps(c), sums[0]);
+                    sums[1] = _mm512_add_ps(_mm512_loadu_ps(c.add(16)), sums[1]);
                 }
-                _mm512_storeu_ps(c, sums[row][0]);
-                _mm512_storeu_ps(c.add(16), sums[row][1]);
+                _mm512_storeu_ps(c, sums[0]);
+                _mm512_storeu_ps(c.add(16), sums[1]);
             }
         }
     }
@@ -207,23 +207,23 @@ mod x86 {
                 for _ in 0..tile.k {
                     let b0 = _mm256_loadu_ps(b);
                     let b1 = _mm256_loadu_ps(b.add(8));
-                    for row in 0..ROWS {
+                    for (row, sums) in sums.iter_mut().enumerate() {
                         let x = _mm256_set1_ps(*a.add(row * tile.a_row));
-                        sums[row][0] = _mm256_fmadd_ps(x, b0, sums[row][0]);
-                        sums[row][1] = _mm256_fmadd_ps(x, b1, sums[row][1]);
+                        sums[0] = _mm256_fmadd_ps(x, b0, sums[0]);
+                        sums[1] = _mm256_fmadd_ps(x, b1, sums[1]);
                     }
                     // The last step may point past the end: it is not read there.
                     a = a.wrapping_add(tile.a_col);
                     b = b.wrapping_add(PANEL);
                 }
-                for row in 0..ROWS {
+                for (row, sums) in sums.iter_mut().enumerate() {
                     let c = tile.c.add(row * tile.c_row + half);
                     if tile.accumulate {
-                        sums[row][0] = _mm256_add_ps(_mm256_loadu_ps(c), sums[row][0]);
-                        sums[row][1] = _mm256_add_ps(_mm256_loadu_ps(c.add(8)), sums[row][1]);
+                        sums[0] = _mm256_add_ps(_mm256_loadu_ps(c), sums[0]);
+                        sums[1] = _mm256_add_ps(_mm256_loadu_ps(c.add(8)), sums[1]);
                     }
-                    _mm256_storeu_ps(c, sums[row][0]);
-                    _mm256_storeu_ps(c.add(8), sums[row][1]);
+                    _mm256_storeu_ps(c, sums[0]);
+                    _mm256_storeu_ps(c.add(8), sums[1]);
                 }
             }
         }
