@@ -66,7 +66,7 @@ pub fn step(
     Ok(StepReport { estimated, solved, rewarded, batch, loss, optim, seconds })
 }
 
-/// The seed stage (Algorithm 1, lines 1 to 3): from the zero triplet, proposals without updates until each buffer
+/// The seed stage (Algorithm 1, line 1): from the zero triplet, proposals without updates until each buffer
 /// holds B times S tasks. Gives the proposals that were made.
 ///
 /// # Errors

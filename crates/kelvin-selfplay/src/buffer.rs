@@ -11,9 +11,6 @@ use kelvin_core::{
 
 use crate::settings::{AzrSettings, ReferenceMix, SolverMix};
 
-/// Steps whose tasks count as new: this one and the one before (azr.md section 2.4, `past_epoch_window` = 1).
-const NEW_STEPS: Step = 1;
-
 /// All tasks that ever were admitted, in order.
 #[derive(Default)]
 pub struct TaskBuffer {
@@ -89,8 +86,9 @@ impl TaskBuffer {
         seed: Seed,
     ) -> Vec<Task> {
         let pool = self.pool(task_type, settings.buffer_max);
-        // At step 1 with a lag, the seeds are the new ones.
-        let (new, old): (Vec<&Task>, Vec<&Task>) = pool.iter().partition(|it| now <= it.born + NEW_STEPS);
+        // With a lag, the step before is new; at step 1 that is the seeds.
+        let oldest_new = now - Step::from(u8::from(settings.solve_lag));
+        let (new, old): (Vec<&Task>, Vec<&Task>) = pool.iter().partition(|it| oldest_new <= it.born);
         let n_new = match settings.solver_mix {
             SolverMix::MaxNew => n,
             SolverMix::HalfNew => n / 2,

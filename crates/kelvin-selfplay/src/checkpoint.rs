@@ -159,10 +159,8 @@ impl RunDir {
     }
 
     fn write_checkpoint(&self, state: &RunState, temporary: &Path, target: &Path) -> anyhow::Result<()> {
-        for stale in [temporary, target] {
-            if stale.exists() {
-                fs::remove_dir_all(stale)?;
-            }
+        if temporary.exists() {
+            fs::remove_dir_all(temporary)?;
         }
         fs::create_dir_all(temporary)?;
         for policy in &state.policies.0 {
@@ -188,6 +186,9 @@ impl RunDir {
             let relative =
                 path.strip_prefix(temporary).expect("files below it").to_string_lossy().into_owned();
             files.push(SavedFile { path: relative, sha256: hash(File::open(&path)?)? });
+        }
+        if target.exists() {
+            fs::remove_dir_all(target)?;
         }
         fs::rename(temporary, target)?;
         let mut marker = File::create(target.join(COMPLETE))?;

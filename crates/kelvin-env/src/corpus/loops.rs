@@ -281,6 +281,10 @@ pub(crate) fn repeat(draft: &mut Draft, x: &Value, y: Option<&Value>) -> Option<
     }
     draft.domains[0] = Domain::Positive;
     draft.count_step(Tag::Arithmetic);
+    repeat_on_number(draft, x)
+}
+
+fn repeat_on_number(draft: &mut Draft, x: &Value) -> Option<Type> {
     match draft.draws.below(5) {
         0 => {
             let piece = *draft.draws.pick(&["s += x % 10", "s = s * 10 + x % 10"]);

@@ -34,6 +34,8 @@ pub struct CorpusConfig {
     pub max_draws_per_program: usize,
     /// The most references in a deduction or abduction proposal's prompt; fewer are as frequent.
     pub max_references: usize,
+    /// The most further answers of a deduction or abduction example.
+    pub max_more: usize,
     /// Longest prompt and response together, in bytes; references are left out to stay below.
     pub max_example_len: usize,
     /// What a program may use: far less than a task may, since the generator writes no long loops.
@@ -45,11 +47,12 @@ pub struct CorpusConfig {
 impl Default for CorpusConfig {
     fn default() -> CorpusConfig {
         CorpusConfig {
-            n_programs: 80_000,
-            n_examples: 300_000,
+            n_programs: 40_000,
+            n_examples: 200_000,
             n_inputs: 8,
-            max_draws_per_program: 8,
+            max_draws_per_program: 16,
             max_references: 2,
+            max_more: 5,
             max_example_len: 450,
             limits: Limits { cpu_s: 1.0, wall_s: 20.0, ..Limits::default() },
             shares: Shares::default(),
@@ -86,12 +89,12 @@ pub struct Shares {
 impl Default for Shares {
     fn default() -> Shares {
         Shares {
-            solve_deduction: 220,
-            solve_abduction: 190,
-            solve_induction: 230,
-            propose_deduction: 80,
-            propose_abduction: 80,
-            propose_induction: 80,
+            solve_deduction: 250,
+            solve_abduction: 200,
+            solve_induction: 250,
+            propose_deduction: 60,
+            propose_abduction: 60,
+            propose_induction: 60,
             solve_question: 50,
             pose_question: 20,
             solve_inversion: 40,
@@ -136,21 +139,18 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What it is averaged with where kinds are to weigh alike: every solver's type by itself, the proposers of
-    /// triplets together, and the small shares together.
+    /// What it is averaged with where kinds are to weigh alike: every solver's type by itself, all the rest together.
     pub fn group(self) -> &'static str {
         match self {
             Kind::Solve(TaskType::Deduction) => "solve_deduction",
             Kind::Solve(TaskType::Abduction) => "solve_abduction",
             Kind::Solve(TaskType::Induction) => "solve_induction",
-            Kind::Propose(TaskType::Induction) => "propose_induction",
-            Kind::Propose(TaskType::Deduction | TaskType::Abduction) => "propose_triplet",
             Kind::Solve(TaskType::Error | TaskType::Question)
-            | Kind::Propose(TaskType::Error | TaskType::Question)
+            | Kind::Propose(_)
             | Kind::SolveQuestion
             | Kind::PoseQuestion
             | Kind::SolveInversion
-            | Kind::PoseInversion => "other",
+            | Kind::PoseInversion => "rest",
         }
     }
 }
@@ -164,6 +164,9 @@ pub struct Example {
     pub prompt: String,
     /// What is learnt, without an end-of-text token.
     pub response: String,
+    /// What a trainer may add after the response's end token: further inputs (or outputs) of the same program and
+    /// their answers, so that one reading of a program teaches more than one answer.
+    pub more: Vec<(String, String)>,
 }
 
 /// The examples, in the order in which they are drawn.
@@ -245,9 +248,12 @@ fn n_induction_pairs() -> usize {
 
 fn digest(examples: &[Example]) -> String {
     let mut hasher = Sha256::new();
-    for part in examples.iter().flat_map(|it| [&it.prompt, &it.response]) {
-        hasher.update((part.len() as u64).to_le_bytes());
-        hasher.update(part);
+    for example in examples {
+        let more = example.more.iter().flat_map(|(ask, answer)| [ask, answer]);
+        for part in [&example.prompt, &example.response].into_iter().chain(more) {
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
     }
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -255,6 +261,9 @@ fn digest(examples: &[Example]) -> String {
 impl Pool<'_> {
     fn example(&self, kind: Kind, slot: Slot, draws: &mut Draws) -> Example {
         let (prompt, response) = match kind {
+            Kind::Solve(task_type @ (TaskType::Deduction | TaskType::Abduction)) => {
+                return self.solutions(kind, task_type, slot, draws);
+            }
             Kind::Solve(task_type) => {
                 let problem = self.problem(task_type, slot, draws);
                 let set = PromptSet::Compact;
@@ -283,7 +292,26 @@ impl Pool<'_> {
                 ("### propose inversion\n".to_string(), text)
             }
         };
-        Example { kind, prompt, response }
+        Example { kind, prompt, response, more: Vec::new() }
+    }
+
+    /// A problem with its answer, then other pairs of its program as the end of the same prompt asks for them.
+    fn solutions(&self, kind: Kind, task_type: TaskType, slot: Slot, draws: &mut Draws) -> Example {
+        let Labelled { program, pairs } = &self.programs[slot.program];
+        let pairs = &pairs[slot.first_pair..slot.first_pair + slot.n_pairs];
+        let chosen = draws.distinct(1 + self.config.max_more, pairs.len());
+        let mut turns = chosen.into_iter().map(|at| {
+            let problem = triplet(program, &pairs[at]);
+            let set = PromptSet::Compact;
+            (set.solve_prompt(task_type, &problem), set.solution_text(task_type, &problem))
+        });
+        let (prompt, response) = turns.next().expect("a slot has pairs");
+        let after_program = |prompt: String| {
+            let (_, ask) = prompt.split_once(&program.text).expect("the prompt shows the program");
+            ask.trim_start_matches('\n').to_owned()
+        };
+        let more = turns.map(|(prompt, answer)| (after_program(prompt), answer)).collect();
+        Example { kind, prompt, response, more }
     }
 
     fn problem(&self, task_type: TaskType, slot: Slot, draws: &mut Draws) -> Problem {

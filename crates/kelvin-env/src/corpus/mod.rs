@@ -17,7 +17,11 @@ mod tests;
 use std::collections::HashSet;
 
 use anyhow::ensure;
-use kelvin_core::{executor::Executor, seed::Seed, task::{Task, TaskType}};
+use kelvin_core::{
+    executor::Executor,
+    seed::Seed,
+    task::{Task, TaskType},
+};
 
 use crate::python_triplet::{Problem, Settings};
 use label::{Draw, Labelled, label};
@@ -42,7 +46,10 @@ pub fn fresh_problems(
     settings: &Settings,
 ) -> anyhow::Result<Vec<Problem>> {
     let known = matches!(task_type, TaskType::Deduction | TaskType::Abduction | TaskType::Induction);
-    ensure!(known, "no programs are drawn for {task_type} tasks\nhint: choose deduction, abduction or induction");
+    ensure!(
+        known,
+        "no programs are drawn for {task_type} tasks\nhint: choose deduction, abduction or induction"
+    );
     let n_inputs = settings.prompt_set.n_induction_inputs();
     let root = seed.fork("held-out").fork(task_type.as_str());
     let mut seen = HashSet::new();

@@ -92,15 +92,15 @@ enum Shape {
 
 /// Shapes and how often they occur. One-step chains are the vocabulary that all the others reuse.
 const SHAPES: &[(u32, Shape)] = &[
-    (24, Shape::Chain(1)),
-    (24, Shape::Chain(2)),
-    (5, Shape::Chain(3)),
-    (13, Shape::Branch),
-    (13, Shape::Loop),
-    (10, Shape::Comprehension),
-    (3, Shape::While),
-    (2, Shape::Tally),
-    (8, Shape::Helper),
+    (44, Shape::Chain(1)),
+    (20, Shape::Chain(2)),
+    (3, Shape::Chain(3)),
+    (9, Shape::Branch),
+    (9, Shape::Loop),
+    (9, Shape::Comprehension),
+    (1, Shape::While),
+    (1, Shape::Tally),
+    (4, Shape::Helper),
 ];
 
 fn draw_once(draws: &mut Draws) -> Option<Program> {

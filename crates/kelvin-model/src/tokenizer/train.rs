@@ -11,9 +11,14 @@ use std::{
 use anyhow::{anyhow, ensure};
 use serde_json::json;
 use tokenizers::{
-    AddedToken, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, PreTokenizerWrapper,
+    AddedToken, SplitDelimiterBehavior, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, PreTokenizerWrapper,
     models::bpe::{BPE, Vocab},
-    pre_tokenizers::{byte_level::ByteLevel, digits::Digits, sequence::Sequence},
+    pre_tokenizers::{
+        byte_level::ByteLevel,
+        digits::Digits,
+        sequence::Sequence,
+        split::{Split, SplitPattern},
+    },
 };
 
 use super::{TOKENIZER_CONFIG_JSON, Tokenizer};
@@ -45,7 +50,7 @@ impl Tokenizer {
             "a vocabulary of {vocab_size} has no room for the end token and 256 bytes\n\
              hint: ask for at least {VOCAB_SIZE_MIN} tokens"
         );
-        let split = splitter();
+        let split = splitter()?;
         let mut alphabet: Vec<char> = ByteLevel::alphabet().into_iter().collect();
         alphabet.sort_unstable();
         let mut spellings: Vec<String> = vec![END_OF_TEXT.to_owned()];
@@ -60,12 +65,19 @@ impl Tokenizer {
     }
 }
 
-/// Digits stand alone, then GPT-2's pattern splits words with their leading space.
-fn splitter() -> PreTokenizerWrapper {
-    PreTokenizerWrapper::Sequence(Sequence::new(vec![
+/// Letters up to a closing quote: those of a string literal without spaces. Each is a token, so that a small model can
+/// see what it reverses, counts and replaces.
+const QUOTED_LETTER: &str = "[A-Za-z](?=[A-Za-z]*')";
+
+/// Letters of short string literals and digits stand alone, then GPT-2's pattern splits words with their leading space.
+fn splitter() -> anyhow::Result<PreTokenizerWrapper> {
+    let letters = Split::new(SplitPattern::Regex(QUOTED_LETTER.to_owned()), SplitDelimiterBehavior::Isolated, false)
+        .map_err(|error| anyhow!("compiling the pattern of quoted letters: {error}"))?;
+    Ok(PreTokenizerWrapper::Sequence(Sequence::new(vec![
+        PreTokenizerWrapper::Split(letters),
         PreTokenizerWrapper::Digits(Digits::new(true)),
         PreTokenizerWrapper::ByteLevel(byte_level()),
-    ]))
+    ])))
 }
 
 fn byte_level() -> ByteLevel {

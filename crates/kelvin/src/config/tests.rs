@@ -1,3 +1,5 @@
+//! What resolves, what is refused, and in which words.
+
 use kelvin_core::task::TaskType;
 use kelvin_selfplay::settings::SolveLag;
 

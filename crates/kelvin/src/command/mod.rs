@@ -1,0 +1,70 @@
+//! The command tree: each command is a variant here, a file beside this one, and an arm of [`run`].
+
+mod bench;
+mod completions;
+mod doctor;
+mod exec;
+mod logprobs;
+mod man;
+mod pretrain;
+mod report;
+mod sample;
+mod tasks;
+pub(crate) mod train;
+mod update;
+
+use clap::{Parser, Subcommand};
+
+use crate::interrupt::Interrupt;
+
+/// Self-play reasoning with zero data: a model proposes Python tasks, solves them, and learns from what running
+/// the programs says
+#[derive(Debug, Parser)]
+#[command(name = "kelvin", version, max_term_width = 100, propagate_version = false)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 the work failed, 2 wrong usage or configuration, 130 and 143 after \
+                        Ctrl-C and SIGTERM."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Train(train::TrainArgs),
+    Resume(train::ResumeArgs),
+    Sample(sample::Args),
+    Logprobs(logprobs::Args),
+    Update(update::Args),
+    Exec(exec::Args),
+    Bench(bench::Args),
+    Pretrain(pretrain::Args),
+    Report(report::Args),
+    Tasks(tasks::Args),
+    Doctor(doctor::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// Runs one command.
+///
+/// # Errors
+/// What the command says; [`crate::error`] turns it into text and an exit code.
+pub(crate) fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Train(args) => train::train(&args, interrupt),
+        Command::Resume(args) => train::resume(&args, interrupt),
+        Command::Sample(args) => sample::run(&args, interrupt),
+        Command::Logprobs(args) => logprobs::run(&args, interrupt),
+        Command::Update(args) => update::run(&args),
+        Command::Exec(args) => exec::run(&args, interrupt),
+        Command::Bench(args) => bench::run(&args, interrupt),
+        Command::Pretrain(args) => pretrain::run(&args, interrupt),
+        Command::Report(args) => report::run(&args),
+        Command::Tasks(args) => tasks::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
+    }
+}

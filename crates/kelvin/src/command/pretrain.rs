@@ -1,0 +1,153 @@
+//! `kelvin pretrain`: makes a base model from the project's own generated programs.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Context;
+use kelvin_core::{executor::Executor, policy::Trainer, rollout::Sample, seed::Seed};
+use kelvin_env::corpus;
+use kelvin_model::{Checkpoint, Dtype, END_OF_TEXT, NativePolicy, Params, Tokenizer};
+use kelvin_selfplay::{
+    clock::Stopwatch,
+    state::{HeldOut, RunState},
+};
+use serde_json::json;
+
+use crate::{
+    config::{self, Raw},
+    error::Usage,
+    interrupt::Interrupt,
+    pretrain::{self, CurvePoint, PretrainSettings},
+    progress, wire,
+};
+
+/// The settings of the embedded base model.
+const DEFAULT: &str = include_str!("../../../../configs/pretrain.toml");
+
+/// Make a base model from the project's own generated programs
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Settings; without them, those that made the embedded base model
+    #[arg(long, value_name = "TOML")]
+    config: Option<PathBuf>,
+    /// Where the model goes
+    #[arg(long, value_name = "DIR", default_value = "base")]
+    out: PathBuf,
+}
+
+/// Generates, labels, tokenises, trains, saves in bf16.
+///
+/// # Errors
+/// If there is no Python, the folder cannot be written, or a signal stops it: pretraining keeps no checkpoint.
+pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
+    let settings = read(args.config.as_deref())?;
+    fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
+    let watch = Stopwatch::start();
+    let seed = Seed::new(settings.seed);
+    let quickstart =
+        config::resolve(&[&Raw::parse(super::train::QUICKSTART, "the embedded quick start")?])?.config;
+    let world = wire::world(&quickstart)?;
+    let executor: Arc<dyn Executor> = world.executor.clone();
+
+    eprintln!("generating and labelling programs");
+    let held_out = HeldOut::new(&*world.env, &quickstart.python.task_types, &quickstart.eval)?;
+    let exclude = corpus::held_out_programs(&held_out.tasks)?;
+    let corpus = corpus::generate(&settings.corpus, seed.fork("corpus"), &*executor, &exclude)?;
+    interrupt.check()?;
+    eprintln!(
+        "{} examples of {} programs in {}, sha256 {}",
+        corpus.examples.len(),
+        corpus.n_programs,
+        progress::duration(watch.seconds()),
+        corpus.digest
+    );
+    let texts = corpus.examples.iter().flat_map(|it| [it.prompt.as_str(), it.response.as_str()]);
+    let tokenizer = Tokenizer::train_bpe(texts, settings.model.vocab_size())?;
+    let end = tokenizer.id(END_OF_TEXT).expect("a trained tokenizer has its end token");
+    let samples = pretrain::samples(&tokenizer, end, &corpus.examples)?;
+    let shape = settings.model.config(tokenizer.vocab_size());
+    let params = Params::random(&shape, seed.fork("init"));
+    let n_params = params.flat.len();
+    eprintln!("training {n_params} parameters on {} tokens", settings.train.tokens);
+    let checkpoint = Checkpoint { config: shape, params, tokenizer, end_tokens: vec![end] };
+    let mut policy = NativePolicy::new(checkpoint, quickstart.policy.native_options())?;
+    let curve = train(&mut policy, &samples, &settings, seed, interrupt)?;
+    policy.export(&args.out, Dtype::Bf16)?;
+    // What is examined is what the file holds: weights rounded to bf16.
+    let mut config = quickstart;
+    config.policy.model = args.out.to_string_lossy().into_owned();
+    let run_settings = config.run_settings(config::threads_or_cores(config.python.workers));
+    let mut state = RunState::new(vec![wire::policy(&config)?]);
+    let examined = pretrain::examine(&mut state, &*world.env, &held_out, &run_settings)?;
+    for (name, value) in &examined {
+        println!("{name:<32} {value:.3}");
+    }
+    let record = json!({
+        "format": 1,
+        "kelvin": env!("CARGO_PKG_VERSION"),
+        "settings": settings,
+        "corpus_sha256": corpus.digest,
+        "parameters": n_params,
+        "simd": kelvin_model::kernels::simd::level().as_str(),
+        "cpu": crate::machine::cpu_name(),
+        "examined": examined,
+        "curve": curve,
+    });
+    let path = args.out.join("pretrain.json");
+    fs::write(&path, format!("{record:#}\n")).with_context(|| format!("writing {}", path.display()))?;
+    eprintln!("{} in {}", args.out.display(), progress::duration(watch.seconds()));
+    Ok(())
+}
+
+fn read(path: Option<&Path>) -> anyhow::Result<PretrainSettings> {
+    let (text, name) = match path {
+        None => (DEFAULT.to_owned(), "the embedded settings".to_owned()),
+        Some(path) => {
+            let text = fs::read_to_string(path).map_err(|error| {
+                Usage::error(format!(
+                    "cannot read {}: {error}\nhint: see configs/pretrain.toml for a start",
+                    path.display()
+                ))
+            })?;
+            (text, path.display().to_string())
+        }
+    };
+    toml::from_str(&text).map_err(|error| {
+        Usage::error(format!(
+            "{name}: {}\nhint: configs/pretrain.toml has every key",
+            error.to_string().trim_end()
+        ))
+    })
+}
+
+fn train(
+    policy: &mut dyn Trainer,
+    samples: &[Sample],
+    settings: &PretrainSettings,
+    seed: Seed,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Vec<CurvePoint>> {
+    let watch = Stopwatch::start();
+    pretrain::train(
+        policy,
+        samples,
+        &settings.train,
+        seed.fork("order"),
+        &|| interrupt.check(),
+        &mut |point| {
+            let seconds = watch.seconds();
+            let left = seconds * (settings.train.tokens as f64 / point.tokens as f64 - 1.0);
+            eprintln!(
+                "update {:>5}  loss {:.4}  {:.1} M tokens  {:.0} tokens/s  {} left",
+                point.update,
+                point.loss,
+                point.tokens as f64 / 1e6,
+                point.tokens as f64 / seconds,
+                progress::duration(left)
+            );
+        },
+    )
+}

@@ -1,0 +1,71 @@
+//! `kelvin tasks`: the task buffer of a run, as it lies on disk or in the original's seed-file fields.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+    path::PathBuf,
+};
+
+use anyhow::Context;
+use kelvin_core::task::Task;
+use kelvin_env::python_triplet::Problem;
+use kelvin_python::program::{Policy, prepare};
+use serde_json::{Value, json};
+
+use crate::jsonl::Sink;
+
+/// Print the task buffer of a run
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The run folder
+    #[arg(value_name = "RUN_DIR")]
+    run_dir: PathBuf,
+    /// `jsonl`: as the run keeps them; `azr`: the fields of the original's seed files
+    #[arg(long, value_enum, default_value = "jsonl")]
+    format: Format,
+    /// Where to; `-` is standard output
+    #[arg(long, value_name = "F", default_value = "-")]
+    out: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Format {
+    Jsonl,
+    Azr,
+}
+
+/// Writes one object a task, oldest first.
+///
+/// # Errors
+/// If the run folder has no readable task log, or the output cannot be written.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let path = args.run_dir.join("tasks.jsonl");
+    let file = File::open(&path).with_context(|| {
+        format!("cannot read {}\nhint: name a run folder, such as `kelvin train` prints", path.display())
+    })?;
+    let mut out = Sink::create(&args.out, &path)?;
+    for (index, line) in BufReader::new(file).lines().enumerate() {
+        let task: Task =
+            serde_json::from_str(&line?).with_context(|| format!("{}:{}", path.display(), index + 1))?;
+        match args.format {
+            Format::Jsonl => out.row(&task)?,
+            Format::Azr => out.row(&seed_line(&task)?)?,
+        }
+    }
+    out.flush()
+}
+
+/// The fields of azr.md section 2.1.
+fn seed_line(task: &Task) -> anyhow::Result<Value> {
+    let imports = |program: &str| prepare(program, &Policy::Kelvin).map(|it| it.imports).unwrap_or_default();
+    Ok(match task.typed::<Problem>()?.payload {
+        Problem::Triplet { program, input, output } => json!({
+            "snippet": program, "original_snippet": program, "input": input, "output": output,
+            "imports": imports(&program), "composite_functions": [],
+        }),
+        Problem::Induction { program, inputs, outputs, message } => json!({
+            "snippet": program, "inputs": inputs, "outputs": outputs, "message": message,
+            "imports": imports(&program),
+        }),
+    })
+}

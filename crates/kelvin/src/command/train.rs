@@ -1,0 +1,195 @@
+//! `kelvin train` and `kelvin resume`: a run from its configuration to its table of before and after.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use kelvin_core::task::{Step, Task};
+use kelvin_selfplay::{
+    checkpoint::RunDir,
+    run::{self, End},
+    settings::RunSettings,
+    state::RunState,
+};
+
+use crate::{
+    config::{self, Config, Raw, Resolved},
+    error::{Stopped, Usage},
+    interrupt::Interrupt,
+    progress::{self, Progress},
+    report,
+    run_folder::{self, RunFolder},
+    wire::{self, World},
+};
+
+/// What `train` runs without a configuration.
+pub(crate) const QUICKSTART: &str = include_str!("../../../../configs/quickstart.toml");
+
+/// Train by self-play; without CONFIG, the embedded quick start
+#[derive(Debug, clap::Args)]
+pub(crate) struct TrainArgs {
+    /// The run's configuration; without it, Absolute Zero on Python with the embedded base model
+    #[arg(value_name = "CONFIG.toml")]
+    config: Option<PathBuf>,
+    /// Override a setting, such as `--set azr.batch_size=8`
+    #[arg(long = "set", value_name = "key=value")]
+    sets: Vec<String>,
+    /// The run's folder; without it, the next free one below runs/
+    #[arg(long, value_name = "DIR")]
+    run_dir: Option<PathBuf>,
+    /// Steps in all
+    #[arg(long, value_name = "N")]
+    steps: Option<Step>,
+    /// Root of every random choice
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Print a line for each step, for logs and pipes
+    #[arg(long)]
+    plain: bool,
+    /// Resolve and check everything, show one prompt of each kind, start nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Go on with a run from its newest complete checkpoint
+#[derive(Debug, clap::Args)]
+pub(crate) struct ResumeArgs {
+    /// The run folder
+    #[arg(value_name = "RUN_DIR")]
+    run_dir: PathBuf,
+    /// Steps in all, instead of the configuration's
+    #[arg(long, value_name = "N")]
+    steps: Option<Step>,
+    /// Print a line for each step, for logs and pipes
+    #[arg(long)]
+    plain: bool,
+}
+
+/// `kelvin train`.
+///
+/// # Errors
+/// If the configuration does not resolve, or the run fails.
+pub(crate) fn train(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<()> {
+    let (resolved, stem) = resolve(args)?;
+    if args.dry_run {
+        return dry_run(&resolved);
+    }
+    // Whatever can be missing is found before a folder is made.
+    let world = wire::world(&resolved.config)?;
+    let state = RunState::new(vec![wire::policy(&resolved.config)?]);
+    let folder = run_folder::create(args.run_dir.as_deref(), &stem, &resolved)?;
+    run_folder::describe(&folder, &world, &resolved.config.policy.model)?;
+    eprintln!("run folder {}", folder.path.display());
+    let dir = RunDir::open(&folder.path)?;
+    play(&resolved.config, &world, state, &folder, &dir, args.plain, interrupt)
+}
+
+/// `kelvin resume`.
+///
+/// # Errors
+/// If the folder holds no run, or the run fails.
+pub(crate) fn resume(args: &ResumeArgs, interrupt: &Interrupt) -> anyhow::Result<()> {
+    let folder = run_folder::open(&args.run_dir)?;
+    let raw = Raw::read(&folder.path.join("config.toml"))?;
+    let mut config = config::resolve(&[&raw])?.config;
+    if let Some(steps) = args.steps {
+        config.steps = steps;
+    }
+    let world = wire::world(&config)?;
+    let mut state = RunState::new(vec![wire::policy(&config)?]);
+    let dir = RunDir::open(&folder.path)?;
+    match dir.restore(&mut state, &*world.env, &mut |warning| eprintln!("warning: {warning}"))? {
+        Some(step) => eprintln!("resuming {} from step {step} of {}", folder.path.display(), config.steps),
+        None => eprintln!("{} has no checkpoint yet, starting from its beginning", folder.path.display()),
+    }
+    play(&config, &world, state, &folder, &dir, args.plain, interrupt)
+}
+
+fn resolve(args: &TrainArgs) -> anyhow::Result<(Resolved, String)> {
+    let (raw, stem) = match &args.config {
+        Some(path) => {
+            let stem = path.file_stem().map_or("run".into(), |it| it.to_string_lossy().into_owned());
+            (Raw::read(path)?, stem)
+        }
+        None => (Raw::parse(QUICKSTART, "the embedded quick start")?, "quickstart".to_owned()),
+    };
+    let mut sets = args.sets.clone();
+    sets.extend(args.steps.map(|it| format!("steps={it}")));
+    sets.extend(args.seed.map(|it| format!("seed={it}")));
+    let overrides = Raw::from_sets(&sets)?;
+    Ok((config::resolve(&[&raw, &overrides])?, stem))
+}
+
+fn play(
+    config: &Config,
+    world: &World,
+    mut state: RunState,
+    folder: &RunFolder,
+    dir: &RunDir,
+    plain: bool,
+    interrupt: &Interrupt,
+) -> anyhow::Result<()> {
+    let settings = config.run_settings(config::threads_or_cores(config.python.workers));
+    let mut progress = Progress::new(&settings, plain);
+    let end =
+        run::run(&mut state, &*world.env, &settings, dir, &|| interrupt.requested().is_some(), &mut |it| {
+            progress.show(it);
+        });
+    progress.close();
+    let end = end.with_context(|| {
+        format!(
+            "the run stopped after step {}\nhint: `kelvin resume {}` goes on from its last checkpoint",
+            state.step,
+            folder.path.display()
+        )
+    })?;
+    let resume = format!("kelvin resume {}", folder.path.display());
+    match (end, interrupt.requested()) {
+        (End::Interrupted, Some(signal)) => {
+            eprintln!("stopped after step {}, checkpoint written; `{resume}` goes on", state.step);
+            Err(Stopped(signal).into())
+        }
+        (End::Interrupted, None) => unreachable!("only a signal interrupts"),
+        (End::Finished, _) => summarize(&settings, folder),
+    }
+}
+
+/// Prints the table of before and after on standard output, and where everything is.
+fn summarize(settings: &RunSettings, folder: &RunFolder) -> anyhow::Result<()> {
+    let run = report::read(&folder.path)?;
+    if let Some((first, last)) = progress::evaluations(&run.rows) {
+        let table = progress::before_and_after(&first, &last, &settings.task_types, settings.eval.n_samples);
+        println!("\n{table}");
+    }
+    let seconds: f64 = run.rows.iter().map(row_seconds).sum();
+    let path = folder.path.display();
+    println!("{} steps in {}; everything is in {path}", settings.steps, progress::duration(seconds));
+    println!("  kelvin report {path}   a page with its curves\n  kelvin tasks {path}    the tasks it posed");
+    Ok(())
+}
+
+fn row_seconds(row: &std::collections::BTreeMap<String, f64>) -> f64 {
+    ["timing/seed_s", "timing/step_s", "timing/eval_s"].iter().filter_map(|it| row.get(*it)).sum()
+}
+
+/// Checks what can be checked without running anything, and shows what would be asked.
+fn dry_run(resolved: &Resolved) -> anyhow::Result<()> {
+    let config = &resolved.config;
+    println!("{}", resolved.text);
+    if let Err(error) = wire::policy(config) {
+        eprintln!("warning: {error:#}");
+    }
+    let world = wire::world(config)?;
+    let seeds: Vec<Task> = world.env.seed_tasks();
+    for &task_type in &config.python.task_types {
+        let from = world.env.reference_types(task_type);
+        let references: Vec<Task> = seeds.iter().filter(|it| from.contains(&it.task_type)).cloned().collect();
+        let shown =
+            world.env.references_needed(task_type).unwrap_or(config.azr.n_references).min(references.len());
+        let prompt = world.env.propose_prompt(task_type, &references[..shown])?;
+        println!("--- proposer, {task_type}\n{prompt}");
+        let task = seeds.iter().find(|it| it.task_type == task_type);
+        let task = task.ok_or_else(|| Usage::error(format!("the environment has no {task_type} tasks")))?;
+        println!("--- solver, {task_type}\n{}", world.env.solve_prompt(task)?);
+    }
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! The settings of `kelvin pretrain`, with the embedded base model's as defaults.
+
+use std::f64::consts::PI;
+
+use kelvin_core::policy::AdamParams;
+use kelvin_env::corpus::CorpusConfig;
+use kelvin_model::ModelConfig;
+use serde::{Deserialize, Serialize};
+
+/// `configs/pretrain.toml`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PretrainSettings {
+    /// Root of every random choice.
+    pub(crate) seed: u64,
+    /// What is generated.
+    pub(crate) corpus: CorpusConfig,
+    /// What is trained.
+    pub(crate) model: Shape,
+    /// How.
+    pub(crate) train: TrainSettings,
+}
+
+/// The shape of the model, in the words of `config.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Shape {
+    vocab_size: usize,
+    hidden_size: usize,
+    intermediate_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    num_key_value_heads: usize,
+    max_position_embeddings: usize,
+}
+
+impl Shape {
+    /// A Qwen2 of this shape with a tied head. `vocab_size` is what the tokenizer came to, which is less than asked
+    /// for where the corpus has too few pairs to merge.
+    pub(crate) fn config(&self, vocab_size: usize) -> ModelConfig {
+        ModelConfig {
+            vocab_size,
+            hidden_size: self.hidden_size,
+            intermediate_size: self.intermediate_size,
+            num_hidden_layers: self.num_hidden_layers,
+            num_attention_heads: self.num_attention_heads,
+            num_key_value_heads: self.num_key_value_heads,
+            head_dim: self.hidden_size / self.num_attention_heads,
+            rms_norm_eps: 1e-6,
+            rope_theta: 10_000.0,
+            max_position_embeddings: self.max_position_embeddings,
+            tie_word_embeddings: true,
+            qkv_bias: true,
+        }
+    }
+
+    /// The tokenizer's size.
+    pub(crate) fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+}
+
+/// Maximum likelihood with AdamW: a linear rise, then a cosine down.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct TrainSettings {
+    /// Tokens read in all, prompts included.
+    pub(crate) tokens: u64,
+    /// Tokens of a batch, at least.
+    pub(crate) batch_tokens: usize,
+    /// The largest step size.
+    pub(crate) learning_rate: f64,
+    /// Share of the tokens over which it rises.
+    pub(crate) warmup: f64,
+    /// What is left of it at the end, as a share.
+    pub(crate) floor: f64,
+    /// Decoupled weight decay.
+    pub(crate) weight_decay: f64,
+    /// Second decay of AdamW.
+    pub(crate) beta2: f64,
+    /// Largest global gradient norm.
+    pub(crate) grad_clip: f64,
+}
+
+impl Default for TrainSettings {
+    fn default() -> TrainSettings {
+        TrainSettings {
+            tokens: 20_000_000,
+            batch_tokens: 8192,
+            learning_rate: 3e-3,
+            warmup: 0.03,
+            floor: 0.03,
+            weight_decay: 0.1,
+            beta2: 0.95,
+            grad_clip: 1.0,
+        }
+    }
+}
+
+impl TrainSettings {
+    /// The parameters of the update after `tokens` tokens.
+    pub(crate) fn adam(&self, tokens: u64) -> AdamParams {
+        let done = tokens as f64 / self.tokens as f64;
+        let shape = if done < self.warmup {
+            // The first update moves too.
+            (done / self.warmup).max(0.01)
+        } else {
+            let fallen = (done - self.warmup) / (1.0 - self.warmup);
+            self.floor + (1.0 - self.floor) * 0.5 * (1.0 + (PI * fallen).cos())
+        };
+        AdamParams {
+            learning_rate: self.learning_rate * shape,
+            beta1: 0.9,
+            beta2: self.beta2,
+            eps: 1e-8,
+            weight_decay: self.weight_decay,
+            grad_clip: self.grad_clip,
+        }
+    }
+}

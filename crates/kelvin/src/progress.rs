@@ -1,0 +1,197 @@
+//! What a run prints while it goes, on standard error: a line a step, and at the end a table of before and after.
+//! On a terminal the step's line is overwritten by the next one and evaluations stay; without one every line stays.
+
+use std::{
+    collections::BTreeMap,
+    io::{IsTerminal, Write, stderr},
+};
+
+use kelvin_core::{task::Step, task::TaskType, tracker::Metrics};
+use kelvin_selfplay::{clock::Stopwatch, run::Event, settings::RunSettings};
+
+/// Steps that the estimate of the time left is averaged over.
+const RECENT_STEPS: usize = 8;
+
+/// Turns events into lines.
+pub(crate) struct Progress<'run> {
+    settings: &'run RunSettings,
+    overwrite: bool,
+    watch: Stopwatch,
+    recent_s: Vec<f64>,
+}
+
+impl<'run> Progress<'run> {
+    /// Progress of a run. `plain` keeps every line on a terminal too.
+    pub(crate) fn new(settings: &'run RunSettings, plain: bool) -> Progress<'run> {
+        let overwrite = !plain && stderr().is_terminal();
+        Progress { settings, overwrite, watch: Stopwatch::start(), recent_s: Vec::new() }
+    }
+
+    /// Shows an event.
+    pub(crate) fn show(&mut self, event: Event<'_>) {
+        match event {
+            Event::Seeding => self.transient("seeding the task buffer from the zero triplet ..."),
+            Event::Recorded { step: 0, metrics, .. } => {
+                self.watch.lap();
+                let sizes = self.per_type(metrics, |it| format!("buffer/{it}/size"), |it| format!("{it:.0}"));
+                self.lasting(&format!("seeded  {sizes}"));
+                self.evaluation(0, metrics);
+            }
+            Event::Recorded { step, metrics, .. } => {
+                let line = self.step_line(step, metrics);
+                self.transient(&line);
+                self.evaluation(step, metrics);
+            }
+            Event::Saved { .. } => {}
+        }
+    }
+
+    /// Ends the line that is still open.
+    pub(crate) fn close(&self) {
+        if self.overwrite {
+            print(&clear());
+        }
+    }
+
+    fn step_line(&mut self, step: Step, metrics: &Metrics) -> String {
+        self.recent_s.push(self.watch.lap());
+        let recent = &self.recent_s[self.recent_s.len().saturating_sub(RECENT_STEPS)..];
+        let step_s = recent.iter().sum::<f64>() / recent.len() as f64;
+        let left = step_s * f64::from(self.settings.steps.saturating_sub(step));
+        let solved = self.per_type(metrics, |it| format!("solver/{it}/accuracy"), percent);
+        let valid = self.mean(metrics, "proposer", "valid");
+        let learnable = self.mean(metrics, "proposer", "learnability");
+        format!(
+            "step {step:>3}/{}  {solved} | valid {valid:.2} learn {learnable:.2} | {step_s:.1} s/step, {} left",
+            self.settings.steps,
+            duration(left)
+        )
+    }
+
+    fn evaluation(&self, step: Step, metrics: &Metrics) {
+        if let Some(mean) = metrics.get("eval/mean/accuracy") {
+            let solved = self.per_type(metrics, |it| format!("eval/{it}/accuracy"), percent);
+            let greedy = metrics.get("eval/mean/greedy").copied().unwrap_or_default();
+            self.lasting(&format!(
+                "held-out at step {step:>3}  {solved} | mean {} greedy {}",
+                percent(*mean),
+                percent(greedy)
+            ));
+        }
+    }
+
+    fn per_type(
+        &self,
+        metrics: &Metrics,
+        name: impl Fn(TaskType) -> String,
+        show: impl Fn(f64) -> String,
+    ) -> String {
+        let part = |&it: &TaskType| {
+            let value = metrics.get(&name(it)).map_or("-".to_owned(), |&it| show(it));
+            format!("{} {value:>3}", &it.as_str()[..3])
+        };
+        self.settings.task_types.iter().map(part).collect::<Vec<_>>().join(" ")
+    }
+
+    fn mean(&self, metrics: &Metrics, role: &str, key: &str) -> f64 {
+        let values: Vec<f64> = self
+            .settings
+            .task_types
+            .iter()
+            .filter_map(|it| metrics.get(&format!("{role}/{it}/{key}")).copied())
+            .collect();
+        values.iter().sum::<f64>() / values.len().max(1) as f64
+    }
+
+    fn transient(&self, line: &str) {
+        match self.overwrite {
+            true => print(&format!("{}{line}", clear())),
+            false => print(&format!("{line}\n")),
+        }
+    }
+
+    fn lasting(&self, line: &str) {
+        match self.overwrite {
+            true => print(&format!("{}{line}\n", clear())),
+            false => print(&format!("{line}\n")),
+        }
+    }
+}
+
+/// Held-out accuracies of a row of metrics that has them.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    /// The step.
+    pub(crate) step: Step,
+    /// All its metrics.
+    pub(crate) metrics: Metrics,
+}
+
+/// The table of before and after, at most 80 columns wide.
+pub(crate) fn before_and_after(
+    first: &Held,
+    last: &Held,
+    task_types: &[TaskType],
+    n_samples: usize,
+) -> String {
+    let pass = format!("pass_at_{n_samples}");
+    let mut rows: Vec<&str> = task_types.iter().map(|it| it.as_str()).collect();
+    rows.push("mean");
+    let mut text = format!(
+        "held-out solve rate in %, 95 % intervals over tasks: step {} -> step {}\n\n{:<11}{:^25}{:^19}{:^19}\n",
+        first.step,
+        last.step,
+        "",
+        "temperature 1",
+        "greedy",
+        format!("pass@{n_samples}"),
+    );
+    for row in rows {
+        let cell = |held: &Held, key: &str| {
+            held.metrics.get(&format!("eval/{row}/{key}")).map_or(f64::NAN, |it| 100.0 * it)
+        };
+        let with_interval =
+            |held: &Held| format!("{:.1} ±{:.1}", cell(held, "accuracy"), cell(held, "accuracy_ci95"));
+        let pair = |key: &str| format!("{:.1} -> {:.1}", cell(first, key), cell(last, key));
+        text.push_str(&format!(
+            "{row:<11}{:^25}{:^19}{:^19}\n",
+            format!("{} -> {}", with_interval(first), with_interval(last)),
+            pair("greedy"),
+            pair(&pass)
+        ));
+    }
+    text
+}
+
+/// First and last rows with an evaluation.
+pub(crate) fn evaluations(rows: &[BTreeMap<String, f64>]) -> Option<(Held, Held)> {
+    let held = |row: &Metrics| Held { step: row["step"] as Step, metrics: row.clone() };
+    let mut with = rows.iter().filter(|it| it.contains_key("eval/mean/accuracy"));
+    let first = with.next()?;
+    Some((held(first), held(with.next_back().unwrap_or(first))))
+}
+
+/// `1:05` or `2:03:04`.
+pub(crate) fn duration(seconds: f64) -> String {
+    let seconds = seconds.round() as u64;
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match hours {
+        0 => format!("{minutes}:{seconds:02}"),
+        _ => format!("{hours}:{minutes:02}:{seconds:02}"),
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0}%", 100.0 * share)
+}
+
+/// To the start of the line, and erase it.
+fn clear() -> String {
+    "\r\x1b[2K".to_owned()
+}
+
+/// Progress that nobody reads any more is dropped; the run goes on.
+fn print(text: &str) {
+    let mut out = stderr().lock();
+    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+}

@@ -1,0 +1,105 @@
+//! The folder of a run as the command line sees it: made, locked, described.
+
+use std::{
+    fs::{self, File, TryLockError},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use serde_json::json;
+
+use crate::{config::Resolved, error::Usage, wire::World};
+
+/// A run folder that this process has locked.
+pub(crate) struct RunFolder {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Held as long as the folder is in use; the system lets go of it with the process.
+    _lock: File,
+}
+
+/// Makes the folder of a new run: `dir`, or the next free `runs/<stem>-N`.
+///
+/// # Errors
+/// If it holds a run already, is in use, or cannot be written.
+pub(crate) fn create(dir: Option<&Path>, stem: &str, resolved: &Resolved) -> anyhow::Result<RunFolder> {
+    let path = match dir {
+        Some(dir) => dir.to_owned(),
+        None => {
+            let free = (1..).map(|n| PathBuf::from(format!("runs/{stem}-{n}"))).find(|it| !it.exists());
+            free.expect("some number is free")
+        }
+    };
+    if path.join("config.toml").exists() {
+        return Err(Usage::error(format!(
+            "{} holds a run already\nhint: `kelvin resume {}` goes on with it, another --run-dir begins a new one",
+            path.display(),
+            path.display()
+        )));
+    }
+    fs::create_dir_all(&path).with_context(|| {
+        format!("cannot create {}\nhint: choose a folder you can write with --run-dir", path.display())
+    })?;
+    let folder = lock(&path)?;
+    write(&path, "config.toml", &resolved.text)?;
+    Ok(folder)
+}
+
+/// Opens the folder of a run to go on with.
+///
+/// # Errors
+/// If it is no run folder, or another process uses it.
+pub(crate) fn open(path: &Path) -> anyhow::Result<RunFolder> {
+    if !path.join("config.toml").is_file() {
+        return Err(Usage::error(format!(
+            "{} is not a run folder: it has no config.toml\nhint: name a folder that `kelvin train` made, such as runs/quickstart-1",
+            path.display()
+        )));
+    }
+    lock(path)
+}
+
+fn lock(path: &Path) -> anyhow::Result<RunFolder> {
+    let file = path.join("lock");
+    let lock = File::create(&file).with_context(|| {
+        format!("cannot write {}\nhint: choose a folder you can write with --run-dir", file.display())
+    })?;
+    match lock.try_lock() {
+        Ok(()) => Ok(RunFolder { path: path.to_owned(), _lock: lock }),
+        Err(TryLockError::WouldBlock) => bail!(
+            "{} is in use by another kelvin process\nhint: wait for it, stop it, or give this run its own --run-dir",
+            path.display()
+        ),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", file.display()))
+        }
+    }
+}
+
+/// Writes `manifest.json`: what the configuration does not say about where a run ran.
+///
+/// # Errors
+/// If it cannot be written.
+pub(crate) fn describe(folder: &RunFolder, world: &World, model: &str) -> anyhow::Result<()> {
+    let python = world.executor.python();
+    let (major, minor, micro) = python.version;
+    let python = json!({ "path": python.path, "version": format!("{major}.{minor}.{micro}") });
+    let manifest = json!({
+        "format": 1,
+        "kelvin": env!("CARGO_PKG_VERSION"),
+        "model": model,
+        "python": python,
+        "isolation": "L1",
+        "simd": kelvin_model::kernels::simd::level().as_str(),
+        "threads": std::thread::available_parallelism().map_or(1, usize::from),
+        "os": std::env::consts::OS,
+        "arch": std::env::consts::ARCH,
+        "cpu": crate::machine::cpu_name(),
+    });
+    write(&folder.path, "manifest.json", &format!("{manifest:#}\n"))
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
+    let path = folder.join(name);
+    fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+}

@@ -1,0 +1,126 @@
+//! It learns, and a coin teaches nothing: the recipe on the native engine, from random weights, on a domain where a
+//! right answer is a letter of the first half of the alphabet.
+
+use kelvin_core::{
+    environment::Environment,
+    policy::Policy,
+    rollout::Sampling,
+    seed::Seed,
+    task::{Grade, Miss, Rejection, Task, TaskType},
+};
+use kelvin_model::{Checkpoint, END_OF_TEXT, ModelConfig, NativeOptions, NativePolicy, Params, Tokenizer};
+use kelvin_selfplay::{
+    azr,
+    settings::{
+        AzrSettings, CheckpointSettings, EvalSettings, ObjectiveSettings, OptimizerSettings, RewardSource, RunSettings,
+        SamplingSettings,
+    },
+    stage::{self, Scene},
+    state::{HeldOut, RunState},
+};
+
+struct Letters;
+
+impl Environment for Letters {
+    type Payload = ();
+
+    fn task_types(&self) -> &'static [TaskType] {
+        &[TaskType::Question]
+    }
+    fn seed_tasks(&self) -> Vec<(TaskType, ())> {
+        vec![(TaskType::Question, ())]
+    }
+    fn propose_prompt(&self, _: TaskType, _: &[Task<()>]) -> String {
+        "!".into()
+    }
+    fn validate(&self, _: TaskType, _: &[Task<()>], _: &str) -> anyhow::Result<Result<(), Rejection>> {
+        Ok(Ok(()))
+    }
+    fn proposal_is_formatted(&self, _: TaskType, _: &str) -> bool {
+        true
+    }
+    fn solve_prompt(&self, _: &Task<()>) -> String {
+        "?".into()
+    }
+    fn grade(&self, _: &Task<()>, response: &str) -> anyhow::Result<Grade> {
+        let right = response.starts_with(|it: char| it.to_ascii_lowercase() < 'n' && it.is_ascii_alphabetic());
+        Ok(if right { Grade::correct() } else { Grade::missed(Miss::Wrong) })
+    }
+    fn identity(&self, _: &Task<()>) -> String {
+        String::new()
+    }
+}
+
+fn policy() -> Policy {
+    let tokenizer = Tokenizer::train_bpe(std::iter::empty(), 257).unwrap();
+    let config = ModelConfig {
+        vocab_size: 257,
+        hidden_size: 32,
+        intermediate_size: 64,
+        num_hidden_layers: 1,
+        num_attention_heads: 2,
+        num_key_value_heads: 1,
+        head_dim: 16,
+        rms_norm_eps: 1e-6,
+        rope_theta: 10_000.0,
+        max_position_embeddings: 16,
+        tie_word_embeddings: false,
+        qkv_bias: true,
+    };
+    let end_tokens = vec![tokenizer.id(END_OF_TEXT).unwrap()];
+    let params = Params::random(&config, Seed::new(3));
+    let checkpoint = Checkpoint { config, params, tokenizer, end_tokens };
+    let trainer = NativePolicy::new(checkpoint, NativeOptions::default()).unwrap();
+    Policy { name: "policy".into(), version: 0, trainer: Box::new(trainer) }
+}
+
+/// Share of right answers in 400 draws before and after 40 steps.
+fn before_and_after(reward: RewardSource) -> (f64, f64) {
+    let two = Sampling::plain(2);
+    let settings = RunSettings {
+        seed: 5,
+        steps: 40,
+        task_types: vec![TaskType::Question],
+        n_judges: 1,
+        azr: AzrSettings { batch_size: 64, n_estimate: 2, seed_factor: 1, reward, ..AzrSettings::default() },
+        objective: ObjectiveSettings::default(),
+        optimizer: OptimizerSettings { learning_rate: 3e-3, ..OptimizerSettings::default() },
+        sampling: SamplingSettings {
+            propose: two.clone(),
+            solve: two.clone(),
+            estimate: two.clone(),
+            seed: two.clone(),
+            eval: two,
+            ..SamplingSettings::default()
+        },
+        eval: EvalSettings { every: 0, ..EvalSettings::default() },
+        checkpoint: CheckpointSettings::default(),
+    };
+    let mut state = RunState::new(vec![policy()]);
+    let held_out = HeldOut::new(&Letters, &settings.task_types, &settings.eval).unwrap();
+    let accuracy = |state: &RunState| {
+        let scene = Scene { env: &Letters, player: state.policies.player(), step: 0, settings: &settings };
+        let task = Letters.seed_tasks().remove(0);
+        let task = Task { task_type: task.0, born: 0, label: None, payload: serde_json::Value::Null };
+        let solved = stage::solve(scene, &[task], 400, &settings.sampling.eval, Seed::new(1)).unwrap();
+        solved.iter().filter(|it| it.grade.correct).count() as f64 / 400.0
+    };
+    let before = accuracy(&state);
+    azr::seed(&mut state, &Letters, &held_out, &settings).unwrap();
+    for _ in 0..settings.steps {
+        azr::step(&mut state, &Letters, &held_out, &settings).unwrap();
+    }
+    (before, accuracy(&state))
+}
+
+#[test]
+fn the_verifier_teaches() {
+    let (before, after) = before_and_after(RewardSource::Verifier);
+    assert!(before < 0.3 && before + 0.4 < after, "{before} -> {after}");
+}
+
+#[test]
+fn a_coin_does_not() {
+    let (before, after) = before_and_after(RewardSource::Random);
+    assert!(after < before + 0.15, "{before} -> {after}");
+}
