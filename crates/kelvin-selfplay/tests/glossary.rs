@@ -16,5 +16,8 @@ fn the_page_is_the_glossary() {
     if std::env::var_os("KELVIN_UPDATE").is_some() {
         std::fs::write(path, &page).unwrap();
     }
-    assert!(std::fs::read_to_string(path).unwrap() == page, "docs/metrics.md is stale; see the head of this test");
+    assert!(
+        std::fs::read_to_string(path).unwrap() == page,
+        "docs/metrics.md is stale; see the head of this test"
+    );
 }

@@ -12,8 +12,8 @@ use kelvin_model::{Checkpoint, END_OF_TEXT, ModelConfig, NativeOptions, NativePo
 use kelvin_selfplay::{
     azr,
     settings::{
-        AzrSettings, CheckpointSettings, EvalSettings, ObjectiveSettings, OptimizerSettings, RewardSource, RunSettings,
-        SamplingSettings,
+        AzrSettings, CheckpointSettings, EvalSettings, ObjectiveSettings, OptimizerSettings, RewardSource,
+        RunSettings, SamplingSettings,
     },
     stage::{self, Scene},
     state::{HeldOut, RunState},
@@ -43,7 +43,8 @@ impl Environment for Letters {
         "?".into()
     }
     fn grade(&self, _: &Task<()>, response: &str) -> anyhow::Result<Grade> {
-        let right = response.starts_with(|it: char| it.to_ascii_lowercase() < 'n' && it.is_ascii_alphabetic());
+        let right =
+            response.starts_with(|it: char| it.to_ascii_lowercase() < 'n' && it.is_ascii_alphabetic());
         Ok(if right { Grade::correct() } else { Grade::missed(Miss::Wrong) })
     }
     fn identity(&self, _: &Task<()>) -> String {

@@ -63,18 +63,18 @@ fn programs_are_short_and_varied() {
         programs.iter().filter(|program| holds(program)).count() as f64 / programs.len() as f64
     };
     let between = |low: f64, high: f64, share: f64| assert!(low < share && share < high, "{share}");
-    between(0.15, 0.35, share(&|it| it.n_steps == 1));
-    between(0.25, 0.45, share(&|it| it.n_steps == 2));
-    between(0.10, 0.25, share(&|it| it.text.contains("\n    for ")));
-    between(0.01, 0.05, share(&|it| it.text.contains("\n    while ")));
-    between(0.08, 0.30, share(&|it| it.text.contains("if ") && !it.text.contains(" for ")));
-    between(0.05, 0.12, share(&|it| it.text.contains("def g(")));
+    between(0.35, 0.55, share(&|it| it.n_steps == 1));
+    between(0.20, 0.40, share(&|it| it.n_steps == 2));
+    between(0.05, 0.20, share(&|it| it.text.contains("\n    for ")));
+    between(0.002, 0.03, share(&|it| it.text.contains("\n    while ")));
+    between(0.05, 0.25, share(&|it| it.text.contains("if ") && !it.text.contains(" for ")));
+    between(0.02, 0.08, share(&|it| it.text.contains("def g(")));
     between(0.10, 0.30, share(&|it| it.text.contains("(x, y)")));
     between(0.05, 0.30, share(&|it| it.text.contains("[") && it.text.contains(" for ")));
     let distinct: HashSet<&str> = programs.iter().map(|it| it.text.as_str()).collect();
-    between(0.6, 1.0, distinct.len() as f64 / programs.len() as f64);
+    between(0.5, 1.0, distinct.len() as f64 / programs.len() as f64);
     let mean_len = programs.iter().map(|it| it.text.len()).sum::<usize>() / programs.len();
-    assert!((45..90).contains(&mean_len), "{mean_len}");
+    assert!((40..80).contains(&mean_len), "{mean_len}");
     assert!(programs.iter().all(|it| it.text.len() <= program::MAX_PROGRAM_LEN && it.text.is_ascii()));
 }
 
@@ -123,9 +123,18 @@ fn every_kind_renders_and_parses_back() {
     let mut counts: BTreeMap<Kind, usize> = BTreeMap::new();
     let mut seen = HashSet::new();
     for example in &corpus.examples {
-        let Example { kind, prompt, response } = example;
+        let Example { kind, prompt, response, more } = example;
         *counts.entry(*kind).or_default() += 1;
         assert!(prompt.starts_with("### ") && prompt.ends_with('\n'), "{prompt}");
+        if let Kind::Solve(task_type @ (TaskType::Deduction | TaskType::Abduction)) = kind {
+            assert_eq!(more.len(), 5, "a program has more pairs than one example asks for");
+            for (ask, answer) in more {
+                assert!(!ask.contains("def ") && ask.contains("\n### ") && ask.ends_with('\n'), "{ask}");
+                assert_eq!(set.parse_solution(*task_type, answer).as_deref(), Some(answer.as_str()));
+            }
+        } else {
+            assert!(more.is_empty());
+        }
         match kind {
             Kind::Propose(task_type) => {
                 assert!(set.proposal_is_formatted(*task_type, response), "{response}");
@@ -145,11 +154,11 @@ fn every_kind_renders_and_parses_back() {
     }
     let share = |kind| counts[&kind] as f64 / corpus.examples.len() as f64;
     assert_eq!(counts.len(), 10);
-    assert!((share(Kind::Solve(TaskType::Deduction)) - 0.22).abs() < 0.03);
-    assert!((share(Kind::Propose(TaskType::Induction)) - 0.08).abs() < 0.03);
+    assert!((share(Kind::Solve(TaskType::Deduction)) - 0.25).abs() < 0.03);
+    assert!((share(Kind::Propose(TaskType::Induction)) - 0.06).abs() < 0.03);
     let n_solved: usize =
         TaskType::ALL.iter().filter_map(|task_type| counts.get(&Kind::Solve(*task_type))).sum();
-    assert!(n_solved * 9 / 10 < seen.len(), "{} of {n_solved} differ", seen.len());
+    assert!(n_solved * 3 / 4 < seen.len(), "{} of {n_solved} differ", seen.len());
 }
 
 #[test]

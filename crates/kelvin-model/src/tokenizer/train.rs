@@ -11,7 +11,8 @@ use std::{
 use anyhow::{anyhow, ensure};
 use serde_json::json;
 use tokenizers::{
-    AddedToken, SplitDelimiterBehavior, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, PreTokenizerWrapper,
+    AddedToken, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, PreTokenizerWrapper,
+    SplitDelimiterBehavior,
     models::bpe::{BPE, Vocab},
     pre_tokenizers::{
         byte_level::ByteLevel,
@@ -71,8 +72,9 @@ const QUOTED_LETTER: &str = "[A-Za-z](?=[A-Za-z]*')";
 
 /// Letters of short string literals and digits stand alone, then GPT-2's pattern splits words with their leading space.
 fn splitter() -> anyhow::Result<PreTokenizerWrapper> {
-    let letters = Split::new(SplitPattern::Regex(QUOTED_LETTER.to_owned()), SplitDelimiterBehavior::Isolated, false)
-        .map_err(|error| anyhow!("compiling the pattern of quoted letters: {error}"))?;
+    let letters =
+        Split::new(SplitPattern::Regex(QUOTED_LETTER.to_owned()), SplitDelimiterBehavior::Isolated, false)
+            .map_err(|error| anyhow!("compiling the pattern of quoted letters: {error}"))?;
     Ok(PreTokenizerWrapper::Sequence(Sequence::new(vec![
         PreTokenizerWrapper::Split(letters),
         PreTokenizerWrapper::Digits(Digits::new(true)),

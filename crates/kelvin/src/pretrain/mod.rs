@@ -14,6 +14,7 @@ use kelvin_core::{
 };
 use kelvin_env::corpus::Example;
 use kelvin_model::Tokenizer;
+use rayon::prelude::*;
 use serde::Serialize;
 
 pub(crate) use examine::examine;
@@ -58,7 +59,7 @@ pub(crate) fn samples(tokenizer: &Tokenizer, end: u32, examples: &[Example]) -> 
             group: example.kind.group().into(),
         })
     };
-    examples.iter().map(sample).collect()
+    examples.par_iter().map(sample).collect()
 }
 
 /// Trains on `samples` in seeded order, over and over, until `settings.tokens` tokens are read.
