@@ -81,14 +81,12 @@ fn lock(path: &Path) -> anyhow::Result<RunFolder> {
 /// # Errors
 /// If it cannot be written.
 pub(crate) fn describe(folder: &RunFolder, world: &World, model: &str) -> anyhow::Result<()> {
-    let python = world.executor.python();
-    let (major, minor, micro) = python.version;
-    let python = json!({ "path": python.path, "version": format!("{major}.{minor}.{micro}") });
+    let (major, minor, micro) = world.executor.python().version;
     let manifest = json!({
         "format": 1,
         "kelvin": env!("CARGO_PKG_VERSION"),
         "model": model,
-        "python": python,
+        "python": format!("{major}.{minor}.{micro}"),
         "isolation": "L1",
         "simd": kelvin_model::kernels::simd::level().as_str(),
         "threads": std::thread::available_parallelism().map_or(1, usize::from),
