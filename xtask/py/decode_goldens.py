@@ -1,7 +1,7 @@
 """Writes crates/kelvin-model/goldens/decode_*: tiny random models, and the text that transformers draws from them.
 
-    python -m venv /tmp/venv && /tmp/venv/bin/pip install torch==2.15.0 transformers==5.23.0 safetensors==0.8.0
-    /tmp/venv/bin/python xtask/py/decode_goldens.py
+    python -m venv .venv && .venv/bin/pip install torch==2.15.0 transformers==5.23.0 safetensors==0.8.0
+    .venv/bin/python xtask/py/decode_goldens.py
 
 Development only: nothing in the build or in the tests runs it. Each folder is what transformers saves, with a
 tokenizer of Qwen2's kind, and `expected.json`: prompts with their ids, the greedy continuation, its text without the end token, and

@@ -1,7 +1,7 @@
 """Writes crates/kelvin-model/goldens: tiny random models with what PyTorch computes on them.
 
-    python -m venv /tmp/venv && /tmp/venv/bin/pip install torch==2.15.0 transformers==5.23.0 safetensors==0.8.0
-    /tmp/venv/bin/python xtask/py/goldens.py
+    python -m venv .venv && .venv/bin/pip install torch==2.15.0 transformers==5.23.0 safetensors==0.8.0
+    .venv/bin/python xtask/py/goldens.py
 
 Development only: nothing in the build or in the tests runs it. Each folder holds a model as transformers saves
 it (config.json, model.safetensors) and
