@@ -103,7 +103,9 @@ fn where_renaming_would_change_the_program_an_alias_is_added() {
     ];
     for text in programs {
         let name = text.rsplit("def ").next().and_then(|rest| rest.split('(').next()).expect("a name");
-        assert_eq!(source(text), format!("{text}\nf = {name}"));
+        let aliased = format!("{text}\nf = {name}");
+        assert_eq!(source(text), aliased);
+        assert_eq!(source(&aliased), aliased, "preparing twice changes nothing");
     }
 }
 

@@ -1,6 +1,6 @@
 //! The entry function: which definition it is, and its renaming to `f` on the syntax tree.
 
-use ruff_python_ast::Stmt;
+use ruff_python_ast::{Expr, Stmt};
 
 use super::scopes::{Binding, MentionRole, Scopes};
 
@@ -11,8 +11,8 @@ const ENTRY: &str = "f";
 /// top-level `def` renamed wherever a name refers to it. Formatting and comments stay as they are.
 ///
 /// Where renaming would change what the program does (a local `f` in reach of a reference, `f"{name=}"`), the
-/// definition keeps its name and a last line `f = name` is added. `None` without a top-level `def`, or where the
-/// module uses `f` for something else.
+/// definition keeps its name and a last line `f = name` is added; a source that ends so is left as it is. `None`
+/// without a top-level `def`, or where the module uses `f` for something else.
 pub(super) fn with_entry(source: &str, body: &[Stmt], scopes: &Scopes<'_>) -> Option<String> {
     let definitions: Vec<&str> = body
         .iter()
@@ -24,11 +24,22 @@ pub(super) fn with_entry(source: &str, body: &[Stmt], scopes: &Scopes<'_>) -> Op
     if definitions.contains(&ENTRY) {
         return Some(source.to_owned());
     }
+    if body.last().is_some_and(|stmt| is_alias(stmt, &definitions)) {
+        return Some(source.to_owned());
+    }
     let entry = *definitions.last()?;
     if scopes.module_binds(ENTRY) {
         return None;
     }
     Some(renamed(source, entry, scopes).unwrap_or_else(|| format!("{source}\n{ENTRY} = {entry}")))
+}
+
+/// `f = name`, of a function that the module defines.
+fn is_alias(stmt: &Stmt, definitions: &[&str]) -> bool {
+    let Stmt::Assign(assign) = stmt else { return false };
+    let Expr::Name(value) = assign.value.as_ref() else { return false };
+    matches!(assign.targets.as_slice(), [Expr::Name(target)] if target.id == ENTRY)
+        && definitions.contains(&value.id.as_str())
 }
 
 /// `None` where a plain renaming does not keep the program's meaning.
