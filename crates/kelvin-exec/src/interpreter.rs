@@ -28,7 +28,7 @@ pub enum StartError {
     /// Nothing on the search path is a CPython of a version that will do.
     #[error(
         "no CPython 3.{OLDEST_MINOR} or newer found{}\nhint: install one (`apt-get install python3`) or name one \
-         with `--python PATH` or the environment variable KELVIN_PYTHON",
+         with the environment variable KELVIN_PYTHON",
         seen_clause(.seen)
     )]
     NoPython {

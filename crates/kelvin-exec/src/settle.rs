@@ -68,7 +68,8 @@ impl Settlement {
         self.queue.pop_front()
     }
 
-    /// Takes in an attempt whose child is gone. Says whether it settled an input as crashed.
+    /// Takes in an attempt whose child is gone. Says whether it settled an input in a way that a sick machine could
+    /// be behind: as crashed, or as timed out by the wall clock.
     pub(crate) fn settle(&mut self, batch: Batch, attempt: Attempt, counters: &Counters) -> bool {
         let Batch { inputs, turn } = batch;
         let n_answers = attempt.answers.len();
@@ -84,9 +85,17 @@ impl Settlement {
                 return false;
             }
             End::CpuLimit => self.time_out(suspect, counters),
+            // A machine that stood still looks like a program that waits: the first time is no verdict, and the
+            // second counts only if the machine is well.
             End::WallLimit => {
                 counters.n_wall_kills.add(1);
-                self.time_out(suspect, counters);
+                match turn {
+                    Turn::First => self.run_again(suspect, counters),
+                    Turn::Again => {
+                        self.time_out(suspect, counters);
+                        crashed = true;
+                    }
+                }
             }
             End::OutOfMemory if turn == Turn::First && n_answers > 0 => self.run_again(suspect, counters),
             End::OutOfMemory => self.put(suspect, Outcome::OutOfMemory, counters),
