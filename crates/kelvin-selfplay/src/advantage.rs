@@ -13,10 +13,15 @@ const VARIANCE_EPS: f64 = 1e-8;
 
 /// Task-relative REINFORCE++ (AZR Eq. 8): one baseline and one scale for each task type and role.
 pub fn trr_plus_plus(rewarded: Vec<Rewarded>, norm: AdvNorm) -> Vec<Sample> {
-    standardize(rewarded, norm, |it| format!("{}/{}", it.rollout.role.as_str(), it.rollout.task_type))
+    standardize(rewarded, norm, role_and_type)
 }
 
-/// Advantages relative to peers; the peers' name is also the sample's group in the objective.
+/// A sample's group in the objective.
+fn role_and_type(it: &Rewarded) -> String {
+    format!("{}/{}", it.rollout.role.as_str(), it.rollout.task_type)
+}
+
+/// Advantages relative to peers.
 fn standardize(rewarded: Vec<Rewarded>, norm: AdvNorm, peers: impl Fn(&Rewarded) -> String) -> Vec<Sample> {
     let mut by_group: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
     for it in &rewarded {
@@ -27,12 +32,14 @@ fn standardize(rewarded: Vec<Rewarded>, norm: AdvNorm, peers: impl Fn(&Rewarded)
         by_group.entry(peers(it)).or_default().push((weight, f64::from(it.reward)));
     }
     let scales: BTreeMap<String, (f64, f64)> =
-        by_group.into_iter().map(|(group, rewards)| (group, mean_and_deviation(&rewards))).collect();
+        by_group.into_iter().map(|(group, rewards)| (group, mean_and_variance(&rewards))).collect();
     let sample = |it: Rewarded| {
-        let group = peers(&it);
-        let (mean, deviation) = scales[&group];
-        let centred = f64::from(it.reward) - mean;
-        let advantage = if deviation < SPREAD_MIN { 0.0 } else { (centred / deviation) as f32 };
+        let (mean, variance) = scales[&peers(&it)];
+        let advantage = match variance.sqrt() < SPREAD_MIN {
+            true => 0.0,
+            false => ((f64::from(it.reward) - mean) / (variance + VARIANCE_EPS).sqrt()) as f32,
+        };
+        let group = role_and_type(&it);
         let completion = it.rollout.completion;
         Sample {
             prompt: completion.prompt_tokens,
@@ -45,13 +52,12 @@ fn standardize(rewarded: Vec<Rewarded>, norm: AdvNorm, peers: impl Fn(&Rewarded)
     rewarded.into_iter().map(sample).collect()
 }
 
-/// Weighted mean, and the root of the unbiased weighted variance (azr.md section 5.1).
-fn mean_and_deviation(rewards: &[(f64, f64)]) -> (f64, f64) {
+/// Weighted mean, and the unbiased weighted variance (azr.md section 5.1).
+fn mean_and_variance(rewards: &[(f64, f64)]) -> (f64, f64) {
     let n: f64 = rewards.iter().map(|(weight, _)| weight).sum();
     let mean = rewards.iter().map(|(weight, reward)| weight * reward).sum::<f64>() / n;
     let variance = rewards.iter().map(|(weight, reward)| weight * (reward - mean).powi(2)).sum::<f64>() / n;
-    let unbiased = if n > 1.0 { variance * n / (n - 1.0) } else { variance };
-    (mean, (unbiased + VARIANCE_EPS).sqrt())
+    (mean, if n > 1.0 { variance * n / (n - 1.0) } else { variance })
 }
 
 #[cfg(test)]
@@ -103,5 +109,7 @@ mod tests {
     fn equal_rewards_teach_nothing() {
         let batch = (1..5).map(|n| rewarded(Role::Solver, TaskType::Abduction, n, 0.3)).collect();
         assert!(trr_plus_plus(batch, AdvNorm::TokenWeighted).iter().all(|it| it.advantage == 0.0));
+        let nearly = [0.3, 0.300_05].map(|it| rewarded(Role::Solver, TaskType::Abduction, 1, it)).to_vec();
+        assert!(trr_plus_plus(nearly, AdvNorm::TokenWeighted).iter().all(|it| it.advantage == 0.0));
     }
 }

@@ -42,7 +42,7 @@ pub fn step(
     let propose_s = watch.lap();
 
     // Estimate learnability: the solver tries each valid task n times (Eq. 4).
-    let estimated = stage::estimate(scene, proposed, azr.n_estimate, seed.fork("estimate"))?;
+    let (estimated, attempts) = stage::estimate(scene, proposed, azr.n_estimate, seed.fork("estimate"))?;
     let estimate_s = watch.lap();
 
     // Grow the buffer, and solve: this step's tasks with lag 0, the last step's with lag 1.
@@ -56,7 +56,11 @@ pub fn step(
 
     // Reward both roles (Eq. 4 to 6), and compare each rollout with its own role and task type (TRR++, Eq. 8).
     let rewarded = reward::all(&estimated, &solved, azr, seed.fork("coin"));
-    let batch = trained(advantage::trr_plus_plus(rewarded.clone(), azr.adv_norm), &rewarded, azr);
+    let mut batch = trained(advantage::trr_plus_plus(rewarded.clone(), azr.adv_norm), &rewarded, azr);
+    if azr.train_estimates {
+        let attempts = reward::solutions(&attempts, azr, seed.fork("estimate-coin"));
+        batch.extend(advantage::trr_plus_plus(attempts, azr.adv_norm));
+    }
 
     // One update on the whole batch (Eq. 9).
     let objective = settings.objective.objective(settings.sampling.solve.temperature);
@@ -67,7 +71,8 @@ pub fn step(
 }
 
 /// The seed stage (Algorithm 1, line 1): from the zero triplet, proposals without updates until each buffer
-/// holds B times S tasks. Gives the proposals that were made.
+/// holds B times S different tasks. Types that are posed about others' tasks (induction) wait for those, or
+/// their first batch would all be about the zero triplet. Gives the proposals that were made.
 ///
 /// # Errors
 /// If the policy or the sandbox fails.
@@ -77,36 +82,57 @@ pub fn seed(
     held_out: &HeldOut,
     settings: &RunSettings,
 ) -> anyhow::Result<usize> {
-    let azr = &settings.azr;
-    let target = azr.batch_size * azr.seed_factor;
     let zero = env.seed_tasks().into_iter().filter(|it| settings.task_types.contains(&it.task_type));
     state.buffer.append(env, zero)?;
     let seed = Seed::new(settings.seed).fork("seed");
+    let (first, then): (Vec<TaskType>, Vec<TaskType>) =
+        settings.task_types.iter().partition(|it| env.references_needed(**it).is_none());
     let mut n_proposed = 0;
-    for round in 0..azr.seed_rounds_max {
-        let size = |it: &TaskType| state.buffer.pool(*it, usize::MAX).len();
-        let short: Vec<TaskType> =
-            settings.task_types.iter().copied().filter(|it| size(it) < target).collect();
-        if short.is_empty() {
-            break;
-        }
-        let seed = seed.nth(round as u64);
-        let scene = Scene { env, player: state.policies.player(), step: 0, settings };
-        let asks =
-            stage::proposal_asks(scene, &state.buffer, &short, azr.batch_size, seed.fork("references"))?;
-        let proposed = stage::propose(scene, &asks, &settings.sampling.seed, seed.fork("propose"))?;
-        let screened = stage::screen(scene, proposed, &state.buffer, held_out)?;
-        n_proposed += screened.len();
-        for task in screened.into_iter().filter_map(|it| it.outcome.ok()) {
-            let twins = env.seed_types(task.task_type).into_iter();
-            let wanted = twins.filter(|it| {
-                settings.task_types.contains(it) && state.buffer.pool(*it, usize::MAX).len() < target
-            });
-            let twins: Vec<Task> = wanted.map(|task_type| Task { task_type, ..task.clone() }).collect();
-            state.buffer.append(env, twins)?;
+    for (at, types) in [first, then].iter().enumerate() {
+        for round in 0..settings.azr.seed_rounds_max {
+            let short = short_of_seeds(state, settings, types);
+            if short.is_empty() {
+                break;
+            }
+            let seed = seed.nth(at as u64).nth(round as u64);
+            n_proposed += seed_round(state, env, held_out, settings, &short, seed)?;
         }
     }
     state.seeded = true;
+    Ok(n_proposed)
+}
+
+fn short_of_seeds(state: &RunState, settings: &RunSettings, types: &[TaskType]) -> Vec<TaskType> {
+    let target = settings.azr.batch_size * settings.azr.seed_factor;
+    types.iter().copied().filter(|it| state.buffer.pool(*it, usize::MAX).len() < target).collect()
+}
+
+fn seed_round(
+    state: &mut RunState,
+    env: &dyn DynEnvironment,
+    held_out: &HeldOut,
+    settings: &RunSettings,
+    types: &[TaskType],
+    seed: Seed,
+) -> anyhow::Result<usize> {
+    let scene = Scene { env, player: state.policies.player(), step: 0, settings };
+    let n = settings.azr.batch_size;
+    let asks = stage::proposal_asks(scene, &state.buffer, types, n, seed.fork("references"))?;
+    let proposed = stage::propose(scene, &asks, &settings.sampling.seed, seed.fork("propose"))?;
+    let screened = stage::screen(scene, proposed, &state.buffer, held_out)?;
+    let n_proposed = screened.len();
+    for task in screened.into_iter().filter_map(|it| it.outcome.ok()) {
+        for task_type in env.seed_types(task.task_type) {
+            let twin = Task { task_type, ..task.clone() };
+            let is_wanted = !short_of_seeds(state, settings, &[task_type]).is_empty();
+            if settings.task_types.contains(&task_type)
+                && is_wanted
+                && !state.buffer.holds(&(task_type, env.identity(&twin)?))
+            {
+                state.buffer.append(env, [twin])?;
+            }
+        }
+    }
     Ok(n_proposed)
 }
 
@@ -118,7 +144,7 @@ pub struct StepReport {
     pub solved: Vec<Solved>,
     /// Both with their rewards, proposals first.
     pub rewarded: Vec<Rewarded>,
-    /// What the update saw.
+    /// What the update saw: those of `rewarded` that train, then estimates if they do.
     pub batch: Vec<Sample>,
     /// What the loss said.
     pub loss: LossStats,

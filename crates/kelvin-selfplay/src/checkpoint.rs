@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{BufRead, BufReader, Read, Seek, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Seek, Write},
     path::{Path, PathBuf},
 };
 
@@ -85,6 +85,25 @@ impl RunDir {
         Ok(RunDir { path: path.to_owned() })
     }
 
+    /// Empties the logs: what a run left that was cut off before its first checkpoint.
+    ///
+    /// # Errors
+    /// If a file cannot be removed.
+    pub fn clear_logs(&self) -> anyhow::Result<()> {
+        let transcripts = files_below(&self.path.join("transcripts"))?;
+        for path in
+            ["tasks.jsonl", "metrics.jsonl"].map(|name| self.path.join(name)).into_iter().chain(transcripts)
+        {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("removing {}", path.display()));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Appends one row to `metrics.jsonl`.
     ///
     /// # Errors
@@ -150,7 +169,8 @@ impl RunDir {
         let temporary = self.path.join("checkpoints").join(format!(".writing-{:06}", state.step));
         self.write_checkpoint(state, &temporary, &target)
             .with_context(|| format!("writing checkpoint {}", target.display()))?;
-        let steps = self.checkpoints()?;
+        // Later ones are damaged: the run went back over them.
+        let steps: Vec<Step> = self.checkpoints()?.into_iter().filter(|step| *step <= state.step).collect();
         for &old in &steps[..steps.len().saturating_sub(keep.max(1))] {
             fs::remove_dir_all(self.checkpoint(old))
                 .with_context(|| format!("removing checkpoint {}", self.checkpoint(old).display()))?;
@@ -207,18 +227,20 @@ impl RunDir {
         Ok(LogCut { bytes, sha256: hash(file)? })
     }
 
-    /// Restores the newest checkpoint that is whole, and cuts the logs back to it. `None` if there is none.
-    /// Damaged ones are named to `warn` and passed over.
+    /// Restores the newest checkpoint that is whole, and cuts the logs back to it. `None` if none was ever
+    /// complete. Damaged ones are named to `warn` and passed over.
     ///
     /// # Errors
-    /// If a log is shorter than the checkpoint says or differs from it, or a policy cannot be restored.
+    /// If all are damaged, a log is shorter than the checkpoint says or differs from it, or a policy cannot be
+    /// restored.
     pub fn restore(
         &self,
         state: &mut RunState,
         env: &dyn DynEnvironment,
         warn: &mut dyn FnMut(String),
     ) -> anyhow::Result<Option<Step>> {
-        for step in self.checkpoints()?.into_iter().rev() {
+        let steps = self.checkpoints()?;
+        for &step in steps.iter().rev() {
             let folder = self.checkpoint(step);
             if let Err(error) = verify(&folder) {
                 warn(format!(
@@ -231,6 +253,12 @@ impl RunDir {
             self.restore_from(&folder, state, env).with_context(describe)?;
             return Ok(Some(step));
         }
+        anyhow::ensure!(
+            steps.is_empty(),
+            "no checkpoint below {} is whole\nhint: its model may still be readable with `kelvin sample`; a new run \
+             needs another folder",
+            self.path.display()
+        );
         Ok(None)
     }
 

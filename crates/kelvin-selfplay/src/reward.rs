@@ -1,6 +1,10 @@
 //! The papers' reward equations, as pure functions (azr.md section 4.1).
 
-use kelvin_core::{rollout::Rewarded, seed::Seed, task::Grade};
+use kelvin_core::{
+    rollout::{Rewarded, Rollout},
+    seed::Seed,
+    task::Grade,
+};
 
 use crate::{
     settings::{AzrSettings, Learnability, RewardSource},
@@ -51,7 +55,21 @@ pub fn solve_rate(grades: &[Grade]) -> f32 {
 pub fn all(estimated: &[Estimated], solved: &[Solved], settings: &AzrSettings, seed: Seed) -> Vec<Rewarded> {
     let proposers = estimated.iter().map(|it| (&it.rollout, proposer(it, settings)));
     let solvers = solved.iter().map(|it| (&it.rollout, solver(&it.grade)));
-    let rewarded = proposers.chain(solvers).enumerate().map(|(index, (rollout, verified))| Rewarded {
+    pay(proposers.chain(solvers), settings, seed)
+}
+
+/// Solutions with their rewards.
+pub fn solutions(solved: &[Solved], settings: &AzrSettings, seed: Seed) -> Vec<Rewarded> {
+    pay(solved.iter().map(|it| (&it.rollout, solver(&it.grade))), settings, seed)
+}
+
+/// The verifier's reward, or the coin's of the control.
+fn pay<'rollout>(
+    verified: impl Iterator<Item = (&'rollout Rollout, f32)>,
+    settings: &AzrSettings,
+    seed: Seed,
+) -> Vec<Rewarded> {
+    let rewarded = verified.enumerate().map(|(index, (rollout, verified))| Rewarded {
         rollout: rollout.clone(),
         reward: match settings.reward {
             RewardSource::Verifier => verified,

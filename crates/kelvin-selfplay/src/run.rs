@@ -87,6 +87,7 @@ fn begin(
 ) -> anyhow::Result<()> {
     watcher(Event::Seeding);
     let watch = Stopwatch::start();
+    dir.clear_logs()?;
     let n_proposed = azr::seed(state, env, held_out, settings)?;
     dir.append_tasks(state.buffer.log())?;
     let mut metrics = Recorder::default();

@@ -44,6 +44,9 @@ pub struct AzrSettings {
     pub reward: RewardSource,
     /// Statistics behind the advantage.
     pub adv_norm: AdvNorm,
+    /// Train on the solves behind learnability as well, compared among themselves as TRR++ compares solutions. The
+    /// original throws them away.
+    pub train_estimates: bool,
     /// Train the proposer too (ablation `train_propose`).
     pub train_propose: bool,
     /// Show references (ablation `include_references`).
@@ -68,6 +71,7 @@ impl Default for AzrSettings {
             reference_mix: ReferenceMix::Uniform,
             reward: RewardSource::Verifier,
             adv_norm: AdvNorm::TokenWeighted,
+            train_estimates: false,
             train_propose: true,
             include_references: true,
         }

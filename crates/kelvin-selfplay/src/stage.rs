@@ -200,7 +200,8 @@ fn refusal(
     Ok(None)
 }
 
-/// Learnability's raw material: `n` Monte-Carlo solves of each valid proposal.
+/// Learnability's raw material: `n` Monte-Carlo solves of each valid proposal. Gives the proposals with the grades,
+/// and the solves themselves, those of one task as neighbours.
 ///
 /// # Errors
 /// If the policy or the sandbox fails.
@@ -209,7 +210,7 @@ pub fn estimate(
     proposed: Vec<Proposed>,
     n: usize,
     seed: Seed,
-) -> anyhow::Result<Vec<Estimated>> {
+) -> anyhow::Result<(Vec<Estimated>, Vec<Solved>)> {
     let tasks: Vec<Task> = proposed.iter().filter_map(|it| it.outcome.clone().ok()).collect();
     let solved = solve(scene, &tasks, n, &scene.settings.sampling.estimate, seed)?;
     let mut groups = solved.chunks(n.max(1)).map(|group| group.iter().map(|it| it.grade).collect());
@@ -218,7 +219,7 @@ pub fn estimate(
         formatted: it.formatted,
         outcome: it.outcome.map(|task| (task, groups.next().expect("one group of solves per valid task"))),
     };
-    Ok(proposed.into_iter().map(attach).collect())
+    Ok((proposed.into_iter().map(attach).collect(), solved))
 }
 
 /// `group_size` solutions of each task, graded as they finish; those of one task are neighbours.

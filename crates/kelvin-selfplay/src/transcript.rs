@@ -4,7 +4,7 @@ use std::{fs::File, io::Write, path::Path};
 
 use anyhow::Context;
 use kelvin_core::{
-    rollout::{Rewarded, Role},
+    rollout::{Rewarded, Role, Sample},
     task::{Grade, Rejection, Task, TaskType},
 };
 use serde::Serialize;
@@ -39,8 +39,10 @@ struct Line<'step> {
 pub fn write(path: &Path, report: &StepReport) -> anyhow::Result<()> {
     let describe = || format!("writing {}", path.display());
     let mut out = std::io::BufWriter::new(File::create(path).with_context(describe)?);
-    // The batch leaves out roles that do not train; it is a subsequence of the rewarded rollouts.
-    let all_trained = report.batch.len() == report.rewarded.len();
+    // The batch begins with the rewarded rollouts, unless it leaves out a role that does not train.
+    let same = |(sample, it): (&Sample, &Rewarded)| sample.response == it.rollout.completion.tokens;
+    let all_trained =
+        report.rewarded.len() <= report.batch.len() && report.batch.iter().zip(&report.rewarded).all(same);
     for (index, it) in report.rewarded.iter().enumerate() {
         let mut line = line(it);
         line.advantage = all_trained.then(|| report.batch[index].advantage);

@@ -22,6 +22,9 @@ pub(crate) enum Preset {
     Code,
 }
 
+/// More characters than a response has.
+const NO_LIMIT: usize = 1_000_000;
+
 impl Preset {
     /// Every setting of a run under this preset.
     pub(crate) fn config(self) -> Config {
@@ -48,7 +51,12 @@ impl Preset {
                     ..kelvin.objective
                 },
                 optimizer: OptimizerSettings { weight_decay: 0.01, ..kelvin.optimizer },
-                python: PythonSettings { policy: Policy::Code, ..kelvin.python.clone() },
+                python: PythonSettings {
+                    policy: Policy::Code,
+                    leak_tokens: 0,
+                    message_chars_max: NO_LIMIT,
+                    ..kelvin.python.clone()
+                },
                 ..kelvin
             },
             Preset::Code => Config {
@@ -59,6 +67,8 @@ impl Preset {
                 python: PythonSettings {
                     policy: Policy::Code,
                     equality: Equality::Python,
+                    leak_tokens: 0,
+                    message_chars_max: NO_LIMIT,
                     ..kelvin.python.clone()
                 },
                 ..kelvin
