@@ -1,12 +1,8 @@
 //! Errors become text and an exit code in one place: what happened, then each hint on a line of its own.
 
-use std::{
-    error::Error,
-    fmt,
-    io::{self, Write},
-};
+use std::{error::Error, fmt};
 
-use crate::interrupt::Signal;
+use crate::{interrupt::Signal, terminal};
 
 /// The work failed.
 pub(crate) const EXIT_FAILED: u8 = 1;
@@ -54,9 +50,9 @@ impl Error for Usage {}
 impl Error for Stopped {}
 impl Error for ClosedPipe {}
 
-/// Says something on standard error that is no error. Nothing is left to tell if that stream is closed.
+/// Says something on standard error that is no error.
 pub(crate) fn note(text: &str) {
-    drop(writeln!(io::stderr(), "note: {text}"));
+    terminal::say(&format!("note: {text}"));
 }
 
 /// The exit code of a failed command.

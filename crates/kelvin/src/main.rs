@@ -15,6 +15,7 @@ mod progress;
 mod report;
 mod run_folder;
 mod sandbox;
+mod terminal;
 mod wire;
 
 use std::{

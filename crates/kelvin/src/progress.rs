@@ -166,7 +166,7 @@ pub(crate) fn before_and_after(
 /// First and last rows with an evaluation.
 pub(crate) fn evaluations(rows: &[BTreeMap<String, f64>]) -> Option<(Held, Held)> {
     let held = |row: &Metrics| Held { step: row["step"] as Step, metrics: row.clone() };
-    let mut with = rows.iter().filter(|it| it.contains_key("eval/mean/accuracy"));
+    let mut with = rows.iter().filter(|it| it.contains_key("eval/mean/accuracy") && it.contains_key("step"));
     let first = with.next()?;
     Some((held(first), held(with.next_back().unwrap_or(first))))
 }

@@ -30,7 +30,8 @@ pub(crate) fn create(dir: Option<&Path>, stem: &str, resolved: &Resolved) -> any
             free.expect("some number is free")
         }
     };
-    if path.join("config.toml").exists() {
+    if ["config.toml", "tasks.jsonl", "metrics.jsonl", "checkpoints"].iter().any(|it| path.join(it).exists())
+    {
         return Err(Usage::error(format!(
             "{} holds a run already\nhint: `kelvin resume {}` goes on with it, another --run-dir begins a new one",
             path.display(),
@@ -87,7 +88,7 @@ pub(crate) fn describe(folder: &RunFolder, world: &World, model: &str) -> anyhow
         "kelvin": env!("CARGO_PKG_VERSION"),
         "model": model,
         "python": format!("{major}.{minor}.{micro}"),
-        "isolation": "L1",
+        "isolation": "weak",
         "simd": kelvin_model::kernels::simd::level().as_str(),
         "threads": std::thread::available_parallelism().map_or(1, usize::from),
         "os": std::env::consts::OS,

@@ -15,8 +15,17 @@ use crate::{
     error::{Usage, note},
 };
 
-/// The wall clock is a backstop for programs that wait, at this many times the CPU limit.
-pub(crate) const WALL_PER_CPU: f64 = 4.0;
+/// Most programs at once that are worth a process each.
+pub(crate) const WORKERS_MAX: usize = 4096;
+/// The wall clock is a backstop for programs that wait, at this many times the CPU limit,
+const WALL_PER_CPU: f64 = 4.0;
+/// and never so short, in seconds, that a machine that stands still for a moment reaches it.
+const WALL_MIN_S: f64 = 5.0;
+
+/// The wall limit of a call, in seconds, from its CPU limit.
+pub(crate) fn wall_s(cpu_s: f64) -> f64 {
+    (WALL_PER_CPU * cpu_s).max(WALL_MIN_S)
+}
 
 /// Which programs may run.
 #[derive(Clone, Debug, clap::Args)]
@@ -62,7 +71,7 @@ pub(crate) struct SandboxArgs {
     #[arg(long, value_enum, value_name = "strict|standard|weak", hide_possible_values = true)]
     isolation: Option<Isolation>,
     /// Programs running at once; 0 is one for each core
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = workers)]
     workers: usize,
     /// One program in one process; this is always so
     #[arg(long)]
@@ -86,22 +95,24 @@ impl SandboxArgs {
     /// # Errors
     /// If the isolation asked for does not exist, or no Python comes up.
     pub(crate) fn executor(&self) -> anyhow::Result<PythonExecutor> {
-        start(self.python.clone(), self.workers, self.isolation)
+        start(self.python.clone(), self.workers, self.isolation, HOW_TO_ACCEPT)
     }
 
     /// What a program may use.
     pub(crate) fn limits(&self) -> Limits {
         Limits {
             cpu_s: self.timeout,
-            wall_s: WALL_PER_CPU * self.timeout,
+            wall_s: wall_s(self.timeout),
             memory_bytes: self.memory << 20,
             ..Limits::default()
         }
     }
 }
 
+const HOW_TO_ACCEPT: &str = "; --isolation weak accepts this and silences the note";
+
 /// Starts `workers` interpreters, 0 being one for each core. Says on standard error what confines programs,
-/// unless weak isolation was asked for by name.
+/// unless weak isolation was asked for by name; `how` says how to ask.
 ///
 /// # Errors
 /// If the isolation asked for does not exist, or no Python comes up.
@@ -109,6 +120,7 @@ pub(crate) fn start(
     python: Option<PathBuf>,
     workers: usize,
     isolation: Option<Isolation>,
+    how: &str,
 ) -> anyhow::Result<PythonExecutor> {
     if let Some(level @ (Isolation::Strict | Isolation::Standard)) = isolation {
         return Err(Usage::error(format!(
@@ -121,7 +133,7 @@ pub(crate) fn start(
     if isolation.is_none() {
         note(&format!(
             "programs run with weak isolation: separate processes with limits on time, memory and output{}. \
-             They can read files and use the network; --isolation weak accepts this and silences the note",
+             They can read files and use the network{how}",
             match executor.privileges() {
                 Privileges::Ordinary => "",
                 Privileges::Dropped => ", as the user nobody",
@@ -132,11 +144,12 @@ pub(crate) fn start(
     Ok(executor)
 }
 
+fn workers(text: &str) -> Result<usize, String> {
+    let workers: usize = text.parse().map_err(|_| "not a whole number".to_owned())?;
+    if workers <= WORKERS_MAX { Ok(workers) } else { Err(format!("it is at most {WORKERS_MAX}")) }
+}
+
 fn seconds(text: &str) -> Result<f64, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if 0.0 < seconds && seconds <= 3600.0 {
-        Ok(seconds)
-    } else {
-        Err("it is over 0 and at most 3600".to_owned())
-    }
+    if (0.001..=3600.0).contains(&seconds) { Ok(seconds) } else { Err("it is from 0.001 to 3600".to_owned()) }
 }

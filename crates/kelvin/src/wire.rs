@@ -28,7 +28,7 @@ pub(crate) struct World {
 /// If no Python is found or it does not start.
 pub(crate) fn world(config: &Config) -> anyhow::Result<World> {
     let ExecutorOptions { python, workers } = config.python.executor_options();
-    let executor = Arc::new(sandbox::start(python, workers, None)?);
+    let executor = Arc::new(sandbox::start(python, workers, None, "")?);
     let env = match config.environment {
         EnvironmentName::PythonTriplet => {
             let shared: Arc<dyn Executor> = executor.clone();

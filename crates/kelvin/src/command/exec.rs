@@ -233,9 +233,21 @@ struct AnswerRow {
 enum Answer {
     Deduction { output: String, answer: String },
     Abduction { program: String, output: String, answer: String },
-    Induction { pairs: Vec<(ArgumentList, String)>, answer: String },
+    Induction { pairs: Pairs, answer: String },
     Error { output: String, answer: String },
     Math { gold: String, answer: String },
+}
+
+/// Inputs and outputs, at least one.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "Vec<(ArgumentList, String)>")]
+struct Pairs(Vec<(ArgumentList, String)>);
+
+impl TryFrom<Vec<(ArgumentList, String)>> for Pairs {
+    type Error = &'static str;
+    fn try_from(pairs: Vec<(ArgumentList, String)>) -> Result<Pairs, &'static str> {
+        if pairs.is_empty() { Err("`pairs` is empty") } else { Ok(Pairs(pairs)) }
+    }
 }
 
 /// The text of an argument list, in canonical form.
@@ -267,7 +279,7 @@ fn grade(
         }
         Answer::Induction { pairs, answer } => {
             let pairs: Vec<(&str, &str)> =
-                pairs.iter().map(|(input, output)| (input.0.as_str(), output.as_str())).collect();
+                pairs.0.iter().map(|(input, output)| (input.0.as_str(), output.as_str())).collect();
             grade_induction(executor, limits, policy, equality, InductionReward::Accuracy, &pairs, answer)?
         }
         Answer::Error { output, answer } => grade_error(output, answer),

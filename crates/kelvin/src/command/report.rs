@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use anyhow::Context;
 
-use crate::report;
+use crate::{report, terminal::say};
 
 /// Write RUN_DIR/report.html, or a comparison of several runs
 #[derive(Debug, clap::Args)]
@@ -26,6 +26,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     };
     let path = args.runs[0].join(name);
     fs::write(&path, page).with_context(|| format!("writing {}", path.display()))?;
-    eprintln!("wrote {}", path.display());
+    say(&format!("wrote {}", path.display()));
     Ok(())
 }

@@ -7,7 +7,6 @@ use kelvin_core::task::{Step, Task};
 use kelvin_selfplay::{
     checkpoint::RunDir,
     run::{self, End},
-    settings::RunSettings,
     state::RunState,
 };
 
@@ -18,6 +17,7 @@ use crate::{
     progress::{self, Progress},
     report,
     run_folder::{self, RunFolder},
+    terminal::{say, show},
     wire::{self, World},
 };
 
@@ -78,9 +78,11 @@ pub(crate) fn train(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<(
     let state = RunState::new(vec![wire::policy(&resolved.config)?]);
     let folder = run_folder::create(args.run_dir.as_deref(), &stem, &resolved)?;
     run_folder::describe(&folder, &world, &resolved.config.policy.model)?;
-    eprintln!("run folder {}", folder.path.display());
+    say(&format!("run folder {}", folder.path.display()));
     let dir = RunDir::open(&folder.path)?;
-    play(&resolved.config, &world, state, &folder, &dir, args.plain, interrupt)
+    let again = format!("kelvin resume {}", folder.path.display());
+    play(&resolved.config, &world, state, &dir, &again, args.plain, interrupt)?;
+    summarize(&resolved.config, &folder)
 }
 
 /// `kelvin resume`.
@@ -90,18 +92,30 @@ pub(crate) fn train(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<(
 pub(crate) fn resume(args: &ResumeArgs, interrupt: &Interrupt) -> anyhow::Result<()> {
     let folder = run_folder::open(&args.run_dir)?;
     let raw = Raw::read(&folder.path.join("config.toml"))?;
-    let mut config = config::resolve(&[&raw])?.config;
-    if let Some(steps) = args.steps {
-        config.steps = steps;
-    }
+    let steps = Raw::from_sets(&args.steps.map(|it| format!("steps={it}")).into_iter().collect::<Vec<_>>())?;
+    let config = config::resolve(&[&raw, &steps])?.config;
+    let again = match args.steps {
+        Some(steps) => format!("kelvin resume {} --steps {steps}", folder.path.display()),
+        None => format!("kelvin resume {}", folder.path.display()),
+    };
     let world = wire::world(&config)?;
     let mut state = RunState::new(vec![wire::policy(&config)?]);
     let dir = RunDir::open(&folder.path)?;
-    match dir.restore(&mut state, &*world.env, &mut |warning| eprintln!("warning: {warning}"))? {
-        Some(step) => eprintln!("resuming {} from step {step} of {}", folder.path.display(), config.steps),
-        None => eprintln!("{} has no checkpoint yet, starting from its beginning", folder.path.display()),
+    match dir.restore(&mut state, &*world.env, &mut |warning| say(&format!("warning: {warning}")))? {
+        Some(step) if config.steps < step => {
+            return Err(Usage::error(format!(
+                "{} has gone {step} steps, and is asked for {}\nhint: --steps N with a larger N trains further",
+                folder.path.display(),
+                config.steps
+            )));
+        }
+        Some(step) => {
+            say(&format!("resuming {} from step {step} of {}", folder.path.display(), config.steps))
+        }
+        None => say(&format!("{} has no checkpoint yet, starting from its beginning", folder.path.display())),
     }
-    play(&config, &world, state, &folder, &dir, args.plain, interrupt)
+    play(&config, &world, state, &dir, &again, args.plain, interrupt)?;
+    summarize(&config, &folder)
 }
 
 fn resolve(args: &TrainArgs) -> anyhow::Result<(Resolved, String)> {
@@ -119,12 +133,13 @@ fn resolve(args: &TrainArgs) -> anyhow::Result<(Resolved, String)> {
     Ok((config::resolve(&[&raw, &overrides])?, stem))
 }
 
+/// Runs to the end, or to a signal. `again` is the command that goes on.
 fn play(
     config: &Config,
     world: &World,
     mut state: RunState,
-    folder: &RunFolder,
     dir: &RunDir,
+    again: &str,
     plain: bool,
     interrupt: &Interrupt,
 ) -> anyhow::Result<()> {
@@ -136,34 +151,32 @@ fn play(
         });
     progress.close();
     let end = end.with_context(|| {
-        format!(
-            "the run stopped after step {}\nhint: `kelvin resume {}` goes on from its last checkpoint",
-            state.step,
-            folder.path.display()
-        )
+        format!("the run stopped after step {}\nhint: `{again}` goes on from its last checkpoint", state.step)
     })?;
-    let resume = format!("kelvin resume {}", folder.path.display());
     match (end, interrupt.requested()) {
         (End::Interrupted, Some(signal)) => {
-            eprintln!("stopped after step {}, checkpoint written; `{resume}` goes on", state.step);
+            say(&format!("stopped after step {}, checkpoint written; `{again}` goes on", state.step));
             Err(Stopped(signal).into())
         }
         (End::Interrupted, None) => unreachable!("only a signal interrupts"),
-        (End::Finished, _) => summarize(&settings, folder),
+        (End::Finished, _) => Ok(()),
     }
 }
 
 /// Prints the table of before and after on standard output, and where everything is.
-fn summarize(settings: &RunSettings, folder: &RunFolder) -> anyhow::Result<()> {
+fn summarize(config: &Config, folder: &RunFolder) -> anyhow::Result<()> {
     let run = report::read(&folder.path)?;
     if let Some((first, last)) = progress::evaluations(&run.rows) {
-        let table = progress::before_and_after(&first, &last, &settings.task_types, settings.eval.n_samples);
-        println!("\n{table}");
+        let table =
+            progress::before_and_after(&first, &last, &config.python.task_types, config.eval.n_samples);
+        show(&format!("\n{table}"));
     }
     let seconds: f64 = run.rows.iter().map(row_seconds).sum();
     let path = folder.path.display();
-    println!("{} steps in {}; everything is in {path}", settings.steps, progress::duration(seconds));
-    println!("  kelvin report {path}   a page with its curves\n  kelvin tasks {path}    the tasks it posed");
+    show(&format!("{} steps in {}; everything is in {path}", config.steps, progress::duration(seconds)));
+    show(&format!(
+        "  kelvin report {path}   a page with its curves\n  kelvin tasks {path}    the tasks it posed"
+    ));
     Ok(())
 }
 
@@ -174,9 +187,9 @@ fn row_seconds(row: &std::collections::BTreeMap<String, f64>) -> f64 {
 /// Checks what can be checked without running anything, and shows what would be asked.
 fn dry_run(resolved: &Resolved) -> anyhow::Result<()> {
     let config = &resolved.config;
-    println!("{}", resolved.text);
+    show(&resolved.text);
     if let Err(error) = wire::policy(config) {
-        eprintln!("warning: {error:#}");
+        say(&format!("warning: {error:#}"));
     }
     let world = wire::world(config)?;
     let seeds: Vec<Task> = world.env.seed_tasks();
@@ -186,10 +199,10 @@ fn dry_run(resolved: &Resolved) -> anyhow::Result<()> {
         let shown =
             world.env.references_needed(task_type).unwrap_or(config.azr.n_references).min(references.len());
         let prompt = world.env.propose_prompt(task_type, &references[..shown])?;
-        println!("--- proposer, {task_type}\n{prompt}");
+        show(&format!("--- proposer, {task_type}\n{prompt}"));
         let task = seeds.iter().find(|it| it.task_type == task_type);
         let task = task.ok_or_else(|| Usage::error(format!("the environment has no {task_type} tasks")))?;
-        println!("--- solver, {task_type}\n{}", world.env.solve_prompt(task)?);
+        show(&format!("--- solver, {task_type}\n{}", world.env.solve_prompt(task)?));
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use kelvin_core::rollout::Sampling;
 
 use super::resolved::{Config, PythonSettings};
-use crate::error::Usage;
+use crate::{error::Usage, sandbox::WORKERS_MAX};
 
 /// # Errors
 /// If a value is out of range or two do not fit; the message names the key and the range.
@@ -117,13 +117,9 @@ fn python(config: &Config) -> anyhow::Result<()> {
         .environment_settings()
         .check()
         .map_err(|error| Usage::error(format!("python.task_types: {error}")))?;
-    let PythonSettings { timeout_s, memory_mb, output_bytes, .. } = *python;
-    require(
-        0.0 < timeout_s && timeout_s <= 3600.0,
-        "python.timeout_s",
-        timeout_s,
-        "over 0 and at most 3600",
-    )?;
+    let PythonSettings { timeout_s, memory_mb, output_bytes, workers, .. } = *python;
+    require(workers <= WORKERS_MAX, "python.workers", workers, "from 0, one for each core, to 4096")?;
+    require((0.001..=3600.0).contains(&timeout_s), "python.timeout_s", timeout_s, "from 0.001 to 3600")?;
     require((16..=1 << 20).contains(&memory_mb), "python.memory_mb", memory_mb, "from 16 to 1048576")?;
     require((1..=1 << 24).contains(&output_bytes), "python.output_bytes", output_bytes, "from 1 to 16777216")
 }

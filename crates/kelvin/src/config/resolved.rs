@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::{Preset, Raw, check, settings};
-use crate::{error::Usage, model::EMBEDDED, sandbox::WALL_PER_CPU};
+use crate::{error::Usage, model::EMBEDDED, sandbox::wall_s};
 
 /// Everything that a run is determined by, beside its weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,10 +105,12 @@ pub(crate) fn resolve(raws: &[&Raw]) -> anyhow::Result<Resolved> {
 impl Config {
     /// What the recipes read. `n_judges` threads validate and grade.
     pub(crate) fn run_settings(&self, n_judges: usize) -> RunSettings {
+        // Each once and in one order, whatever the file says.
+        let task_types = self.python.environment_settings().check().expect("resolving checked it");
         RunSettings {
             seed: self.seed,
             steps: self.steps,
-            task_types: self.python.task_types.clone(),
+            task_types: task_types.to_vec(),
             n_judges,
             azr: self.azr.clone(),
             objective: self.objective,
@@ -259,7 +261,7 @@ impl PythonSettings {
             task_types: self.task_types.clone(),
             limits: Limits {
                 cpu_s: self.timeout_s,
-                wall_s: WALL_PER_CPU * self.timeout_s,
+                wall_s: wall_s(self.timeout_s),
                 memory_bytes: self.memory_mb << 20,
                 output_bytes: self.output_bytes,
             },

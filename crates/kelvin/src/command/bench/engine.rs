@@ -103,9 +103,10 @@ struct Trained {
 /// # Errors
 /// If the model cannot be used or has no room for the rows.
 pub(crate) fn decode(args: &DecodeArgs, interrupt: &Interrupt) -> anyhow::Result<()> {
-    let (policy, threads) = policy(&args.model, (args.prompt + args.new) as usize)?;
+    let (policy, threads) = policy(&args.model, args.prompt as usize + args.new as usize)?;
     let (batch, new) = (f64::from(args.model.batch), f64::from(args.new));
     let prompts = prompts(&policy, args)?;
+    check_room(&policy, &prompts, args)?;
     let mut n_prompt = 0;
     let mut draw = |max_new: u32| -> anyhow::Result<f64> {
         interrupt.check()?;
@@ -288,6 +289,20 @@ fn prompts(policy: &NativePolicy, args: &DecodeArgs) -> anyhow::Result<Vec<Strin
             Ok(prompt)
         })
         .collect()
+}
+
+/// Words of some models are several tokens, so that a prompt comes out longer than was asked for.
+fn check_room(policy: &NativePolicy, prompts: &[String], args: &DecodeArgs) -> anyhow::Result<()> {
+    let room = policy.config().max_position_embeddings;
+    let lens = prompts.iter().map(|it| policy.tokenize(it).map(|tokens| tokens.len()));
+    let longest = lens.collect::<anyhow::Result<Vec<usize>>>()?.into_iter().max().unwrap_or(0);
+    if longest + args.new as usize <= room {
+        return Ok(());
+    }
+    Err(Usage::error(format!(
+        "prompts of {longest} tokens and {} new ones do not fit {room} positions\nhint: lower --prompt or --new",
+        args.new
+    )))
 }
 
 fn requests(prompts: &[String], max_new: u32) -> Vec<SampleRequest> {
