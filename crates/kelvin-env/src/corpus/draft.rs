@@ -5,7 +5,7 @@ use kelvin_core::seed::Draws;
 
 use super::{
     rules::{Binds, Flow, JUNCTIONS, RULES, Rule, Tag},
-    types::{Domain, Type, letter, quoted},
+    types::{Domain, Type, letter, other_letter, quoted},
 };
 
 /// An expression.
@@ -58,7 +58,6 @@ pub(crate) struct Draft<'draws> {
     pub(crate) domains: Vec<Domain>,
     /// Source that stands before `f`.
     pub(crate) head: String,
-    last_literal: String,
 }
 
 impl<'draws> Draft<'draws> {
@@ -74,7 +73,6 @@ impl<'draws> Draft<'draws> {
             n_steps: 0,
             domains: Vec::new(),
             head: String::new(),
-            last_literal: String::new(),
         }
     }
 
@@ -98,26 +96,18 @@ impl<'draws> Draft<'draws> {
     /// A name that is free, and the usual one for the type more often than not.
     pub(crate) fn free_name(&mut self, of: Type) -> String {
         let usual: &[&str] = match of {
-            Type::Int => &["y", "n", "z", "k", "m", "a"],
-            Type::Bool => &["ok", "yes", "p"],
-            Type::Str | Type::Char | Type::Text => &["s", "t", "y", "r", "u"],
-            Type::Ints => &["y", "z", "out", "r"],
-            Type::Strs => &["ws", "y", "out", "r"],
-            Type::Pair => &["p", "q"],
-            Type::Dict => &["d", "e"],
+            Type::Int => &["y", "n", "z", "k"],
+            Type::Bool => &["ok", "yes"],
+            Type::Str | Type::Char => &["s", "t", "y"],
+            Type::Ints => &["y", "z", "r"],
         };
         let free: Vec<&str> =
             usual.iter().copied().filter(|it| !self.taken.iter().any(|t| t == it)).collect();
         let name = match free.as_slice() {
             [] => format!("v{}", ["a", "b", "c", "d"][self.taken.len() % 4]),
             [only] => (*only).to_string(),
-            [first, rest @ ..] => {
-                if self.draws.chance(0.6) {
-                    (*first).to_string()
-                } else {
-                    (*self.draws.pick(rest)).to_string()
-                }
-            }
+            [first, ..] if self.draws.chance(0.6) => (*first).to_string(),
+            [_, rest @ ..] => (*self.draws.pick(rest)).to_string(),
         };
         self.take(&name);
         name
@@ -161,7 +151,6 @@ impl<'draws> Draft<'draws> {
         let has_items = match rule.flow {
             Flow::Any => value.has_items || rule.from == Type::Int,
             Flow::NeedsItems => true,
-            Flow::MayEmpty => false,
         };
         Some(Value { text, binds: rule.binds, of: rule.to, has_items })
     }
@@ -205,12 +194,9 @@ impl<'draws> Draft<'draws> {
     pub(crate) fn literal(&mut self, of: Type) -> Option<Value> {
         let text = match of {
             Type::Int => self.draws.between(0, 9).to_string(),
-            Type::Str | Type::Char => {
-                quoted(self.draws.pick::<&str>(&["a", "b", "yes", "no", "big", "low", "ok", ""]))
-            }
-            Type::Bool => (*self.draws.pick(&["True", "False"])).to_string(),
-            Type::Ints | Type::Strs => "[]".to_string(),
-            Type::Text | Type::Pair | Type::Dict => return None,
+            Type::Str | Type::Char => quoted(other_letter(self.draws)),
+            Type::Ints => "[]".to_string(),
+            Type::Bool => return None,
         };
         Some(Value::atom(text, of))
     }
@@ -219,13 +205,8 @@ impl<'draws> Draft<'draws> {
     pub(crate) fn fill(&mut self, form: &str, x: &Value, y: Option<&Value>) -> String {
         let mut text = String::new();
         let mut rest = form;
-        while let Some(at) = rest.find(['{', '}']) {
+        while let Some(at) = rest.find('{') {
             text.push_str(&rest[..at]);
-            if rest[at..].starts_with("{{") || rest[at..].starts_with("}}") {
-                text.push_str(&rest[at..=at]);
-                rest = &rest[at + 2..];
-                continue;
-            }
             let end = at + rest[at..].find('}').expect("forms close their braces");
             let filled = match &rest[at + 1..end] {
                 "x" => x.text.clone(),
@@ -243,22 +224,11 @@ impl<'draws> Draft<'draws> {
     }
 
     fn literal_for(&mut self, key: &str) -> String {
-        let text = match key {
-            "=" => return self.last_literal.clone(),
-            "c" if self.spare_is(Type::Char) => self.spare_text(),
+        match key {
             "c" => quoted(letter(self.draws)),
-            "d" => loop {
-                let other = quoted(letter(self.draws));
-                if other != self.last_literal {
-                    break other;
-                }
-            },
-            "w" if self.draws.chance(0.3) => {
-                let first = letter(self.draws);
-                quoted(&format!("{first}{}", letter(self.draws)))
-            }
-            "w" => quoted(letter(self.draws)),
-            "j" => quoted(self.draws.pick::<&str>(&["-", " ", "_", ","])),
+            "d" => quoted(other_letter(self.draws)),
+            "w" if self.draws.chance(0.5) => quoted(letter(self.draws)),
+            "w" => quoted(other_letter(self.draws)),
             range => {
                 let free = range.contains('~');
                 if free && self.spare_is(Type::Int) {
@@ -268,9 +238,7 @@ impl<'draws> Draft<'draws> {
                 let end = |text: &str| text.parse().expect("a range is of integers");
                 self.draws.between(end(low), end(high)).to_string()
             }
-        };
-        self.last_literal.clone_from(&text);
-        text
+        }
     }
 
     /// Whether the second argument stands in for the next literal of type `of`.

@@ -65,6 +65,8 @@ pub(crate) struct Draw {
     /// Where its inputs are drawn.
     pub(crate) seed: Seed,
     pub(crate) n_inputs: usize,
+    /// Inputs that it must not run on.
+    pub(crate) withheld: HashSet<String>,
 }
 
 fn label_one(
@@ -77,7 +79,7 @@ fn label_one(
     // Small domains run dry: after four draws for each input asked for, what came is all.
     let inputs: Vec<String> = (0..4 * draw.n_inputs as u64)
         .map(|at| draw.program.input(draw.seed.nth(at)))
-        .filter(|input| seen.insert(input.clone()))
+        .filter(|input| !draw.withheld.contains(input) && seen.insert(input.clone()))
         .take(draw.n_inputs)
         .collect();
     if inputs.len() < n_pairs_min {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Labelled, Program, arithmetic,
+    HeldOutPrograms, Labelled, Program, arithmetic,
     draft::pick_weighted,
     label::{Draw, label},
 };
@@ -34,8 +34,6 @@ pub struct CorpusConfig {
     pub max_draws_per_program: usize,
     /// The most references in a deduction or abduction proposal's prompt; fewer are as frequent.
     pub max_references: usize,
-    /// The most further answers of a deduction or abduction example.
-    pub max_more: usize,
     /// Longest prompt and response together, in bytes; references are left out to stay below.
     pub max_example_len: usize,
     /// What a program may use: far less than a task may, since the generator writes no long loops.
@@ -47,12 +45,11 @@ pub struct CorpusConfig {
 impl Default for CorpusConfig {
     fn default() -> CorpusConfig {
         CorpusConfig {
-            n_programs: 40_000,
-            n_examples: 200_000,
+            n_programs: 60_000,
+            n_examples: 600_000,
             n_inputs: 8,
             max_draws_per_program: 16,
-            max_references: 2,
-            max_more: 5,
+            max_references: 1,
             max_example_len: 450,
             limits: Limits { cpu_s: 1.0, wall_s: 20.0, ..Limits::default() },
             shares: Shares::default(),
@@ -89,16 +86,16 @@ pub struct Shares {
 impl Default for Shares {
     fn default() -> Shares {
         Shares {
-            solve_deduction: 250,
-            solve_abduction: 200,
-            solve_induction: 250,
+            solve_deduction: 280,
+            solve_abduction: 220,
+            solve_induction: 240,
             propose_deduction: 60,
             propose_abduction: 60,
             propose_induction: 60,
-            solve_question: 50,
-            pose_question: 20,
-            solve_inversion: 40,
-            pose_inversion: 10,
+            solve_question: 40,
+            pose_question: 15,
+            solve_inversion: 20,
+            pose_inversion: 5,
         }
     }
 }
@@ -164,9 +161,6 @@ pub struct Example {
     pub prompt: String,
     /// What is learnt, without an end-of-text token.
     pub response: String,
-    /// What a trainer may add after the response's end token: further inputs (or outputs) of the same program and
-    /// their answers, so that one reading of a program teaches more than one answer.
-    pub more: Vec<(String, String)>,
 }
 
 /// The examples, in the order in which they are drawn.
@@ -180,9 +174,8 @@ pub struct Corpus {
     pub digest: String,
 }
 
-/// Draws and labels programs and renders the mix. Programs whose text is in `exclude` take no part in any
-/// example, not as references either: [`super::held_out_programs`] gives those of a held-out set, which follows
-/// from its own seed and is therefore known before the corpus is made.
+/// Draws and labels programs and renders the mix without what is in `held_out`, which follows from its own seed
+/// and is therefore known before the corpus is made.
 ///
 /// # Errors
 /// If the configuration contradicts itself or the executor is broken.
@@ -190,7 +183,7 @@ pub fn generate(
     config: &CorpusConfig,
     seed: Seed,
     executor: &dyn Executor,
-    exclude: &HashSet<String>,
+    held_out: &HeldOutPrograms,
 ) -> anyhow::Result<Corpus> {
     let n_pairs = n_induction_pairs();
     ensure!(
@@ -203,7 +196,7 @@ pub fn generate(
         parts.iter().any(|(_, share)| 0 < *share),
         "a corpus without a share for any kind of example\nhint: set one of the shares over 0"
     );
-    let drawn = draw_distinct(config, seed.fork("programs"), exclude)?;
+    let drawn = draw_distinct(config, seed.fork("programs"), held_out)?;
     let programs: Vec<Labelled> =
         label(&drawn, n_pairs, executor, config.limits)?.into_iter().flatten().collect();
     let slots = slots(&programs, config.n_inputs);
@@ -249,8 +242,7 @@ fn n_induction_pairs() -> usize {
 fn digest(examples: &[Example]) -> String {
     let mut hasher = Sha256::new();
     for example in examples {
-        let more = example.more.iter().flat_map(|(ask, answer)| [ask, answer]);
-        for part in [&example.prompt, &example.response].into_iter().chain(more) {
+        for part in [&example.prompt, &example.response] {
             hasher.update((part.len() as u64).to_le_bytes());
             hasher.update(part);
         }
@@ -261,9 +253,6 @@ fn digest(examples: &[Example]) -> String {
 impl Pool<'_> {
     fn example(&self, kind: Kind, slot: Slot, draws: &mut Draws) -> Example {
         let (prompt, response) = match kind {
-            Kind::Solve(task_type @ (TaskType::Deduction | TaskType::Abduction)) => {
-                return self.solutions(kind, task_type, slot, draws);
-            }
             Kind::Solve(task_type) => {
                 let problem = self.problem(task_type, slot, draws);
                 let set = PromptSet::Compact;
@@ -292,26 +281,7 @@ impl Pool<'_> {
                 ("### propose inversion\n".to_string(), text)
             }
         };
-        Example { kind, prompt, response, more: Vec::new() }
-    }
-
-    /// A problem with its answer, then other pairs of its program as the end of the same prompt asks for them.
-    fn solutions(&self, kind: Kind, task_type: TaskType, slot: Slot, draws: &mut Draws) -> Example {
-        let Labelled { program, pairs } = &self.programs[slot.program];
-        let pairs = &pairs[slot.first_pair..slot.first_pair + slot.n_pairs];
-        let chosen = draws.distinct(1 + self.config.max_more, pairs.len());
-        let mut turns = chosen.into_iter().map(|at| {
-            let problem = triplet(program, &pairs[at]);
-            let set = PromptSet::Compact;
-            (set.solve_prompt(task_type, &problem), set.solution_text(task_type, &problem))
-        });
-        let (prompt, response) = turns.next().expect("a slot has pairs");
-        let after_program = |prompt: String| {
-            let (_, ask) = prompt.split_once(&program.text).expect("the prompt shows the program");
-            ask.trim_start_matches('\n').to_owned()
-        };
-        let more = turns.map(|(prompt, answer)| (after_program(prompt), answer)).collect();
-        Example { kind, prompt, response, more }
+        Example { kind, prompt, response }
     }
 
     fn problem(&self, task_type: TaskType, slot: Slot, draws: &mut Draws) -> Problem {
@@ -346,7 +316,7 @@ impl Pool<'_> {
 }
 
 /// The programs to run, each once, with inputs for as many draws as count.
-fn draw_distinct(config: &CorpusConfig, seed: Seed, exclude: &HashSet<String>) -> anyhow::Result<Vec<Draw>> {
+fn draw_distinct(config: &CorpusConfig, seed: Seed, held_out: &HeldOutPrograms) -> anyhow::Result<Vec<Draw>> {
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut drawn: Vec<Draw> = Vec::new();
     for at in 0.. {
@@ -361,9 +331,11 @@ fn draw_distinct(config: &CorpusConfig, seed: Seed, exclude: &HashSet<String>) -
         );
         let seed = seed.nth(at);
         let program = Program::draw(seed.fork("program"));
-        if exclude.contains(&program.text) {
-            continue;
-        }
+        let withheld = match held_out.get(&program.text) {
+            Some(_) if 1 < program.n_steps => continue,
+            Some(inputs) => inputs.clone(),
+            None => HashSet::new(),
+        };
         match places.get(&program.text) {
             Some(&place) => {
                 let most = config.n_inputs * config.max_draws_per_program;
@@ -371,7 +343,8 @@ fn draw_distinct(config: &CorpusConfig, seed: Seed, exclude: &HashSet<String>) -
             }
             None => {
                 places.insert(program.text.clone(), drawn.len());
-                drawn.push(Draw { program, seed: seed.fork("inputs"), n_inputs: config.n_inputs });
+                let seed = seed.fork("inputs");
+                drawn.push(Draw { program, seed, n_inputs: config.n_inputs, withheld });
             }
         }
     }

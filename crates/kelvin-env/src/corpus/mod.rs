@@ -14,7 +14,7 @@ mod types;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::ensure;
 use kelvin_core::{
@@ -29,12 +29,8 @@ use program::Program;
 
 pub use mix::{Corpus, CorpusConfig, Example, Kind, Shares, generate};
 
-/// Fewest steps of a fresh problem's program. One-step programs are the vocabulary of all the others: holding
-/// them out would take, say, `x[::-1]` away from the corpus.
-const N_STEPS_MIN: usize = 2;
-
-/// `n` problems of one type with different programs, none of them a single step, drawn below `seed`. The corpus
-/// draws elsewhere in the tree, which does not keep short programs apart: [`held_out_programs`] does.
+/// `n` problems of one type with different programs, drawn below `seed`. The corpus draws elsewhere in the tree,
+/// which does not keep short programs apart: [`held_out_programs`] does.
 ///
 /// # Errors
 /// If the executor is broken, or the type is not one that is made of programs.
@@ -67,8 +63,8 @@ pub fn fresh_problems(
             let at = root.nth(n_drawn);
             n_drawn += 1;
             let program = Program::draw(at.fork("program"));
-            if N_STEPS_MIN <= program.n_steps && seen.insert(program.text.clone()) {
-                batch.push(Draw { program, seed: at.fork("inputs"), n_inputs });
+            if seen.insert(program.text.clone()) {
+                batch.push(Draw { program, seed: at.fork("inputs"), n_inputs, withheld: HashSet::new() });
             }
         }
         let labelled = label(&batch, n_inputs, executor, settings.limits)?;
@@ -87,12 +83,21 @@ pub fn fresh_problems(
     Ok(problems)
 }
 
-/// The programs of a held-out set, for [`generate`] to exclude. The quick start's set follows from its configured
-/// seed alone, so `pretrain` draws it first and the embedded model never reads one of its programs. Exclusion is
-/// by exact text: the generator writes equal programs equally.
+/// The programs of a held-out set and the inputs that its tasks use of each. A program of more than one step is
+/// kept out of the corpus; of a program of one step, such as `x[::-1]`, only these inputs are, since single steps
+/// are the vocabulary of all other programs. The generator writes equal programs equally.
+pub type HeldOutPrograms = HashMap<String, HashSet<String>>;
+
+/// What [`generate`] has to leave out so that `tasks` stay fresh.
 ///
 /// # Errors
 /// If a task is not one of programs.
-pub fn held_out_programs(tasks: &[Task]) -> anyhow::Result<HashSet<String>> {
-    tasks.iter().map(|task| Ok(task.typed::<Problem>()?.payload.program().to_owned())).collect()
+pub fn held_out_programs(tasks: &[Task]) -> anyhow::Result<HeldOutPrograms> {
+    let mut programs = HeldOutPrograms::new();
+    for task in tasks {
+        let problem = task.typed::<Problem>()?.payload;
+        let inputs = problem.pairs().into_iter().map(|(input, _)| input.to_owned());
+        programs.entry(problem.program().to_owned()).or_default().extend(inputs);
+    }
+    Ok(programs)
 }

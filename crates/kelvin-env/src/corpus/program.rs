@@ -62,20 +62,13 @@ impl Program {
 
 /// Signatures and how often they occur.
 const SIGNATURES: &[(u32, &[Domain])] = &[
-    (25, &[Domain::Int]),
-    (24, &[Domain::Ints]),
-    (22, &[Domain::Str]),
-    (7, &[Domain::Strs]),
-    (4, &[Domain::Text]),
-    (2, &[Domain::Dict]),
+    (28, &[Domain::Int]),
+    (30, &[Domain::Ints]),
+    (28, &[Domain::Str]),
     (4, &[Domain::Int, Domain::Int]),
     (4, &[Domain::Ints, Domain::Size]),
-    (3, &[Domain::Str, Domain::Size]),
+    (4, &[Domain::Str, Domain::Size]),
     (2, &[Domain::Str, Domain::Str]),
-    (2, &[Domain::Str, Domain::Letter]),
-    (1, &[Domain::Ints, Domain::Ints]),
-    (1, &[Domain::Strs, Domain::Letter]),
-    (1, &[Domain::Int, Domain::Flag]),
 ];
 
 /// How the lines of a program are laid out.
@@ -85,21 +78,17 @@ enum Shape {
     Branch,
     Loop,
     Comprehension,
-    While,
-    Tally,
     Helper,
 }
 
 /// Shapes and how often they occur. One-step chains are the vocabulary that all the others reuse.
 const SHAPES: &[(u32, Shape)] = &[
-    (44, Shape::Chain(1)),
-    (20, Shape::Chain(2)),
-    (3, Shape::Chain(3)),
+    (48, Shape::Chain(1)),
+    (22, Shape::Chain(2)),
+    (2, Shape::Chain(3)),
     (9, Shape::Branch),
-    (9, Shape::Loop),
-    (9, Shape::Comprehension),
-    (1, Shape::While),
-    (1, Shape::Tally),
+    (7, Shape::Loop),
+    (8, Shape::Comprehension),
     (4, Shape::Helper),
 ];
 
@@ -126,10 +115,8 @@ fn draw_once(draws: &mut Draws) -> Option<Program> {
             draft.spare.clone_from(y);
             loops::comprehend(&mut draft, &x)?
         }
-        (Shape::While, y) => loops::repeat(&mut draft, &x, y.as_ref())?,
-        (Shape::Tally, None) => loops::tally(&mut draft, &x)?,
-        (Shape::Tally, Some(_)) => return None,
-        (Shape::Helper, y) => shapes::helper(&mut draft, &x, y.as_ref())?,
+        (Shape::Helper, None) => shapes::helper(&mut draft, &x)?,
+        (Shape::Helper, Some(_)) => return None,
     };
     let Draft { lines, tags, n_steps, head, domains, .. } = draft;
     let body = lines.join("\n");

@@ -9,20 +9,12 @@ pub(crate) enum Type {
     Int,
     /// `bool`
     Bool,
-    /// A `str` without spaces.
+    /// `str`
     Str,
     /// A `str` of one character.
     Char,
-    /// A `str` of words between spaces.
-    Text,
     /// `list[int]`
     Ints,
-    /// `list[str]`
-    Strs,
-    /// A `tuple` of two.
-    Pair,
-    /// `dict[str, int]`
-    Dict,
 }
 
 impl Type {
@@ -32,10 +24,7 @@ impl Type {
             Type::Int => "number",
             Type::Bool => "bool",
             Type::Str | Type::Char => "string",
-            Type::Text => "words",
-            Type::Ints | Type::Strs => "list",
-            Type::Pair => "pair",
-            Type::Dict => "dict",
+            Type::Ints => "list",
         }
     }
 
@@ -44,8 +33,7 @@ impl Type {
         match self {
             Type::Ints => Some(Type::Int),
             Type::Str => Some(Type::Char),
-            Type::Strs => Some(Type::Str),
-            Type::Int | Type::Bool | Type::Char | Type::Text | Type::Pair | Type::Dict => None,
+            Type::Int | Type::Bool | Type::Char => None,
         }
     }
 }
@@ -53,91 +41,56 @@ impl Type {
 /// Where the values of one argument come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Domain {
-    /// -9 to 20, small ones more often.
+    /// 0 to 20.
     Int,
-    /// 1 to 6: how often to do something.
+    /// 1 to 5: how often to do something.
     Size,
-    /// 1 to 40: what a `while` loop takes apart.
-    Positive,
-    /// `True` or `False`.
-    Flag,
-    /// A word, or 2 to 6 letters.
+    /// 2 to 6 letters.
     Str,
-    /// One letter.
-    Letter,
-    /// 2 or 3 words.
-    Text,
-    /// 2 to 5 numbers from 0 to 9, sometimes -5 to 15.
+    /// 2 to 5 numbers from 0 to 9.
     Ints,
-    /// 2 to 4 words.
-    Strs,
-    /// 2 or 3 letters with numbers from 0 to 9.
-    Dict,
 }
-
-const WORDS: &[&str] = &[
-    "cat", "dog", "sun", "red", "map", "bee", "tea", "ant", "egg", "sea", "moon", "bird", "tree", "bead",
-    "deed", "noon", "cab", "abba", "add", "blue", "fish", "apple", "level", "radar", "banana", "to", "be",
-    "ab", "bad", "Cat", "Bob", "Ed", "AbC",
-];
 
 impl Domain {
     /// The type of the argument.
     pub(crate) fn argument_type(self) -> Type {
         match self {
-            Domain::Int | Domain::Size | Domain::Positive => Type::Int,
-            Domain::Flag => Type::Bool,
+            Domain::Int | Domain::Size => Type::Int,
             Domain::Str => Type::Str,
-            Domain::Letter => Type::Char,
-            Domain::Text => Type::Text,
             Domain::Ints => Type::Ints,
-            Domain::Strs => Type::Strs,
-            Domain::Dict => Type::Dict,
         }
     }
 
     /// The literal of a fresh value.
     pub(crate) fn literal(self, draws: &mut Draws) -> String {
         match self {
-            Domain::Int if draws.chance(0.7) => draws.between(0, 12).to_string(),
-            Domain::Int => draws.between(-9, 20).to_string(),
-            Domain::Size => draws.between(1, 6).to_string(),
-            Domain::Positive if draws.chance(0.6) => draws.between(1, 12).to_string(),
-            Domain::Positive => draws.between(1, 40).to_string(),
-            Domain::Flag if draws.chance(0.5) => "True".to_string(),
-            Domain::Flag => "False".to_string(),
-            Domain::Str => quoted(&word(draws)),
-            Domain::Letter => quoted(letter(draws)),
-            Domain::Text => {
-                let n_words = draws.between(2, 3) as usize;
-                let words: Vec<&str> = (0..n_words).map(|_| *draws.pick(WORDS)).collect();
-                quoted(&words.join(" "))
+            Domain::Int => draws.between(0, 20).to_string(),
+            Domain::Size => draws.between(1, 5).to_string(),
+            Domain::Str => {
+                let n_letters = draws.between(2, 6);
+                let word: String = (0..n_letters).map(|_| letter(draws)).collect();
+                quoted(&word)
             }
             Domain::Ints => {
-                let (low, high) = if draws.chance(0.8) { (0, 9) } else { (-5, 15) };
                 let n_items = draws.between(2, 5);
-                list((0..n_items).map(|_| draws.between(low, high).to_string()))
-            }
-            Domain::Strs => {
-                let n_items = draws.between(2, 4);
-                list((0..n_items).map(|_| quoted(&word(draws))))
-            }
-            Domain::Dict => {
-                let n_items = draws.between(2, 3) as usize;
-                let keys = draws.distinct(n_items, 5);
-                let items: Vec<String> = keys
-                    .iter()
-                    .map(|&key| format!("'{}': {}", &"abcde"[key..=key], draws.between(0, 9)))
-                    .collect();
-                format!("{{{}}}", items.join(", "))
+                let items: Vec<String> = (0..n_items).map(|_| draws.between(0, 9).to_string()).collect();
+                format!("[{}]", items.join(", "))
             }
         }
     }
 }
 
-/// A letter that generated programs and inputs share often enough to meet.
+/// A letter of the inputs, few enough that programs that look for one find it.
 pub(crate) fn letter(draws: &mut Draws) -> &'static str {
-    let letters = if draws.chance(0.8) { "abcde" } else { "nortxyz" };
+    one_of("abcde", draws)
+}
+
+/// A letter that no input has.
+pub(crate) fn other_letter(draws: &mut Draws) -> &'static str {
+    one_of("xyz", draws)
+}
+
+fn one_of(letters: &'static str, draws: &mut Draws) -> &'static str {
     let at = draws.below(letters.len());
     &letters[at..=at]
 }
@@ -145,16 +98,4 @@ pub(crate) fn letter(draws: &mut Draws) -> &'static str {
 /// A string literal.
 pub(crate) fn quoted(text: &str) -> String {
     format!("'{text}'")
-}
-
-fn list(items: impl Iterator<Item = String>) -> String {
-    format!("[{}]", items.collect::<Vec<_>>().join(", "))
-}
-
-fn word(draws: &mut Draws) -> String {
-    if draws.chance(0.45) {
-        return (*draws.pick(WORDS)).to_string();
-    }
-    let n_letters = draws.between(2, 5);
-    (0..n_letters).map(|_| letter(draws)).collect()
 }

@@ -151,7 +151,7 @@ fn runnable(program: &str, policy: &Policy) -> Result<String, Miss> {
     match prepare(program, policy) {
         Ok(program) => Ok(program.source),
         Err(Refusal::NoEntry | Refusal::ParseError(_)) => Err(Miss::Unparsable),
-        // The import or call would fail where the program runs.
+        // A solver's program is held to what a proposer's is: the guard would stop most of it where it runs.
         Err(Refusal::BannedImport(_) | Refusal::BannedCall(_)) => Err(Miss::RuntimeError),
     }
 }

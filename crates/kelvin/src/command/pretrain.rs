@@ -21,7 +21,9 @@ use crate::{
     error::Usage,
     interrupt::Interrupt,
     pretrain::{self, CurvePoint, PretrainSettings},
-    progress, wire,
+    progress,
+    terminal::{say, show},
+    wire,
 };
 
 /// The settings of the embedded base model.
@@ -52,18 +54,18 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let world = wire::world(&quickstart)?;
     let executor: Arc<dyn Executor> = world.executor.clone();
 
-    eprintln!("generating and labelling programs");
+    say("generating and labelling programs");
     let held_out = HeldOut::new(&*world.env, &quickstart.python.task_types, &quickstart.eval)?;
-    let exclude = corpus::held_out_programs(&held_out.tasks)?;
-    let corpus = corpus::generate(&settings.corpus, seed.fork("corpus"), &*executor, &exclude)?;
+    let held_out_programs = corpus::held_out_programs(&held_out.tasks)?;
+    let corpus = corpus::generate(&settings.corpus, seed.fork("corpus"), &*executor, &held_out_programs)?;
     interrupt.check()?;
-    eprintln!(
+    say(&format!(
         "{} examples of {} programs in {}, sha256 {}",
         corpus.examples.len(),
         corpus.n_programs,
         progress::duration(watch.seconds()),
         corpus.digest
-    );
+    ));
     let texts = corpus.examples.iter().flat_map(|it| [it.prompt.as_str(), it.response.as_str()]);
     let tokenizer = Tokenizer::train_bpe(texts, settings.model.vocab_size())?;
     let end = tokenizer.id(END_OF_TEXT).expect("a trained tokenizer has its end token");
@@ -71,7 +73,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let shape = settings.model.config(tokenizer.vocab_size());
     let params = Params::random(&shape, seed.fork("init"));
     let n_params = params.flat.len();
-    eprintln!("training {n_params} parameters on {} tokens", settings.train.tokens);
+    say(&format!("training {n_params} parameters on {} tokens", settings.train.tokens));
     let checkpoint = Checkpoint { config: shape, params, tokenizer, end_tokens: vec![end] };
     let mut policy = NativePolicy::new(checkpoint, quickstart.policy.native_options())?;
     let curve = train(&mut policy, &samples, &settings, seed, interrupt)?;
@@ -83,7 +85,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let mut state = RunState::new(vec![wire::policy(&config)?]);
     let examined = pretrain::examine(&mut state, &*world.env, &held_out, &run_settings)?;
     for (name, value) in &examined {
-        println!("{name:<32} {value:.3}");
+        show(&format!("{name:<32} {value:.3}"));
     }
     let record = json!({
         "format": 1,
@@ -98,7 +100,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     });
     let path = args.out.join("pretrain.json");
     fs::write(&path, format!("{record:#}\n")).with_context(|| format!("writing {}", path.display()))?;
-    eprintln!("{} in {}", args.out.display(), progress::duration(watch.seconds()));
+    say(&format!("{} in {}", args.out.display(), progress::duration(watch.seconds())));
     Ok(())
 }
 
@@ -140,14 +142,14 @@ fn train(
         &mut |point| {
             let seconds = watch.seconds();
             let left = seconds * (settings.train.tokens as f64 / point.tokens as f64 - 1.0);
-            eprintln!(
+            say(&format!(
                 "update {:>5}  loss {:.4}  {:.1} M tokens  {:.0} tokens/s  {} left",
                 point.update,
                 point.loss,
                 point.tokens as f64 / 1e6,
                 point.tokens as f64 / seconds,
                 progress::duration(left)
-            );
+            ));
         },
     )
 }

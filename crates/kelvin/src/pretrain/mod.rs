@@ -36,8 +36,7 @@ pub(crate) struct CurvePoint {
 /// Updates between two points of the loss curve.
 const CURVE_EVERY: u64 = 25;
 
-/// The examples as samples: what is asked is conditioned on, what is answered is learnt, and so is what follows the
-/// first answer of an example that has more.
+/// The examples as samples: what is asked is conditioned on, what is answered is learnt.
 ///
 /// # Errors
 /// If a text cannot be tokenised.
@@ -46,11 +45,6 @@ pub(crate) fn samples(tokenizer: &Tokenizer, end: u32, examples: &[Example]) -> 
         let prompt: Arc<[u32]> = tokenizer.encode(&example.prompt)?.into();
         let mut response = tokenizer.encode(&example.response)?;
         response.push(end);
-        for (ask, answer) in &example.more {
-            response.extend(tokenizer.encode(ask)?);
-            response.extend(tokenizer.encode(answer)?);
-            response.push(end);
-        }
         Ok(Sample {
             prompt,
             response,
