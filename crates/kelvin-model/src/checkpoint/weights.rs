@@ -6,6 +6,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap},
+    fs::{self, File},
     io::{ErrorKind, Read},
     path::Path,
 };
@@ -301,8 +302,12 @@ pub(crate) fn write_tensors<'values>(
     let views = tensors
         .map(|(tensor, values)| (tensor.name.as_str(), Written { values, shape: &tensor.shape, dtype }));
     let metadata = metadata.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
-    safetensors::serialize_to_file(views, Some(metadata), path)
-        .with_context(|| format!("writing {}", path.display()))
+    let writing = || format!("writing {}", path.display());
+    // The library writes a file that only its owner may read; a model is to be as readable as any file made here.
+    let permissions =
+        File::create(path).and_then(|file| file.metadata()).with_context(writing)?.permissions();
+    safetensors::serialize_to_file(views, Some(metadata), path).with_context(writing)?;
+    fs::set_permissions(path, permissions).with_context(writing)
 }
 
 /// One tensor, converted when it is its turn to be written.

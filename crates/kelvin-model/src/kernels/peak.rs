@@ -1,11 +1,14 @@
-//! The yardstick of every fraction of peak: the pinned `gemm` crate, not our own product.
+//! The yardstick of every fraction of peak: the pinned `gemm-f32` crate, not our own product.
+
+use gemm_common::Parallelism;
+use gemm_f32::gemm::f32::get_gemm_fn;
 
 /// Side of the square matrices.
 const SIDE: usize = 1024;
 /// Products timed; the fastest counts.
 const REPEATS: usize = 10;
 
-/// The `gemm` crate's rate on 1024 x 1024 x 1024 products of f32 on `threads` of rayon's threads, in 10^9
+/// The `gemm-f32` crate's rate on 1024 x 1024 x 1024 products of f32 on `threads` of rayon's threads, in 10^9
 /// floating-point operations per second. `seconds` reads a monotonic clock.
 ///
 /// # Panics
@@ -16,30 +19,31 @@ pub fn gemm_peak_gflops(threads: usize, seconds: impl Fn() -> f64) -> f64 {
     let rhs = vec![0.25f32; SIDE * SIDE];
     let mut out = vec![0f32; SIDE * SIDE];
     let parallelism = match threads {
-        1 => gemm::Parallelism::None,
-        _ => gemm::Parallelism::Rayon(threads),
+        1 => Parallelism::None,
+        _ => Parallelism::Rayon(threads),
     };
     let mut fastest = f64::INFINITY;
     for _ in 0..REPEATS {
         let start = seconds();
         let (out, lhs, rhs) = (out.as_mut_ptr(), lhs.as_ptr(), rhs.as_ptr());
         let side = SIDE as isize;
-        // SAFETY: each matrix has SIDE * SIDE elements, row-major; `out` is not one of the others.
+        let product = get_gemm_fn();
+        // SAFETY: each matrix has SIDE * SIDE elements, column after column; `out` is not one of the others.
         unsafe {
-            gemm::gemm(
+            product(
                 SIDE,
                 SIDE,
                 SIDE,
                 out,
-                1,
                 side,
+                1,
                 false,
                 lhs,
-                1,
                 side,
+                1,
                 rhs,
-                1,
                 side,
+                1,
                 0.0,
                 1.0,
                 false,
