@@ -327,6 +327,7 @@ impl RunDir {
 /// Checks every file of a checkpoint against the hash in its marker.
 fn verify(folder: &Path) -> anyhow::Result<()> {
     let marker: Marker = serde_json::from_slice(&fs::read(folder.join(COMPLETE))?)?;
+    anyhow::ensure!(marker.format == FORMAT, "its format is {}, this program reads {FORMAT}", marker.format);
     for file in marker.files {
         let path = folder.join(&file.path);
         let found = hash(File::open(&path).with_context(|| file.path.clone())?)?;

@@ -44,9 +44,21 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         format!("cannot read {}\nhint: name a run folder, such as `kelvin train` prints", path.display())
     })?;
     let mut out = Sink::create(&args.out, &path)?;
-    for (index, line) in BufReader::new(file).lines().enumerate() {
-        let task: Task =
-            serde_json::from_str(&line?).with_context(|| format!("{}:{}", path.display(), index + 1))?;
+    let mut lines = BufReader::new(file);
+    let mut line = String::new();
+    for index in 1.. {
+        line.clear();
+        lines.read_line(&mut line).with_context(|| format!("reading {}", path.display()))?;
+        // A line without its end is still being written.
+        if !line.ends_with('\n') {
+            break;
+        }
+        let task: Task = serde_json::from_str(&line).with_context(|| {
+            format!(
+                "{}:{index} is damaged\nhint: `kelvin resume` cuts the log back to its last checkpoint",
+                path.display()
+            )
+        })?;
         match args.format {
             Format::Jsonl => out.row(&task)?,
             Format::Azr => out.row(&seed_line(&task)?)?,

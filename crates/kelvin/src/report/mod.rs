@@ -4,9 +4,14 @@
 mod chart;
 mod page;
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub(crate) use page::{comparison, single};
@@ -30,38 +35,62 @@ pub(crate) struct Run {
 /// How many of the newest tasks a report shows.
 const NEWEST_TASKS: usize = 6;
 
-/// Reads a run folder.
+/// The version of `manifest.json` that is understood.
+const MANIFEST_FORMAT: u64 = 1;
+
+/// Reads a run folder, also that of a run that is going on or was cut off in the middle of a line.
 ///
 /// # Errors
 /// If it is none, or a file in it cannot be read.
 pub(crate) fn read(dir: &Path) -> anyhow::Result<Run> {
-    let text = |name: &str| {
-        let path = dir.join(name);
-        fs::read_to_string(&path).with_context(|| {
+    let text = |path: &Path| {
+        fs::read_to_string(path).with_context(|| {
             format!("cannot read {}\nhint: name a run folder, such as `kelvin train` prints", path.display())
         })
     };
-    let mut rows = Vec::new();
-    for (index, line) in text("metrics.jsonl")?.lines().enumerate() {
-        rows.push(serde_json::from_str(line).with_context(|| format!("metrics.jsonl:{}", index + 1))?);
-    }
-    let tasks = text("tasks.jsonl")?;
-    let newest = tasks.lines().rev().take(NEWEST_TASKS).map(serde_json::from_str);
-    let transcripts = fs::read_dir(dir.join("transcripts")).context("reading transcripts/")?;
-    let mut transcripts = transcripts.map(|it| Ok(it?.path())).collect::<anyhow::Result<Vec<_>>>()?;
-    transcripts.sort();
-    let transcript = match transcripts.last() {
-        Some(path) => {
-            fs::read_to_string(path)?.lines().map(serde_json::from_str).collect::<Result<_, _>>()?
-        }
+    let rows = parsed(&dir.join("metrics.jsonl"), &text(&dir.join("metrics.jsonl"))?, usize::MAX)?;
+    let newest_tasks = parsed(&dir.join("tasks.jsonl"), &text(&dir.join("tasks.jsonl"))?, NEWEST_TASKS)?;
+    let transcript = match newest_transcript(&dir.join("transcripts"))? {
+        Some(path) => parsed(&path, &text(&path)?, usize::MAX)?,
         None => Vec::new(),
     };
+    let manifest: Value = serde_json::from_str(&text(&dir.join("manifest.json"))?)
+        .with_context(|| damaged(&dir.join("manifest.json")))?;
+    ensure!(
+        manifest["format"] == MANIFEST_FORMAT,
+        "{} has format {}, this program reads {MANIFEST_FORMAT}\nhint: use the version of kelvin that wrote it",
+        dir.join("manifest.json").display(),
+        manifest["format"]
+    );
     Ok(Run {
         name: fs::canonicalize(dir)?.file_name().map_or("run".into(), |it| it.to_string_lossy().into_owned()),
-        config: text("config.toml")?,
-        manifest: serde_json::from_str(&text("manifest.json")?).context("manifest.json")?,
+        config: text(&dir.join("config.toml"))?,
+        manifest,
         rows,
-        newest_tasks: newest.collect::<Result<_, _>>().context("tasks.jsonl")?,
+        newest_tasks: newest_tasks.into_iter().rev().collect(),
         transcript,
     })
+}
+
+/// The last `n` whole lines of a log, oldest first. A line without its end is still being written.
+fn parsed<T: DeserializeOwned>(path: &Path, text: &str, n: usize) -> anyhow::Result<Vec<T>> {
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    let lines: Vec<&str> = whole.lines().collect();
+    let parse = |line: &&str| serde_json::from_str(line).with_context(|| damaged(path));
+    lines[lines.len().saturating_sub(n)..].iter().map(parse).collect()
+}
+
+fn damaged(path: &Path) -> String {
+    format!("{} is damaged\nhint: `kelvin resume` cuts a log back to its last checkpoint", path.display())
+}
+
+fn newest_transcript(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
+    match fs::read_dir(folder) {
+        Ok(entries) => {
+            let paths = entries.map(|it| Ok(it?.path())).collect::<io::Result<Vec<PathBuf>>>();
+            Ok(paths.with_context(|| format!("reading {}", folder.display()))?.into_iter().max())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("reading {}", folder.display())),
+    }
 }

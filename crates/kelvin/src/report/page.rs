@@ -17,11 +17,11 @@ pre{background:#f6f6f4;padding:.8rem;overflow-x:auto;font-size:13px}details{marg
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2.2rem}table{border-collapse:collapse}td,th{padding:.2rem .8rem;\
 border-bottom:1px solid #ddd;text-align:left}";
 
-/// Charts of a run: title, and the metrics it draws with their legends.
+/// Charts of a run: title, and the metrics it draws with their legends. `K` is how many samples a task got.
 const CHARTS: &[(&str, &str)] = &[
     ("Held-out solve rate at the sampling temperature", "eval/*/accuracy"),
     ("Held-out solve rate, greedy", "eval/*/greedy"),
-    ("Held-out tasks solved by any of the samples", "eval/*/pass_at_8"),
+    ("Held-out tasks solved by any of the samples", "eval/*/pass_at_K"),
     ("Solver accuracy on its training batch", "solver/*/accuracy"),
     ("Proposals that became tasks", "proposer/*/valid"),
     ("Learnability of valid proposals", "proposer/*/learnability"),
@@ -39,7 +39,7 @@ pub(crate) fn single(run: &Run) -> String {
         let _ = writeln!(page, "<pre>{}</pre>", escape(&table));
     }
     for (title, pattern) in CHARTS {
-        page.push_str(&chart(title, &lines(&run.rows, pattern)));
+        page.push_str(&chart(title, &lines(&run.rows, &with_samples(pattern, &run.rows))));
     }
     page.push_str("<h2>Rejected proposals, whole run</h2>\n");
     page.push_str(&rejections(&run.rows));
@@ -63,10 +63,16 @@ pub(crate) fn comparison(runs: &[Run]) -> String {
     let mut page = head(&format!("kelvin: {}", names.join(", ")));
     for (title, pattern) in CHARTS {
         let averaged = pattern.replace("eval/*", "eval/mean");
-        let drawn: Vec<Line> = runs.iter().flat_map(|run| mean_line(run, &averaged)).collect();
+        let of = |run: &Run| mean_line(run, &with_samples(&averaged, &run.rows));
+        let drawn: Vec<Line> = runs.iter().flat_map(of).collect();
         page.push_str(&chart(title, &drawn));
     }
     page + "</body></html>\n"
+}
+
+fn with_samples(pattern: &str, rows: &[BTreeMap<String, f64>]) -> String {
+    let n = rows.iter().map(n_samples).max().unwrap_or(1);
+    pattern.replace("pass_at_K", &format!("pass_at_{n}"))
 }
 
 fn head(title: &str) -> String {
@@ -96,11 +102,9 @@ fn mean_line(run: &Run, pattern: &str) -> Option<Line> {
     let lines = lines(&run.rows, pattern);
     let first = lines.first()?;
     let n = lines.len() as f64;
-    let points = first.points.iter().enumerate().filter_map(|(index, &(step, _))| {
-        let values: Option<Vec<f64>> = lines
-            .iter()
-            .map(|it| it.points.get(index).filter(|point| point.0 == step).map(|point| point.1))
-            .collect();
+    let points = first.points.iter().filter_map(|&(step, _)| {
+        let at = |it: &Line| it.points.iter().find(|point| point.0 == step).map(|point| point.1);
+        let values: Option<Vec<f64>> = lines.iter().map(at).collect();
         Some((step, values?.iter().sum::<f64>() / n))
     });
     Some(Line { name: run.name.clone(), points: points.collect() })
