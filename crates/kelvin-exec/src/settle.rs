@@ -251,6 +251,22 @@ mod tests {
     }
 
     #[test]
+    fn a_wall_kill_counts_only_the_second_time() {
+        let (batches, outcomes, counters) =
+            play(vec![attempt(vec![], End::WallLimit), attempt(vec![], End::WallLimit), two_more()]);
+        assert_eq!(batches, [vec![0, 1, 2], vec![0], vec![1, 2]]);
+        assert_eq!(reprs(&outcomes), ["TimedOut", "1", "2"]);
+        assert_eq!((counters.snapshot().n_wall_kills, counters.snapshot().n_timeouts), (2, 1));
+        let (_, outcomes, counters) = play(vec![
+            attempt(vec![], End::WallLimit),
+            attempt(vec![value("0", 0.0)], End::Done),
+            two_more(),
+        ]);
+        assert_eq!(reprs(&outcomes), ["0", "1", "2"]);
+        assert_eq!((counters.snapshot().n_wall_kills, counters.snapshot().n_timeouts), (1, 0));
+    }
+
+    #[test]
     fn near_the_limit_the_run_alone_decides() {
         let (batches, outcomes, counters) = play(vec![
             attempt(vec![value("0", 0.85), value("1", 1.1), value("2", 0.79)], End::Done),

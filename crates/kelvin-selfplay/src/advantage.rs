@@ -13,15 +13,10 @@ const VARIANCE_EPS: f64 = 1e-8;
 
 /// Task-relative REINFORCE++ (AZR Eq. 8): one baseline and one scale for each task type and role.
 pub fn trr_plus_plus(rewarded: Vec<Rewarded>, norm: AdvNorm) -> Vec<Sample> {
-    standardize(rewarded, norm, role_and_type)
+    standardize(rewarded, norm, |it| format!("{}/{}", it.rollout.role.as_str(), it.rollout.task_type))
 }
 
-/// A sample's group in the objective.
-fn role_and_type(it: &Rewarded) -> String {
-    format!("{}/{}", it.rollout.role.as_str(), it.rollout.task_type)
-}
-
-/// Advantages relative to peers.
+/// Advantages relative to peers; the peers' name is also the sample's group in the objective.
 fn standardize(rewarded: Vec<Rewarded>, norm: AdvNorm, peers: impl Fn(&Rewarded) -> String) -> Vec<Sample> {
     let mut by_group: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
     for it in &rewarded {
@@ -34,12 +29,12 @@ fn standardize(rewarded: Vec<Rewarded>, norm: AdvNorm, peers: impl Fn(&Rewarded)
     let scales: BTreeMap<String, (f64, f64)> =
         by_group.into_iter().map(|(group, rewards)| (group, mean_and_variance(&rewards))).collect();
     let sample = |it: Rewarded| {
-        let (mean, variance) = scales[&peers(&it)];
+        let group = peers(&it);
+        let (mean, variance) = scales[&group];
         let advantage = match variance.sqrt() < SPREAD_MIN {
             true => 0.0,
             false => ((f64::from(it.reward) - mean) / (variance + VARIANCE_EPS).sqrt()) as f32,
         };
-        let group = role_and_type(&it);
         let completion = it.rollout.completion;
         Sample {
             prompt: completion.prompt_tokens,

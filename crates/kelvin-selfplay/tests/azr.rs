@@ -200,6 +200,35 @@ fn a_damaged_newest_checkpoint_is_named_and_passed_over() {
 }
 
 #[test]
+fn with_every_checkpoint_damaged_nothing_starts_over() {
+    let dir = tempfile::tempdir().unwrap();
+    play(dir.path(), &settings(), Some(2));
+    let metrics = std::fs::read_to_string(dir.path().join("metrics.jsonl")).unwrap();
+    for entry in std::fs::read_dir(dir.path().join("checkpoints")).unwrap() {
+        std::fs::write(entry.unwrap().path().join("policy/updates"), "40").unwrap();
+    }
+    let mut warnings = Vec::new();
+    let run_dir = RunDir::open(dir.path()).unwrap();
+    let error = run_dir.restore(&mut state(), &Sums, &mut |it| warnings.push(it)).unwrap_err();
+    assert!(format!("{error:#}").contains("hint:"), "{error:#}");
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    assert_eq!(std::fs::read_to_string(dir.path().join("metrics.jsonl")).unwrap(), metrics);
+}
+
+/// Cut off between the seeding's first records and its checkpoint.
+#[test]
+fn a_run_without_a_checkpoint_starts_over_without_a_trace() {
+    let whole = tempfile::tempdir().unwrap();
+    play(whole.path(), &settings(), None);
+    let cut = tempfile::tempdir().unwrap();
+    play(cut.path(), &settings(), Some(0));
+    std::fs::remove_dir_all(cut.path().join("checkpoints")).unwrap();
+    std::fs::write(cut.path().join("transcripts/000009.jsonl"), "torn").unwrap();
+    play(cut.path(), &settings(), None);
+    assert_eq!(outcome(cut.path()), outcome(whole.path()));
+}
+
+#[test]
 fn an_edited_task_log_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     play(dir.path(), &settings(), Some(2));
