@@ -220,3 +220,29 @@ fn a_sequence_scores_the_same_in_any_company() {
     }
     assert_eq!(together[60], [0f32; 0]);
 }
+
+/// Samples of one prompt, more of them than a chunk has room for, alone and together.
+#[test]
+fn samples_that_share_a_prompt_learn_what_they_would_alone() {
+    let objective = Objective { aggregation: Aggregation::Sequence, ..OBJECTIVE };
+    let prompts: Vec<_> = batch(91).into_iter().map(|sample| sample.prompt).take(3).collect();
+    let mut batch = batch(92);
+    batch.iter_mut().enumerate().for_each(|(idx, sample)| sample.prompt = prompts[idx % 3].clone());
+    batch[7].response.truncate(1);
+    batch[7].old_logprobs.truncate(1);
+    let (mut together, mut alone) = (TrainCore::new(params()), TrainCore::new(params()));
+    let stats = together.forward_backward(&batch, &objective).unwrap();
+    let mut loss = 0.0;
+    for sample in &batch {
+        loss += alone.forward_backward(std::slice::from_ref(sample), &objective).unwrap().loss / 60.0;
+    }
+    assert!((stats.loss - loss).abs() < 1e-9, "{} and {loss}", stats.loss);
+    let largest = alone.gradient().iter().fold(0f32, |most, g| most.max(g.abs() / 60.0));
+    let off = alone
+        .gradient()
+        .iter()
+        .zip(together.gradient())
+        .map(|(alone, together)| (alone / 60.0 - together).abs())
+        .fold(0.0, f32::max);
+    assert!(off < 1e-5 * largest, "{off} of {largest}");
+}

@@ -9,12 +9,12 @@ use rayon::prelude::*;
 
 use super::{
     TrainCore, Workbench,
-    batch::{rows, token_weights},
+    batch::{Bundle, bundles, token_weights},
 };
 use crate::{
     kernels::{RopeTable, TokenStats, add_into},
     params::Params,
-    transformer::{Backbone, balanced_chunks},
+    transformer::{Backbone, PredictedRows, Ragged, balanced_chunks},
 };
 
 /// The most gradient slots, and so the most threads that a batch keeps busy.
@@ -40,6 +40,7 @@ struct SampleSums {
 struct Job<'job> {
     backbone: Backbone<'job>,
     batch: &'job [Sample],
+    bundles: Vec<Bundle>,
     weights: Vec<f64>,
     objective: &'job Objective,
 }
@@ -47,7 +48,8 @@ struct Job<'job> {
 impl TrainCore {
     /// Adds the gradient on a checked batch. The rotary table reaches its longest sample.
     pub(super) fn accumulate(&mut self, batch: &[Sample], objective: &Objective) -> LossStats {
-        let chunks = balanced_chunks(&batch.iter().map(rows).collect::<Vec<_>>());
+        let bundles = bundles(batch);
+        let chunks = balanced_chunks(&bundles.iter().map(|bundle| bundle.rows).collect::<Vec<_>>());
         let len = self.params.layout.len;
         let n_slots = chunks.len().min(SLOTS_MAX).min(1 + EXTRA_SLOT_FLOATS_MAX / len);
         while self.slots.len() + 1 < n_slots {
@@ -56,6 +58,7 @@ impl TrainCore {
         let job = Job {
             backbone: backbone(&self.params, &self.rope),
             batch,
+            bundles,
             weights: token_weights(batch, objective.aggregation),
             objective,
         };
@@ -84,7 +87,7 @@ fn backbone<'model>(params: &'model Params, rope: &'model RopeTable) -> Backbone
 }
 
 impl Job<'_> {
-    /// Adds the gradient on the samples of a chunk to `gradient`.
+    /// Adds the gradient on the bundles of a chunk to `gradient`.
     fn chunk(
         &self,
         members: &[usize],
@@ -92,24 +95,25 @@ impl Job<'_> {
         bench: &mut Workbench,
     ) -> Vec<(usize, SampleSums)> {
         let Workbench { workspace, head, predicted, inputs } = bench;
-        inputs.clear();
-        predicted.rows.clear();
-        predicted.tokens.clear();
-        // For each predicted row, the place of its sample in the chunk and of its token in the response.
-        let mut places = Vec::new();
-        for (member, &idx) in members.iter().enumerate() {
-            let sample = &self.batch[idx];
-            let first = inputs.len() + sample.prompt.len() - 1;
-            inputs.extend(sample.prompt.iter().chain(&sample.response[..sample.response.len() - 1]));
-            predicted.rows.extend(first..first + sample.response.len());
-            predicted.tokens.extend(&sample.response);
-            places.extend((0..sample.response.len()).map(|token_idx| (member, token_idx)));
-        }
-        workspace.ragged.reset(members.iter().map(|&idx| rows(&self.batch[idx])));
+        let samples: Vec<usize> =
+            members.iter().flat_map(|&bundle| &self.bundles[bundle].samples).copied().collect();
+        lay_out(
+            members.iter().map(|&it| &self.bundles[it]),
+            self.batch,
+            &mut workspace.ragged,
+            predicted,
+            inputs,
+        );
+        // For each prediction, the place of its sample in the chunk and of its token in the response.
+        let places: Vec<(usize, usize)> = samples
+            .iter()
+            .enumerate()
+            .flat_map(|(member, &idx)| (0..self.batch[idx].response.len()).map(move |token| (member, token)))
+            .collect();
         self.backbone.forward(inputs, true, workspace);
 
         let mut sums: Vec<(usize, SampleSums)> =
-            members.iter().map(|&idx| (idx, SampleSums::default())).collect();
+            samples.iter().map(|&idx| (idx, SampleSums::default())).collect();
         let params = self.backbone.params;
         workspace.dx.resize(workspace.x.len(), 0.0);
         head.forward_backward(
@@ -145,6 +149,38 @@ impl Job<'_> {
         sums.kl += old - logprob;
         sums.n_clipped += u64::from(is_clipped);
         ((weight * slope) as f32, (-weight * self.objective.entropy_coefficient) as f32)
+    }
+}
+
+/// Writes the rows of bundles: the prompt and the first sample's response as one sequence, each further response
+/// as one that goes on from the prompt. Every row but a prompt's earlier ones predicts.
+fn lay_out<'bundles>(
+    bundles: impl Iterator<Item = &'bundles Bundle>,
+    batch: &[Sample],
+    ragged: &mut Ragged,
+    predicted: &mut PredictedRows,
+    inputs: &mut Vec<u32>,
+) {
+    ragged.clear();
+    inputs.clear();
+    predicted.rows.clear();
+    predicted.tokens.clear();
+    for bundle in bundles {
+        let prompt = &batch[bundle.samples[0]].prompt;
+        let prompt_rows = ragged.rows()..ragged.rows() + prompt.len();
+        inputs.extend(prompt.iter());
+        for (at, &idx) in bundle.samples.iter().enumerate() {
+            let response = &batch[idx].response;
+            let n_read = response.len() - 1;
+            let own = match at {
+                0 => ragged.push(prompt.len() + n_read).end - n_read..ragged.rows(),
+                _ => ragged.push_after(prompt_rows.clone(), n_read),
+            };
+            inputs.extend(&response[..n_read]);
+            predicted.rows.push(prompt_rows.end - 1);
+            predicted.rows.extend(own);
+            predicted.tokens.extend(response);
+        }
     }
 }
 

@@ -8,11 +8,45 @@ use kelvin_core::{
     rollout::Sample,
 };
 
-use crate::{config::ModelConfig, transformer::check_tokens};
+use crate::{
+    config::ModelConfig,
+    transformer::{CHUNK_ROWS, check_tokens},
+};
 
 /// Rows of a sample in the network: every token but the last, which predicts nothing.
 pub(super) fn rows(sample: &Sample) -> usize {
     sample.prompt.len() + sample.response.len() - 1
+}
+
+/// Samples of one prompt, which a pass reads once for all of them.
+#[derive(Debug)]
+pub(super) struct Bundle {
+    /// Places in the batch, in its order.
+    pub(super) samples: Vec<usize>,
+    /// Rows that they take together.
+    pub(super) rows: usize,
+}
+
+/// The batch by prompts, in order of their first samples. A bundle that would outgrow a chunk is followed by
+/// another one of the same prompt.
+pub(super) fn bundles(batch: &[Sample]) -> Vec<Bundle> {
+    let mut latest: HashMap<&[u32], usize> = HashMap::new();
+    let mut bundles: Vec<Bundle> = Vec::new();
+    for (idx, sample) in batch.iter().enumerate() {
+        let n_more = sample.response.len() - 1;
+        let with_room = latest.get(&*sample.prompt).filter(|&&it| bundles[it].rows + n_more <= CHUNK_ROWS);
+        match with_room {
+            Some(&it) => {
+                bundles[it].samples.push(idx);
+                bundles[it].rows += n_more;
+            }
+            None => {
+                latest.insert(&sample.prompt, bundles.len());
+                bundles.push(Bundle { samples: vec![idx], rows: rows(sample) });
+            }
+        }
+    }
+    bundles
 }
 
 /// See [`super::TrainCore::forward_backward`] for what is an error.

@@ -1,7 +1,9 @@
 //! Gradients of an objective on a batch, and AdamW.
 //!
-//! Results are the same bits for any number of threads: a batch is cut into chunks by the lengths of its
-//! samples, chunk `i` adds to gradient slot `i mod slots`, a slot's chunks run in order, and slots are summed
+//! Samples of one prompt read it once: the eight solutions of one task cost little more than their own tokens.
+//!
+//! Results are the same bits for any number of threads: a batch is cut into chunks by its prompts and the lengths
+//! of its samples, chunk `i` adds to gradient slot `i mod slots`, a slot's chunks run in order, and slots are summed
 //! in order. Threads share out slots, nothing else.
 
 mod accumulate;

@@ -5,12 +5,15 @@
 
 use std::ops::Range;
 
-use super::{ragged::Ragged, sized};
+use super::{
+    ragged::{Ragged, Sequence},
+    sized,
+};
 use crate::{
     config::ModelConfig,
     kernels::{
-        MatMut, MatRef, PackedMatrix, causal_softmax, causal_softmax_again, causal_softmax_backward, matmul,
-        matmul_packed_prefix,
+        MatMut, MatRef, PackedMatrix, add_into, causal_softmax, causal_softmax_again,
+        causal_softmax_backward, matmul, matmul_packed_prefix,
     },
 };
 
@@ -23,6 +26,11 @@ pub(super) struct Scratch {
     keys: PackedMatrix,
     keys_transposed: PackedMatrix,
     values: PackedMatrix,
+    /// Keys or values of one head that a sequence sees, `[seen, head_dim]`.
+    gathered: Vec<f32>,
+    /// Gradients by them.
+    dkeys: Vec<f32>,
+    dvalues: Vec<f32>,
     weights: Vec<f32>,
     gradients: Vec<f32>,
 }
@@ -66,7 +74,30 @@ impl Heads<'_> {
         MatRef::strided(&data[rows.start * row_width + col..], rows.len(), self.config.head_dim, row_width)
     }
 
-    /// The same, writable.
+    /// One head in all rows of width `row_width` that a sequence sees, copied together.
+    fn gather<'into>(
+        &self,
+        data: &[f32],
+        row_width: usize,
+        sequence: &Sequence,
+        col: usize,
+        into: &'into mut Vec<f32>,
+    ) -> MatRef<'into> {
+        let dim = self.config.head_dim;
+        into.clear();
+        sequence.seen().for_each(|row| into.extend_from_slice(&data[row * row_width + col..][..dim]));
+        MatRef::new(into, sequence.len(), dim)
+    }
+
+    /// Adds the gradients of a head that [`Heads::gather`] gathered to where it lies.
+    fn scatter(&self, from: &[f32], data: &mut [f32], row_width: usize, sequence: &Sequence, col: usize) {
+        let dim = self.config.head_dim;
+        for (from, row) in from.chunks_exact(dim).zip(sequence.seen()) {
+            add_into(&mut data[row * row_width + col..][..dim], from);
+        }
+    }
+
+    /// The same as [`Heads::view`], writable.
     fn view_mut<'data>(
         &self,
         data: &'data mut [f32],
@@ -84,7 +115,7 @@ fn blocks(len: usize) -> impl Iterator<Item = Range<usize>> {
     (0..len).step_by(BLOCK).map(move |start| start..(start + BLOCK).min(len))
 }
 
-/// Attends within each sequence: from turned queries and keys and values `qkv[rows, qkv_width]` to
+/// Attends within each sequence and its prefix: from turned queries and keys and values `qkv[rows, qkv_width]` to
 /// `out[rows, query_width]`. Stores `log_sums[heads, rows]`.
 pub(super) fn forward(
     config: &ModelConfig,
@@ -97,20 +128,23 @@ pub(super) fn forward(
     let heads = Heads::new(config);
     let (width, out_width) = (config.qkv_width(), config.query_width());
     for sequence in ragged.sequences() {
+        let n_before = sequence.prefix.len();
         for kv_head in 0..config.num_key_value_heads {
-            let keys = heads.view(qkv, width, sequence.clone(), heads.key(kv_head));
+            let keys = heads.gather(qkv, width, sequence, heads.key(kv_head), &mut scratch.gathered);
             scratch.keys_transposed.repack(keys.t());
-            scratch.values.repack(heads.view(qkv, width, sequence.clone(), heads.value(kv_head)));
+            let values = heads.gather(qkv, width, sequence, heads.value(kv_head), &mut scratch.gathered);
+            scratch.values.repack(values);
             for head in heads.of_kv(kv_head) {
-                for block in blocks(sequence.len()) {
-                    let visible = block.end;
-                    let rows = sequence.start + block.start..sequence.start + block.end;
+                for block in blocks(sequence.rows.len()) {
+                    let visible = n_before + block.end;
+                    let rows = sequence.rows.start + block.start..sequence.rows.start + block.end;
                     let queries = heads.view(qkv, width, rows.clone(), heads.query(head));
                     let weights = sized(&mut scratch.weights, rows.len() * visible);
                     let scores = MatMut::new(weights, rows.len(), visible);
                     matmul_packed_prefix(queries, &scratch.keys_transposed, scores, false);
                     let log_sums = &mut log_sums[head * ragged.rows()..][rows.clone()];
-                    causal_softmax(weights, visible, block.start + 1, heads.scale, log_sums);
+                    let first_seen = n_before + block.start + 1;
+                    causal_softmax(weights, visible, first_seen, heads.scale, log_sums);
                     let weights = MatRef::new(weights, rows.len(), visible);
                     let out = heads.view_mut(out, out_width, rows, heads.query(head));
                     matmul_packed_prefix(weights, &scratch.values, out, false);
@@ -133,7 +167,7 @@ pub(super) fn backward(
     dqkv.fill(0.0);
     for sequence in ragged.sequences() {
         for kv_head in 0..config.num_key_value_heads {
-            backward_kv_head(config, ragged, &sequence, kv_head, qkv, log_sums, dout, dqkv, scratch);
+            backward_kv_head(config, ragged, sequence, kv_head, qkv, log_sums, dout, dqkv, scratch);
         }
     }
 }
@@ -141,7 +175,7 @@ pub(super) fn backward(
 fn backward_kv_head(
     config: &ModelConfig,
     ragged: &Ragged,
-    sequence: &Range<usize>,
+    sequence: &Sequence,
     kv_head: usize,
     qkv: &[f32],
     log_sums: &[f32],
@@ -152,16 +186,21 @@ fn backward_kv_head(
     let heads = Heads::new(config);
     let (width, out_width) = (config.qkv_width(), config.query_width());
     let (key, value) = (heads.key(kv_head), heads.value(kv_head));
-    let keys = heads.view(qkv, width, sequence.clone(), key);
+    let keys = heads.gather(qkv, width, sequence, key, &mut scratch.gathered);
     scratch.keys.repack(keys);
     scratch.keys_transposed.repack(keys.t());
-    scratch.values.repack(heads.view(qkv, width, sequence.clone(), value).t());
+    scratch.values.repack(heads.gather(qkv, width, sequence, value, &mut scratch.gathered).t());
+    let (dim, n_before) = (config.head_dim, sequence.prefix.len());
+    let dkeys = sized(&mut scratch.dkeys, sequence.len() * dim);
+    let dvalues = sized(&mut scratch.dvalues, sequence.len() * dim);
+    dkeys.fill(0.0);
+    dvalues.fill(0.0);
     for head in heads.of_kv(kv_head) {
         let query = heads.query(head);
-        for block in blocks(sequence.len()) {
-            let visible = block.end;
-            let rows = sequence.start + block.start..sequence.start + block.end;
-            let seen = sequence.start..sequence.start + visible;
+        for block in blocks(sequence.rows.len()) {
+            let visible = n_before + block.end;
+            let first_seen = n_before + block.start + 1;
+            let rows = sequence.rows.start + block.start..sequence.rows.start + block.end;
             let n = rows.len();
             let queries = heads.view(qkv, width, rows.clone(), query);
             let dout = heads.view(dout, out_width, rows.clone(), query);
@@ -169,17 +208,20 @@ fn backward_kv_head(
             let weights = sized(&mut scratch.weights, n * visible);
             matmul_packed_prefix(queries, &scratch.keys_transposed, MatMut::new(weights, n, visible), false);
             let log_sums = &log_sums[head * ragged.rows()..][rows.clone()];
-            causal_softmax_again(weights, visible, block.start + 1, heads.scale, log_sums);
-            let dvalues = heads.view_mut(dqkv, width, seen.clone(), value);
+            causal_softmax_again(weights, visible, first_seen, heads.scale, log_sums);
+            let seen = visible * dim;
+            let dvalues = MatMut::new(&mut dvalues[..seen], visible, dim);
             matmul(MatRef::new(weights, n, visible).t(), dout, dvalues, true);
 
             let gradients = sized(&mut scratch.gradients, n * visible);
             matmul_packed_prefix(dout, &scratch.values, MatMut::new(gradients, n, visible), false);
-            causal_softmax_backward(weights, visible, block.start + 1, heads.scale, gradients);
+            causal_softmax_backward(weights, visible, first_seen, heads.scale, gradients);
             let gradients = MatRef::new(gradients, n, visible);
             let dqueries = heads.view_mut(dqkv, width, rows.clone(), query);
             matmul_packed_prefix(gradients, &scratch.keys, dqueries, false);
-            matmul(gradients.t(), queries, heads.view_mut(dqkv, width, seen, key), true);
+            matmul(gradients.t(), queries, MatMut::new(&mut dkeys[..seen], visible, dim), true);
         }
     }
+    heads.scatter(dkeys, dqkv, width, sequence, key);
+    heads.scatter(dvalues, dqkv, width, sequence, value);
 }

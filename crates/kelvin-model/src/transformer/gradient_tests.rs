@@ -57,7 +57,7 @@ fn mlp_by_input_and_weights() {
     check("mlp by down", |w2| forward(&x, &w1, w2).0, &w2, &dw2);
 }
 
-/// Sequences below, at and beyond the block of 32 rows.
+/// Sequences below, at and beyond the block of 32 rows, some with a prefix.
 #[test]
 fn attention_by_queries_keys_and_values() {
     for (heads, kv_heads, head_dim) in [(4, 2, 6), (3, 3, 2), (2, 1, 34)] {
@@ -68,7 +68,12 @@ fn attention_by_queries_keys_and_values() {
             ..small(true, true)
         };
         let mut ragged = Ragged::default();
-        ragged.reset([1, 32, 0, 70, 7].into_iter());
+        for len in [1, 32, 0, 70, 7] {
+            ragged.push(len);
+        }
+        for (prefix, len) in [(33..84, 40), (33..84, 3), (33..34, 2)] {
+            ragged.push_after(prefix, len);
+        }
         let rows = ragged.rows();
         let qkv: Vec<f32> = uniform(rows * config.qkv_width(), 11).iter().map(|x| 2.0 * x).collect();
         let dout = uniform(rows * config.query_width(), 12);
@@ -92,15 +97,16 @@ fn assert_attends(config: &ModelConfig, ragged: &Ragged, qkv: &[f32], out: &[f32
     let (dim, width) = (config.head_dim, config.qkv_width());
     let at = |row: usize, head: usize| &qkv[row * width + head * dim..][..dim];
     for sequence in ragged.sequences() {
-        for row in sequence.clone() {
+        for row in sequence.rows.clone() {
+            let seen = || sequence.seen().take_while(|&key| key <= row);
             for head in 0..config.num_attention_heads {
                 let key_head = config.num_attention_heads + head / config.heads_per_kv();
-                let weights: Vec<f64> = (sequence.start..=row)
+                let weights: Vec<f64> = seen()
                     .map(|key| (inner(at(row, head), at(key, key_head)) / (dim as f64).sqrt()).exp())
                     .collect();
                 for idx in 0..dim {
-                    let values = (sequence.start..=row)
-                        .map(|key| f64::from(at(key, key_head + config.num_key_value_heads)[idx]));
+                    let values =
+                        seen().map(|key| f64::from(at(key, key_head + config.num_key_value_heads)[idx]));
                     let mixed: f64 = weights.iter().zip(values).map(|(weight, value)| weight * value).sum();
                     let expected = mixed / weights.iter().sum::<f64>();
                     let got = f64::from(out[row * config.query_width() + head * dim + idx]);
@@ -117,8 +123,8 @@ fn head_by_residual_stream_norm_and_weight() {
         let mut params = Params::zeros(&small(tied, true));
         params.flat = uniform(params.layout.len, 13);
         let x = uniform(6 * 20, 14);
-        let predicted = PredictedRows { rows: vec![0, 2, 3, 5], tokens: vec![7, 0, 36, 7] };
-        let by_row = [(1.0, 0.3), (-0.5, 0.0), (0.25, -0.2), (0.8, 0.1)];
+        let predicted = PredictedRows { rows: vec![0, 2, 3, 5, 2], tokens: vec![7, 0, 36, 7, 9] };
+        let by_row = [(1.0, 0.3), (-0.5, 0.0), (0.25, -0.2), (0.8, 0.1), (0.4, 0.2)];
         let forward = |params: &Params, x: &[f32]| {
             let mut loss = 0.0;
             Head::default().forward(params, x, &predicted, 0.9, |idx, stats| {

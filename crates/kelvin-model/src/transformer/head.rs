@@ -2,17 +2,17 @@
 
 use super::{linear, sized};
 use crate::{
-    kernels::{TokenStats, logits_gradient, rms_norm, rms_norm_backward, token_stats},
+    kernels::{TokenStats, add_into, logits_gradient, rms_norm, rms_norm_backward, token_stats},
     params::Params,
 };
 
 /// Logits held at once, in floats (64 MiB).
 const LOGITS_MAX: usize = 1 << 24;
 
-/// Rows that predict a token: their index in the chunk, and the token.
+/// Predictions: the row in the chunk, and the token.
 #[derive(Debug, Default)]
 pub(crate) struct PredictedRows {
-    /// Ascending.
+    /// A row counts once for each token that it predicts: samples of one prompt share its last row.
     pub(crate) rows: Vec<usize>,
     /// One for each row.
     pub(crate) tokens: Vec<u32>,
@@ -105,7 +105,7 @@ impl Head {
         rms_norm_backward(&self.gathered, gain, &self.factors, dnormed, dgathered, dgain);
         dx.fill(0.0);
         for (from, &row) in dgathered.chunks_exact(hidden).zip(&predicted.rows) {
-            dx[row * hidden..][..hidden].copy_from_slice(from);
+            add_into(&mut dx[row * hidden..][..hidden], from);
         }
     }
 }

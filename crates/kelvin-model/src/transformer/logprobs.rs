@@ -62,7 +62,10 @@ fn score<'tokens>(
     workspace: &mut Workspace,
     head: &mut Head,
 ) -> Vec<f32> {
-    workspace.ragged.reset(members.clone().map(|tokens| tokens.len() - 1));
+    workspace.ragged.clear();
+    for tokens in members.clone() {
+        workspace.ragged.push(tokens.len() - 1);
+    }
     let inputs: Vec<u32> = members.clone().flat_map(|tokens| &tokens[..tokens.len() - 1]).copied().collect();
     let tokens: Vec<u32> = members.flat_map(|tokens| &tokens[1..]).copied().collect();
     let mut logprobs = vec![0.0; inputs.len()];

@@ -2,7 +2,7 @@
 //!
 //! A batch is ragged: sequences of different lengths lie one after another as rows, without padding. Each op
 //! has its forward and backward side by side in one file; what a row comes out as depends on its own sequence
-//! up to it alone, bit for bit.
+//! up to it alone, bit for bit, and so not on whether its prompt is shared.
 
 mod attention;
 mod backbone;
@@ -23,7 +23,7 @@ use anyhow::{Result, ensure};
 pub(crate) use backbone::{Backbone, Workspace};
 pub(crate) use head::{Head, PredictedRows};
 pub use logprobs::forward_logprobs;
-pub(crate) use ragged::balanced_chunks;
+pub(crate) use ragged::{CHUNK_ROWS, Ragged, balanced_chunks};
 
 use crate::config::ModelConfig;
 

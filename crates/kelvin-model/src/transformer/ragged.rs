@@ -2,23 +2,56 @@
 
 use std::ops::Range;
 
-/// Sequences of different lengths, their tokens as rows one after another.
+/// Sequences of different lengths, their tokens as rows one after another. A sequence may go on from rows of an
+/// earlier one, so that samples of one prompt read it once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ragged {
-    starts: Vec<usize>,
+    sequences: Vec<Sequence>,
     positions: Vec<usize>,
 }
 
+/// Rows of one sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sequence {
+    /// Rows of an earlier sequence, from its beginning on, that stand before its own; often none.
+    pub(crate) prefix: Range<usize>,
+    /// Its own rows.
+    pub(crate) rows: Range<usize>,
+}
+
+impl Sequence {
+    /// All rows that its last row sees, in their order.
+    pub(crate) fn seen(&self) -> impl Iterator<Item = usize> {
+        self.prefix.clone().chain(self.rows.clone())
+    }
+
+    /// How many they are.
+    pub(crate) fn len(&self) -> usize {
+        self.prefix.len() + self.rows.len()
+    }
+}
+
 impl Ragged {
-    /// Takes the place of what was held.
-    pub(crate) fn reset(&mut self, lengths: impl Iterator<Item = usize>) {
+    /// Forgets all sequences.
+    pub(crate) fn clear(&mut self) {
         self.positions.clear();
-        self.starts.clear();
-        self.starts.push(0);
-        for len in lengths {
-            self.positions.extend(0..len);
-            self.starts.push(self.positions.len());
+        self.sequences.clear();
+    }
+
+    /// Adds a sequence of `len` rows and answers with them.
+    pub(crate) fn push(&mut self, len: usize) -> Range<usize> {
+        self.push_after(0..0, len)
+    }
+
+    /// Adds a sequence that goes on from `prefix`, which are the first rows of a sequence without one, with
+    /// `len` rows of its own. Answers with those.
+    pub(crate) fn push_after(&mut self, prefix: Range<usize>, len: usize) -> Range<usize> {
+        let rows = self.rows()..self.rows() + len;
+        self.positions.extend(prefix.len()..prefix.len() + len);
+        if 0 < len {
+            self.sequences.push(Sequence { prefix, rows: rows.clone() });
         }
+        rows
     }
 
     /// Number of rows.
@@ -31,20 +64,20 @@ impl Ragged {
         &self.positions
     }
 
-    /// Rows of each sequence that has any.
-    pub(crate) fn sequences(&self) -> impl Iterator<Item = Range<usize>> {
-        self.starts.windows(2).map(|pair| pair[0]..pair[1]).filter(|rows| !rows.is_empty())
+    /// The sequences that have rows of their own.
+    pub(crate) fn sequences(&self) -> &[Sequence] {
+        &self.sequences
     }
 
-    /// The longest sequence, in rows.
+    /// The longest sequence, with its prefix, in rows.
     pub(crate) fn longest(&self) -> usize {
-        self.sequences().map(|rows| rows.len()).max().unwrap_or(0)
+        self.sequences.iter().map(Sequence::len).max().unwrap_or(0)
     }
 }
 
 /// Rows that a chunk holds on average: enough for the products to run well, few enough for the activations of
 /// a chunk to stay near the caches.
-const CHUNK_ROWS: usize = 512;
+pub(crate) const CHUNK_ROWS: usize = 512;
 
 /// Splits a batch, given the rows of each of its sequences, into chunks of about [`CHUNK_ROWS`] rows: longest
 /// first, each to the chunk with the fewest rows. Depends on the lengths alone, not on threads.
@@ -79,11 +112,16 @@ mod tests {
     }
 
     #[test]
-    fn positions_restart_with_each_sequence() {
+    fn positions_restart_with_each_sequence_and_go_on_from_a_prefix() {
         let mut ragged = Ragged::default();
-        ragged.reset([3, 1, 0, 2].into_iter());
-        assert_eq!(ragged.positions(), [0, 1, 2, 0, 0, 1]);
-        assert_eq!(ragged.sequences().collect::<Vec<_>>(), [0..3, 3..4, 4..6]);
-        assert_eq!(ragged.longest(), 3);
+        assert_eq!([ragged.push(3), ragged.push(0)], [0..3, 3..3]);
+        assert_eq!(ragged.push_after(0..2, 2), 3..5);
+        assert_eq!(ragged.push(1), 5..6);
+        assert_eq!(ragged.positions(), [0, 1, 2, 2, 3, 0]);
+        let seen: Vec<Vec<usize>> = ragged.sequences().iter().map(|it| it.seen().collect()).collect();
+        assert_eq!(seen, [vec![0, 1, 2], vec![0, 1, 3, 4], vec![5]]);
+        assert_eq!((ragged.rows(), ragged.longest()), (6, 4));
+        ragged.clear();
+        assert_eq!((ragged.rows(), ragged.longest(), ragged.sequences().len()), (0, 0, 0));
     }
 }
