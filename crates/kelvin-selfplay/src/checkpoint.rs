@@ -21,7 +21,7 @@ use crate::state::RunState;
 /// Version of `state.json` and `COMPLETE`.
 pub const FORMAT: u32 = 1;
 /// The marker, which is written last and lists every file with its hash.
-const COMPLETE: &str = "COMPLETE";
+pub const COMPLETE: &str = "COMPLETE";
 
 /// A run folder.
 pub struct RunDir {
@@ -136,44 +136,21 @@ impl RunDir {
         self.path.join("transcripts").join(format!("{step:06}.jsonl"))
     }
 
-    fn checkpoint(&self, step: Step) -> PathBuf {
-        self.path.join("checkpoints").join(format!("{step:06}"))
-    }
-
-    /// Steps with a complete checkpoint, oldest first.
-    ///
-    /// # Errors
-    /// If the folder cannot be read.
-    pub fn checkpoints(&self) -> anyhow::Result<Vec<Step>> {
-        let folder = self.path.join("checkpoints");
-        let entries = fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))?;
-        let mut steps = Vec::new();
-        for entry in entries {
-            let entry = entry?;
-            if let Some(step) = entry.file_name().to_str().and_then(|it| it.parse().ok())
-                && entry.path().join(COMPLETE).exists()
-            {
-                steps.push(step);
-            }
-        }
-        steps.sort_unstable();
-        Ok(steps)
-    }
-
     /// Writes a checkpoint of `state` and removes all but the newest `keep`.
     ///
     /// # Errors
     /// If writing fails; earlier checkpoints stand.
     pub fn save(&self, state: &RunState, keep: usize) -> anyhow::Result<PathBuf> {
-        let target = self.checkpoint(state.step);
+        let target = checkpoint_folder(&self.path, state.step);
         let temporary = self.path.join("checkpoints").join(format!(".writing-{:06}", state.step));
         self.write_checkpoint(state, &temporary, &target)
             .with_context(|| format!("writing checkpoint {}", target.display()))?;
         // Later ones are damaged: the run went back over them.
-        let steps: Vec<Step> = self.checkpoints()?.into_iter().filter(|step| *step <= state.step).collect();
+        let steps: Vec<Step> =
+            complete_steps(&self.path)?.into_iter().filter(|step| *step <= state.step).collect();
         for &old in &steps[..steps.len().saturating_sub(keep.max(1))] {
-            fs::remove_dir_all(self.checkpoint(old))
-                .with_context(|| format!("removing checkpoint {}", self.checkpoint(old).display()))?;
+            let old = checkpoint_folder(&self.path, old);
+            fs::remove_dir_all(&old).with_context(|| format!("removing checkpoint {}", old.display()))?;
         }
         Ok(target)
     }
@@ -239,27 +216,9 @@ impl RunDir {
         env: &dyn DynEnvironment,
         warn: &mut dyn FnMut(String),
     ) -> anyhow::Result<Option<Step>> {
-        let steps = self.checkpoints()?;
-        for &step in steps.iter().rev() {
-            let folder = self.checkpoint(step);
-            if let Err(error) = verify(&folder) {
-                warn(format!(
-                    "checkpoint {} is damaged ({error:#}); trying the one before",
-                    folder.display()
-                ));
-                continue;
-            }
-            let describe = || format!("restoring {}", folder.display());
-            self.restore_from(&folder, state, env).with_context(describe)?;
-            return Ok(Some(step));
-        }
-        anyhow::ensure!(
-            steps.is_empty(),
-            "no checkpoint below {} is whole\nhint: its model may still be readable with `kelvin sample`; a new run \
-             needs another folder",
-            self.path.display()
-        );
-        Ok(None)
+        let Some((step, folder)) = newest_whole(&self.path, warn)? else { return Ok(None) };
+        self.restore_from(&folder, state, env).with_context(|| format!("restoring {}", folder.display()))?;
+        Ok(Some(step))
     }
 
     fn restore_from(
@@ -324,8 +283,57 @@ impl RunDir {
     }
 }
 
+/// The newest checkpoint that is whole of the run in folder `run`, with its step. `None` if none was ever
+/// complete. Damaged ones are named to `warn` and passed over.
+///
+/// # Errors
+/// If all are damaged, or the folder cannot be read.
+pub fn newest_whole(run: &Path, warn: &mut dyn FnMut(String)) -> anyhow::Result<Option<(Step, PathBuf)>> {
+    let steps = complete_steps(run)?;
+    for &step in steps.iter().rev() {
+        let folder = checkpoint_folder(run, step);
+        match verify(&folder) {
+            Ok(()) => return Ok(Some((step, folder))),
+            Err(error) => {
+                warn(format!("checkpoint {} is damaged ({error:#}); trying the one before", folder.display()))
+            }
+        }
+    }
+    anyhow::ensure!(
+        steps.is_empty(),
+        "no checkpoint below {} is whole\nhint: its model may still be readable: give the `policy` folder in it to \
+         `kelvin sample`; a new run needs another folder",
+        run.display()
+    );
+    Ok(None)
+}
+
+/// Steps with a complete checkpoint, oldest first.
+fn complete_steps(run: &Path) -> anyhow::Result<Vec<Step>> {
+    let folder = run.join("checkpoints");
+    let entries = fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))?;
+    let mut steps = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if let Some(step) = entry.file_name().to_str().and_then(|it| it.parse().ok())
+            && entry.path().join(COMPLETE).exists()
+        {
+            steps.push(step);
+        }
+    }
+    steps.sort_unstable();
+    Ok(steps)
+}
+
+fn checkpoint_folder(run: &Path, step: Step) -> PathBuf {
+    run.join("checkpoints").join(format!("{step:06}"))
+}
+
 /// Checks every file of a checkpoint against the hash in its marker.
-fn verify(folder: &Path) -> anyhow::Result<()> {
+///
+/// # Errors
+/// If there is no marker, or a file is missing or differs.
+pub fn verify(folder: &Path) -> anyhow::Result<()> {
     let marker: Marker = serde_json::from_slice(&fs::read(folder.join(COMPLETE))?)?;
     anyhow::ensure!(marker.format == FORMAT, "its format is {}, this program reads {FORMAT}", marker.format);
     for file in marker.files {

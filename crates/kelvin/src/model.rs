@@ -6,19 +6,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use kelvin_model::{Checkpoint, NativeOptions, NativePolicy};
+use kelvin_selfplay::checkpoint::{self, COMPLETE};
 
-use crate::embedded;
+use crate::{embedded, terminal::say};
 
 /// The word for the base model inside the binary.
 pub(crate) const EMBEDDED: &str = "embedded";
 
 /// The folder of the policy in a checkpoint of a run.
 pub(crate) const POLICY_FOLDER: &str = "policy";
-
-/// The file that is written last into a checkpoint.
-pub(crate) const COMPLETE: &str = "COMPLETE";
 
 /// Where a model's files are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,10 +81,19 @@ fn in_folder(dir: &Path) -> anyhow::Result<PathBuf> {
         return Ok(dir.to_owned());
     }
     if dir.join(COMPLETE).is_file() && dir.join(POLICY_FOLDER).join("config.json").is_file() {
+        checkpoint::verify(dir).with_context(|| {
+            format!(
+                "checkpoint {} is damaged\nhint: name another one, or the `{POLICY_FOLDER}` folder in it to read \
+                 what is left",
+                dir.display()
+            )
+        })?;
         return Ok(dir.join(POLICY_FOLDER));
     }
     if dir.join("checkpoints").is_dir() {
-        let Some(newest) = newest_checkpoint(dir)? else {
+        let Some((_, newest)) =
+            checkpoint::newest_whole(dir, &mut |warning| say(&format!("warning: {warning}")))?
+        else {
             bail!(
                 "the run {} has no complete checkpoint\nhint: `kelvin train` writes one every `checkpoint.every` \
                  steps and when it is stopped",
@@ -100,27 +107,6 @@ fn in_folder(dir: &Path) -> anyhow::Result<PathBuf> {
          holds config.json, *.safetensors, tokenizer.json and tokenizer_config.json",
         dir.display()
     );
-}
-
-/// The newest complete checkpoint of a run.
-///
-/// # Errors
-/// If the folder of checkpoints cannot be read.
-pub(crate) fn newest_checkpoint(run: &Path) -> anyhow::Result<Option<PathBuf>> {
-    let dir = run.join("checkpoints");
-    let entries = fs::read_dir(&dir).map_err(|error| {
-        anyhow::anyhow!("cannot read {}: {error}\nhint: is it a run folder?", dir.display())
-    })?;
-    let mut newest: Option<(u32, PathBuf)> = None;
-    for entry in entries {
-        let path = entry?.path();
-        let step = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<u32>().ok());
-        let Some(step) = step.filter(|_| path.join(COMPLETE).is_file()) else { continue };
-        if newest.as_ref().is_none_or(|(best, _)| *best < step) {
-            newest = Some((step, path));
-        }
-    }
-    Ok(newest.map(|(_, path)| path))
 }
 
 /// `owner/model`, as the hub names models.
@@ -174,15 +160,27 @@ mod tests {
         fs::write(path, "{}").unwrap();
     }
 
+    /// A marker over one file, as checkpoints have it.
+    fn marker(sha256: &str) -> String {
+        format!(r#"{{"format": 1, "files": [{{"path": "policy/config.json", "sha256": "{sha256}"}}]}}"#)
+    }
+
     #[test]
-    fn a_run_is_its_newest_complete_checkpoint() {
+    fn a_run_is_its_newest_whole_checkpoint() {
         let dir = tempfile::tempdir().unwrap();
         let run = dir.path();
-        for (step, complete) in [("000009", true), ("000010", true), ("000011", false)] {
+        // The hash of `{}`; one with another hash is damaged, one without a marker was cut off.
+        let whole = marker("44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a");
+        for (step, mark) in [
+            ("000009", Some(&whole)),
+            ("000010", Some(&whole)),
+            ("000011", Some(&marker("00"))),
+            ("000012", None),
+        ] {
             let checkpoint = run.join("checkpoints").join(step);
             touch(&checkpoint.join("policy/config.json"));
-            if complete {
-                touch(&checkpoint.join(COMPLETE));
+            if let Some(mark) = mark {
+                fs::write(checkpoint.join(COMPLETE), mark).unwrap();
             }
         }
         touch(&run.join("checkpoints/notes/COMPLETE"));
@@ -190,6 +188,8 @@ mod tests {
         for name in [run.to_path_buf(), run.join("checkpoints/000010"), expected.clone()] {
             assert_eq!(resolve(name.to_str().unwrap()).unwrap(), ModelSource::Folder(expected.clone()));
         }
+        let error = resolve(run.join("checkpoints/000011").to_str().unwrap()).unwrap_err();
+        assert!(format!("{error:#}").contains("000011 is damaged"), "{error:#}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{sync::mpsc::sync_channel, thread};
 
 use anyhow::Context;
-use kelvin_core::policy::Trainer;
+use kelvin_core::policy::{Sampler, Trainer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -82,15 +82,25 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         if batch.is_empty() {
             break;
         }
-        let (ids, sequences): (Vec<Value>, Vec<Vec<u32>>) =
-            batch.into_iter().map(|row| (row.id, row.tokens)).unzip();
-        let logprobs = policy.sampler().logprobs(&sequences, args.temperature).with_context(|| {
-            format!("rows {} to {}", ids.first().unwrap_or(&Value::Null), ids.last().unwrap_or(&Value::Null))
-        })?;
-        for (id, logprobs) in ids.into_iter().zip(logprobs) {
-            sink.row(&Line { id, logprobs })?;
+        if let Err(error) = score(policy.sampler(), batch, args.temperature, &mut sink) {
+            failure = Some(error);
         }
     }
     sink.flush()?;
     failure.map_or(Ok(()), Err)
+}
+
+/// Writes the lines of a batch, or of the rows before the first bad one.
+fn score(sampler: &dyn Sampler, batch: Vec<Row>, temperature: f32, sink: &mut Sink) -> anyhow::Result<()> {
+    let (ids, sequences): (Vec<Value>, Vec<Vec<u32>>) =
+        batch.into_iter().map(|row| (row.id, row.tokens)).unzip();
+    if let Ok(logprobs) = sampler.logprobs(&sequences, temperature) {
+        return ids.into_iter().zip(logprobs).try_for_each(|(id, logprobs)| sink.row(&Line { id, logprobs }));
+    }
+    for (id, sequence) in ids.into_iter().zip(sequences) {
+        let mut logprobs =
+            sampler.logprobs(&[sequence], temperature).with_context(|| format!("the row with id {id}"))?;
+        sink.row(&Line { id, logprobs: logprobs.remove(0) })?;
+    }
+    Ok(())
 }

@@ -57,7 +57,7 @@ pub(crate) fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<()> {
         Command::Resume(args) => train::resume(&args, interrupt),
         Command::Sample(args) => sample::run(&args, interrupt),
         Command::Logprobs(args) => logprobs::run(&args, interrupt),
-        Command::Update(args) => update::run(&args),
+        Command::Update(args) => update::run(&args, interrupt),
         Command::Exec(args) => exec::run(&args, interrupt),
         Command::Bench(args) => bench::run(&args, interrupt),
         Command::Pretrain(args) => pretrain::run(&args, interrupt),

@@ -1,6 +1,9 @@
 //! `kelvin update`: one optimizer step from a file of samples, so that others can check what an update does.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use kelvin_core::{
@@ -8,12 +11,13 @@ use kelvin_core::{
     policy::{AdamParams, Trainer},
     rollout::Sample,
 };
-use kelvin_model::Dtype;
+use kelvin_model::{Dtype, NativePolicy};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{Raw, settings},
     error::Usage,
+    interrupt::Interrupt,
     jsonl::{Rows, Sink},
     model,
 };
@@ -31,6 +35,9 @@ Without old_logprobs, those of the model count. Keys of the configuration: loss
 (adamw), learning_rate, beta1, beta2, eps, weight_decay, gradient_clip, dtype
 (f32, bf16), threads.
 Prints loss, grad_norm, entropy and more as one JSON object.";
+
+/// A step of this size leaves no model behind.
+const LEARNING_RATE_MAX: f64 = 1e3;
 
 /// Take one optimizer step from a file of samples and save the model
 #[derive(Debug, clap::Args)]
@@ -142,7 +149,7 @@ impl UpdateConfig {
             ("clip", (0.0..1.0).contains(&low) && 0.0 <= high),
             ("dual_clip", 1.0 < self.dual_clip),
             ("temperature", self.temperature.is_finite() && 0.0 < self.temperature),
-            ("learning_rate", self.learning_rate.is_finite() && 0.0 <= self.learning_rate),
+            ("learning_rate", (0.0..=LEARNING_RATE_MAX).contains(&self.learning_rate)),
             ("beta1", (0.0..1.0).contains(&self.beta1)),
             ("beta2", (0.0..1.0).contains(&self.beta2)),
             ("eps", self.eps.is_finite() && 0.0 <= self.eps),
@@ -151,7 +158,7 @@ impl UpdateConfig {
         ] {
             if !fits {
                 return Err(Usage::error(format!(
-                    "{key} is out of range\nhint: rates, clips and decays are not negative, betas and the lower clip \
+                    "{key} is out of range\nhint: rates, clips and decays are not negative, the learning rate is at most 1000, betas and the lower clip \
                      are under 1, the dual clip is over 1, the temperature over 0"
                 )));
             }
@@ -205,7 +212,7 @@ struct Report {
 ///
 /// # Errors
 /// If the configuration, a row or the model is bad, or the folder cannot be written.
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let (config, _) = settings(&UpdateConfig::default(), &[&Raw::read(&args.config)?])?;
     let (objective, adam) = (config.objective()?, config.adam());
     let batch = Rows::<Row>::open(&args.batch, EXAMPLE)?
@@ -216,11 +223,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     check_empty(&args.out)?;
     let mut policy = model::native(&args.model, model::on_threads(config.threads))?;
+    interrupt.check()?;
     let loss = policy.forward_backward(1, &batch, &objective)?;
+    interrupt.check()?;
     let optim = policy.optim_step(1, &adam)?;
     policy.publish(1)?;
-    fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
-    policy.export(&args.out, config.dtype)?;
+    export(&policy, &args.out, config.dtype)?;
     let mut out = Sink::stdout();
     out.row(&Report {
         loss: loss.loss,
@@ -241,8 +249,21 @@ impl Row {
     }
 }
 
+/// Saves beside `out` and renames, so that a folder of that name is a whole model.
+fn export(policy: &NativePolicy, out: &Path, dtype: Dtype) -> anyhow::Result<()> {
+    let mut name = out.file_name().unwrap_or(out.as_os_str()).to_owned();
+    name.push(".writing");
+    let temporary = out.with_file_name(name);
+    if temporary.exists() {
+        fs::remove_dir_all(&temporary).with_context(|| format!("cannot remove {}", temporary.display()))?;
+    }
+    fs::create_dir_all(&temporary).with_context(|| format!("cannot make {}", temporary.display()))?;
+    policy.export(&temporary, dtype)?;
+    fs::rename(&temporary, out).with_context(|| format!("cannot make {}", out.display()))
+}
+
 /// Nothing that is there is overwritten.
-fn check_empty(dir: &std::path::Path) -> anyhow::Result<()> {
+fn check_empty(dir: &Path) -> anyhow::Result<()> {
     let holds_files = fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
     if holds_files || dir.is_file() {
         return Err(Usage::error(format!(

@@ -171,9 +171,15 @@ fn sampling_is_a_function_of_the_seed() {
 fn what_does_not_fit_the_model_is_said() {
     let (dir, _) = golden("tied");
     let model = dir.path().to_str().unwrap();
-    let over = feed(command(&["logprobs", model]), "{\"id\": 1, \"tokens\": [1, 99]}");
+    let good_and_bad = "{\"id\": 1, \"tokens\": [1, 9]}\n{\"id\": 2, \"tokens\": [1, 99]}\n";
+    let over = feed(command(&["logprobs", model]), good_and_bad);
     assert_eq!(over.code, Some(1));
-    assert!(over.err.contains("99") && over.err.contains("\nhint: "), "{}", over.err);
+    assert!(over.out.starts_with("{\"id\":1,") && over.out.lines().count() == 1, "{}", over.out);
+    assert!(
+        over.err.contains("id 2") && over.err.contains("99") && over.err.contains("\nhint: "),
+        "{}",
+        over.err
+    );
     let chat = run(&["sample", model, "--prompt", "x", "--chat"]);
     assert_eq!(chat.code, Some(1));
     assert!(chat.err.contains("no chat template"), "{}", chat.err);
