@@ -50,12 +50,15 @@ impl<T: DeserializeOwned> Rows<T> {
         let mut line = Vec::new();
         loop {
             line.clear();
-            let n_read = self
-                .reader
-                .by_ref()
-                .take(LINE_BYTES_MAX)
-                .read_until(b'\n', &mut line)
-                .with_context(|| format!("cannot read {}", self.name))?;
+            let n_read =
+                self.reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line).with_context(
+                    || {
+                        format!(
+                            "cannot read {}\nhint: give a file of JSON lines, or `-` for standard input",
+                            self.name
+                        )
+                    },
+                )?;
             if n_read == 0 {
                 return Ok(None);
             }
@@ -167,7 +170,10 @@ impl Sink {
     fn checked(&self, result: io::Result<()>) -> anyhow::Result<()> {
         result.map_err(|error| match error.kind() {
             ErrorKind::BrokenPipe => ClosedPipe.into(),
-            _ => anyhow::Error::new(error).context(format!("cannot write {}", self.name)),
+            _ => anyhow::Error::new(error).context(format!(
+                "cannot write {}\nhint: what was written before stands; make room, or name another file for --out",
+                self.name
+            )),
         })
     }
 }

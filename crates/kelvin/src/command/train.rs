@@ -39,8 +39,9 @@ pub(crate) struct TrainArgs {
     /// Steps in all
     #[arg(long, value_name = "N")]
     steps: Option<Step>,
+    // At most what a TOML file holds.
     /// Root of every random choice
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
     /// Print a line for each step, for logs and pipes
     #[arg(long)]
