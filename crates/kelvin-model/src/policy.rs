@@ -51,12 +51,20 @@ struct Applied {
     published: Option<UpdateId>,
 }
 
+/// The most threads that a policy starts; more would only take turns.
+const THREADS_MAX: usize = 1024;
+
 impl NativePolicy {
     /// A policy that has learnt nothing since `checkpoint`, published.
     ///
     /// # Errors
-    /// If threads cannot be started.
+    /// If there are over 1024 threads or they cannot be started.
     pub fn new(checkpoint: Checkpoint, options: NativeOptions) -> anyhow::Result<NativePolicy> {
+        ensure!(
+            options.threads <= THREADS_MAX,
+            "{} threads are too many\nhint: at most {THREADS_MAX}, or 0 for one on each core",
+            options.threads
+        );
         let Checkpoint { params, tokenizer, end_tokens, .. } = checkpoint;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(options.n_threads())

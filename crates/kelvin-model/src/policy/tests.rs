@@ -164,3 +164,10 @@ fn what_cannot_be_restored_is_refused_and_loses_nothing() {
     tiny(false).save(dir.path(), Dtype::F32).unwrap();
     refused("of another model");
 }
+
+#[test]
+fn more_threads_than_any_machine_has_are_refused() {
+    let options = NativeOptions { threads: THREADS_MAX + 1, ..NativeOptions::default() };
+    let error = NativePolicy::new(tiny(true), options).err().expect("it is refused").to_string();
+    assert!(error.contains("1025 threads"), "{error}");
+}
