@@ -6,7 +6,7 @@ mod summary;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use serde::Deserialize;
 
 use crate::{
@@ -137,15 +137,10 @@ fn train(root: &Path, binary: &str, trial: &Trial, runs: &Path) -> anyhow::Resul
         eprintln!("{}: complete", trial.name());
         return Ok(());
     }
-    let arguments = if newest_checkpoint(&folder).is_some() {
+    let arguments = if folder.join("config.toml").exists() {
         eprintln!("{}: resuming", trial.name());
         ["resume", shown, "--plain"].map(str::to_owned).to_vec()
     } else {
-        if folder.exists() {
-            bail!(
-                "{shown} stands without a checkpoint: that run was cut off before its first\nhint: remove it and start again"
-            );
-        }
         eprintln!("{}: starting", trial.name());
         let seed = trial.seed.to_string();
         let own = ["--run-dir", shown, "--plain", "--seed", &seed].map(str::to_owned);

@@ -3,13 +3,14 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a job may use. Every limit has a name in the configuration.
+/// What a job may use.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// CPU time of one call, in seconds. This decides a verdict; the wall clock never does.
+    /// CPU time of one call, in seconds. This decides a verdict wherever a program computes.
     pub cpu_s: f64,
-    /// Wall time of one call, in seconds: a backstop for programs that wait, several times the CPU limit.
+    /// Wall time of one call, in seconds: a backstop for programs that wait, several times the CPU limit. It decides
+    /// only where it is reached twice.
     pub wall_s: f64,
     /// Address space of a job, in bytes, over what the worker itself maps.
     pub memory_bytes: u64,

@@ -7,9 +7,9 @@
 pub mod environment;
 pub mod executor;
 pub mod fake;
+pub mod metrics;
 pub mod objective;
 pub mod policy;
 pub mod rollout;
 pub mod seed;
 pub mod task;
-pub mod tracker;

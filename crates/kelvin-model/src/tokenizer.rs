@@ -34,23 +34,7 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json` and what lies beside it.
-    ///
-    /// # Errors
-    /// If the file is missing, unreadable or not a tokenizer; the message says which.
-    pub fn from_dir(dir: &Path) -> anyhow::Result<Tokenizer> {
-        let read = |name: &str| -> anyhow::Result<Option<Vec<u8>>> {
-            let path = dir.join(name);
-            match std::fs::read(&path) {
-                Ok(bytes) => Ok(Some(bytes)),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
-            }
-        };
-        Tokenizer::from_files(read).with_context(|| format!("the tokenizer of {}", dir.display()))
-    }
-
-    /// Reads the same files through `read`, which answers `None` for a file that is not there.
+    /// Reads `tokenizer.json` and what lies beside it through `read`, which answers `None` for a file that is not there.
     pub(crate) fn from_files(
         read: impl Fn(&str) -> anyhow::Result<Option<Vec<u8>>>,
     ) -> anyhow::Result<Tokenizer> {

@@ -122,7 +122,7 @@ fn long_flat_text_is_read() {
     let set = format!("{{{}}}", (0..50_000).map(|i| i.to_string()).collect::<Vec<_>>().join(", "));
     assert_eq!(parse_literal(&set).expect("a set").canonical(), set);
     let lines = format!("def f(x):\n{}    return x", "    x = x + 1 if x else -x\n".repeat(5_000));
-    assert_eq!(prepare(&lines, &Policy::Kelvin).expect("a program").n_lines, 5_002);
+    assert_eq!(prepare(&lines, &Policy::Kelvin).expect("a program").source.lines().count(), 5_002);
     let table = format!("T = [{}]\ndef f(x):\n    return T", vec!["x if x else not x"; 5_000].join(", "));
     prepare(&table, &Policy::Kelvin).expect("a table");
     let long = "1".repeat(MAX_SOURCE_BYTES + 1);

@@ -10,8 +10,8 @@ use std::{
 use anyhow::Context;
 use kelvin_core::{
     environment::DynEnvironment,
+    metrics::Metrics,
     task::{Step, Task},
-    tracker::Metrics,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use kelvin_core::{
+    metrics::Metrics,
     rollout::Sampling,
     seed::Seed,
     task::{Grade, TaskType},
-    tracker::Metrics,
 };
 
 use crate::{

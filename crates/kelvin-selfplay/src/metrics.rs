@@ -1,9 +1,9 @@
 //! Every metric of a run: its name, its unit and one sentence. A name that is not listed here cannot be recorded.
 
 use kelvin_core::{
+    metrics::Metrics,
     rollout::{Finish, Role, Rollout},
     task::TaskType,
-    tracker::Metrics,
 };
 
 use crate::{azr::StepReport, reward, settings::RunSettings, state::RunState};

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use kelvin_core::{environment::DynEnvironment, seed::Seed, task::Step, tracker::Metrics};
+use kelvin_core::{environment::DynEnvironment, metrics::Metrics, seed::Seed, task::Step};
 
 use crate::{
     azr,

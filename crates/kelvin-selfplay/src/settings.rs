@@ -146,7 +146,7 @@ pub enum Duplicates {
 pub enum SolverMix {
     /// The newest tasks first, the rest uniformly from the others.
     MaxNew,
-    /// At most half of them new.
+    /// Half of them new where there are as many, the rest uniformly from all others.
     HalfNew,
     /// Uniformly from all (`uniform_total`).
     Uniform,

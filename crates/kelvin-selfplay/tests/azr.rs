@@ -6,11 +6,11 @@ use std::{collections::BTreeMap, path::Path};
 use kelvin_core::{
     environment::Environment,
     fake::FakePolicy,
+    metrics::Metrics,
     policy::Policy,
     rollout::SampleRequest,
     seed::Seed,
     task::{Grade, Miss, Reason, Rejection, Task, TaskType},
-    tracker::Metrics,
 };
 use kelvin_selfplay::{
     azr,

@@ -6,7 +6,7 @@ use std::{
     io::{IsTerminal, Write, stderr},
 };
 
-use kelvin_core::{task::Step, task::TaskType, tracker::Metrics};
+use kelvin_core::{metrics::Metrics, task::Step, task::TaskType};
 use kelvin_selfplay::{clock::Stopwatch, run::Event, settings::RunSettings};
 
 /// Steps that the estimate of the time left is averaged over.

@@ -57,7 +57,7 @@ fn policy_parser() -> impl TypedValueParser<Value = Policy> {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Sandbox")]
 pub(crate) struct SandboxArgs {
-    /// CPU seconds of one call; waiting counts after four times as long
+    /// CPU seconds of one call; waiting counts after four times as long, at least 5 s
     #[arg(long, value_name = "S", default_value_t = Limits::default().cpu_s, value_parser = seconds)]
     timeout: f64,
     /// Memory of one program in MiB

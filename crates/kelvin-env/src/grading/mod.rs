@@ -8,8 +8,7 @@ use kelvin_core::task::{Grade, Miss};
 pub use boxed::last_boxed;
 pub use number::Number;
 
-/// Grades the name of an exception, or `NoError`: the first word of the answer, cut at a colon, in any case
-/// (azr.md section 1.5).
+/// Grades the name of an exception, or `NoError`: the first word of the answer, cut at a colon, in any case.
 pub fn grade_error(gold: &str, answer: &str) -> Grade {
     let named = answer.split_whitespace().next().and_then(|word| word.split(':').next()).unwrap_or_default();
     if named.is_empty() {

@@ -38,8 +38,7 @@ pub struct Settings {
     pub induction_reward: InductionReward,
     /// Whether a program may return `None`. Default true, as in the original.
     pub returns_none_allowed: bool,
-    /// The longest message of an induction task, in characters. Default 4,096, about the 1,024 tokens that
-    /// azr.md section 1.6 recommends.
+    /// The longest message of an induction task, in characters. Default 4,096, about 1,024 tokens.
     pub message_chars_max: usize,
     /// A message leaks if it shares this many consecutive tokens with the program; 0 turns this off, and only a
     /// definition of a function leaks. Default 16: longer than a phrase of code that a description would quote.

@@ -19,8 +19,6 @@ use scopes::Scopes;
 pub struct Program {
     /// The source, trimmed, with its entry function called `f`.
     pub source: String,
-    /// Lines of the source.
-    pub n_lines: usize,
     /// Every import statement, wherever it stands, without repetitions and in the order of the source.
     pub imports: Vec<String>,
 }
@@ -39,7 +37,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The reason as `exec validate` names it.
+    /// The reason as a word.
     pub fn as_str(&self) -> &'static str {
         match self {
             Refusal::NoEntry => "no_entry",
@@ -89,7 +87,7 @@ pub fn prepare(source: &str, policy: &Policy) -> Result<Program, Refusal> {
             imports.push(import);
         }
     }
-    Ok(Program { n_lines: renamed.lines().count(), source: renamed, imports })
+    Ok(Program { source: renamed, imports })
 }
 
 fn render_import(import: &Stmt) -> String {

@@ -93,7 +93,7 @@ struct UpdateConfig {
 }
 
 impl Default for UpdateConfig {
-    /// The values of preset `kelvin`.
+    /// The values of preset `kelvin`, but without an entropy bonus.
     fn default() -> UpdateConfig {
         UpdateConfig {
             loss: Loss::PpoClip,

@@ -16,7 +16,7 @@ pub(crate) enum Preset {
     /// Defects repaired (azr.md section 5.3, column REC).
     #[default]
     Kelvin,
-    /// What the paper states (the column marked with the paper's table 3).
+    /// What the paper states (docs/divergences/azr.md, column `paper`).
     Paper,
     /// What produced the published numbers (the scripts and the `paper` branch).
     Code,

@@ -1,7 +1,7 @@
 //! What a base model can do before self-play: how many of its proposals are tasks, and how many held-out tasks it
 //! solves.
 
-use kelvin_core::{environment::DynEnvironment, seed::Seed, tracker::Metrics};
+use kelvin_core::{environment::DynEnvironment, metrics::Metrics, seed::Seed};
 use kelvin_selfplay::{
     eval,
     settings::RunSettings,
