@@ -4,7 +4,7 @@
 use kelvin_core::seed::Draws;
 
 use super::{
-    rules::{Binds, Flow, JUNCTIONS, RULES, Rule, Tag},
+    rules::{Binds, Flow, JUNCTIONS, RULES, Rule},
     types::{Domain, Type, letter, other_letter, quoted},
 };
 
@@ -52,7 +52,7 @@ pub(crate) struct Draft<'draws> {
     pub(crate) spare: Option<Value>,
     /// Whether arguments may be assigned to, and steps written as `x += 1`.
     pub(crate) may_mutate: bool,
-    pub(crate) tags: Vec<Tag>,
+    pub(crate) phrases: Vec<&'static str>,
     pub(crate) n_steps: usize,
     /// Where the arguments' values come from; a shape may narrow them.
     pub(crate) domains: Vec<Domain>,
@@ -69,7 +69,7 @@ impl<'draws> Draft<'draws> {
             taken: arguments.iter().map(|it| (*it).to_string()).collect(),
             spare: None,
             may_mutate: false,
-            tags: Vec::new(),
+            phrases: Vec::new(),
             n_steps: 0,
             domains: Vec::new(),
             head: String::new(),
@@ -88,8 +88,8 @@ impl<'draws> Draft<'draws> {
         self.depth -= 1;
     }
 
-    pub(crate) fn count_step(&mut self, tag: Tag) {
-        self.tags.push(tag);
+    pub(crate) fn count_step(&mut self, phrase: &'static str) {
+        self.phrases.push(phrase);
         self.n_steps += 1;
     }
 
@@ -137,7 +137,7 @@ impl<'draws> Draft<'draws> {
         };
         let rules: Vec<&Rule> = RULES.iter().filter(fits).collect();
         let rule = rules[pick_weighted(self.draws, rules.iter().map(|rule| rule.weight))?];
-        self.count_step(rule.tag);
+        self.count_step(rule.does);
         let n_uses = rule.form.matches("{x").count();
         let named = if 1 < n_uses && !value.is_name() || MAX_OPERAND_LEN < value.text.len() {
             self.assign(value)
@@ -185,7 +185,7 @@ impl<'draws> Draft<'draws> {
         let fits = JUNCTIONS.iter().filter(|it| it.from == (x.of, y.of) && leads(it.to, to, n_left));
         let fits: Vec<_> = fits.collect();
         let junction = fits[pick_weighted(self.draws, fits.iter().map(|it| it.weight))?];
-        self.count_step(junction.tag);
+        self.count_step(junction.does);
         let text = self.fill(junction.form, x, Some(y));
         Some(Value { text, binds: junction.binds, of: junction.to, has_items: false })
     }

@@ -2,7 +2,6 @@
 
 use super::{
     draft::{Draft, Value},
-    rules::Tag,
     shapes::give_back,
     types::{Domain, Type},
 };
@@ -37,13 +36,13 @@ fn guard(draft: &mut Draft, item: &Value, share: f64) -> Option<Option<Value>> {
     if !draft.draws.chance(share) {
         return Some(None);
     }
-    draft.count_step(Tag::Filter);
+    draft.count_step("keeps some items");
     draft.step(item, Some(Type::Bool), 0).map(Some)
 }
 
 /// A `for` loop that gathers something.
 pub(crate) fn accumulate(draft: &mut Draft, x: &Value) -> Option<Type> {
-    draft.count_step(Tag::Loop);
+    draft.count_step("uses a loop");
     let (over, item) = items(draft, x)?;
     let choice = draft.draws.below(10);
     let counts = choice < 2;
@@ -55,7 +54,7 @@ pub(crate) fn accumulate(draft: &mut Draft, x: &Value) -> Option<Type> {
     };
     let (start, name, of, line) = match (item.of, choice) {
         (_, 0..=1) => {
-            draft.tags.push(Tag::Count);
+            draft.phrases.push("counts");
             ("0", "n", Type::Int, "n += 1".to_string())
         }
         (Type::Int, 2..=3) => {
@@ -63,12 +62,12 @@ pub(crate) fn accumulate(draft: &mut Draft, x: &Value) -> Option<Type> {
             ("[]", "out", Type::Ints, format!("out.append({})", piece.text))
         }
         (Type::Int, _) => {
-            draft.tags.push(Tag::Total);
+            draft.phrases.push("sums");
             let piece = piece(draft, Type::Int)?;
             ("0", "s", Type::Int, format!("s += {}", piece.text))
         }
         (Type::Char, _) => {
-            draft.tags.push(Tag::Join);
+            draft.phrases.push("joins");
             let piece = piece(draft, Type::Str)?;
             let before = draft.draws.chance(0.3);
             let line =
@@ -101,17 +100,17 @@ pub(crate) fn comprehend(draft: &mut Draft, x: &Value) -> Option<Type> {
     let piece = match (guard.is_some() && draft.draws.chance(0.6), item.of) {
         (true, _) => item.clone(),
         (false, of) => {
-            draft.tags.push(Tag::Map);
+            draft.phrases.push("changes each item");
             draft.step(&item, Some(if of == Type::Char { Type::Str } else { of }), 0)?
         }
     };
     let condition = guard.map(|it| format!(" if {}", it.text)).unwrap_or_default();
     let inner = format!("{} for {} in {over}{condition}", piece.text, item.text);
     let (text, of) = if item.of == Type::Char {
-        draft.tags.push(Tag::Join);
+        draft.phrases.push("joins");
         (format!("''.join({inner})"), Type::Str)
     } else if draft.draws.chance(0.25) {
-        draft.count_step(Tag::Total);
+        draft.count_step("sums");
         (format!("sum({inner})"), Type::Int)
     } else {
         (format!("[{inner}]"), Type::Ints)

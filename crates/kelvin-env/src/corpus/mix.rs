@@ -46,7 +46,7 @@ impl Default for CorpusConfig {
     fn default() -> CorpusConfig {
         CorpusConfig {
             n_programs: 60_000,
-            n_examples: 600_000,
+            n_examples: 660_000,
             n_inputs: 8,
             max_draws_per_program: 16,
             max_references: 1,
@@ -86,12 +86,12 @@ pub struct Shares {
 impl Default for Shares {
     fn default() -> Shares {
         Shares {
-            solve_deduction: 280,
-            solve_abduction: 220,
-            solve_induction: 240,
+            solve_deduction: 260,
+            solve_abduction: 210,
+            solve_induction: 290,
             propose_deduction: 60,
             propose_abduction: 60,
-            propose_induction: 60,
+            propose_induction: 40,
             solve_question: 40,
             pose_question: 15,
             solve_inversion: 20,

@@ -4,9 +4,7 @@ use kelvin_core::seed::{Draws, Seed};
 
 use super::{
     draft::{Draft, Value, pick_weighted},
-    loops,
-    rules::Tag,
-    shapes,
+    loops, shapes,
     types::{Domain, Type},
 };
 
@@ -22,7 +20,7 @@ pub(crate) struct Program {
     pub(crate) n_steps: usize,
     domains: Vec<Domain>,
     result: Type,
-    tags: Vec<Tag>,
+    phrases: Vec<&'static str>,
 }
 
 impl Program {
@@ -41,21 +39,20 @@ impl Program {
         literals.join(", ")
     }
 
-    /// One line that says something of the program without showing it: its types, or some of its steps.
+    /// One line that says what the program does without showing it: its types, its steps, seldom
+    /// less than all of them. The numbers and letters are left to the pairs.
     pub(crate) fn message(&self, seed: Seed) -> String {
         let mut draws = seed.draws();
         let from: Vec<&str> = self.domains.iter().map(|domain| domain.argument_type().word()).collect();
         let types = format!("{} to {}", from.join(" and "), self.result.word());
-        let mut phrases: Vec<&str> = self.tags.iter().map(|tag| tag.phrase()).collect();
+        let mut phrases = self.phrases.clone();
         phrases.dedup();
+        phrases.truncate(4);
         match draws.below(10) {
             0 => types,
-            1..=3 => format!("{types}, {}", draws.pick(&phrases)),
-            4..=5 => format!("{types}, {}", phrases[..phrases.len().min(2)].join(", ")),
-            _ => {
-                phrases.truncate(3);
-                phrases.join(", ")
-            }
+            1 => format!("{types}, {}", draws.pick(&phrases)),
+            2..=5 => format!("{types}, {}", phrases.join(", ")),
+            _ => phrases.join(", "),
         }
     }
 }
@@ -118,14 +115,14 @@ fn draw_once(draws: &mut Draws) -> Option<Program> {
         (Shape::Helper, None) => shapes::helper(&mut draft, &x)?,
         (Shape::Helper, Some(_)) => return None,
     };
-    let Draft { lines, tags, n_steps, head, domains, .. } = draft;
+    let Draft { lines, phrases, n_steps, head, domains, .. } = draft;
     let body = lines.join("\n");
     names.iter().all(|name| mentions(&body, name)).then(|| Program {
         text: format!("{head}def f({}):\n{body}", names.join(", ")),
         n_steps,
         domains,
         result,
-        tags,
+        phrases,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     draft::{Draft, Value},
-    rules::{Binds, RULES, Tag},
+    rules::{Binds, RULES},
     types::Type,
 };
 
@@ -64,7 +64,7 @@ fn side_type(draft: &mut Draft, from: Type) -> Type {
 
 /// `if` and `else` in the forms that people write them.
 pub(crate) fn branch(draft: &mut Draft, x: &Value, y: Option<&Value>) -> Option<Type> {
-    draft.count_step(Tag::Branch);
+    draft.count_step("has a condition");
     let to = side_type(draft, x.of);
     let test = condition(draft, x, y)?;
     let yes = side(draft, x, y, to)?;
@@ -86,7 +86,7 @@ pub(crate) fn branch(draft: &mut Draft, x: &Value, y: Option<&Value>) -> Option<
 
 /// A function `g` before `f`, which `f` calls in one of several ways.
 pub(crate) fn helper(draft: &mut Draft, x: &Value) -> Option<Type> {
-    draft.count_step(Tag::Helper);
+    draft.count_step("uses a helper");
     let over_items = x.of.element().filter(|_| draft.draws.chance(0.4));
     let of = over_items.unwrap_or(x.of);
     let parameter = match of {
@@ -102,9 +102,9 @@ pub(crate) fn helper(draft: &mut Draft, x: &Value) -> Option<Type> {
         0..=7 => chain(&mut inner, argument, 1)?,
         _ => branch(&mut inner, &argument, None)?,
     };
-    let Draft { lines, tags, n_steps, .. } = inner;
+    let Draft { lines, phrases, n_steps, .. } = inner;
     draft.head = format!("def g({parameter}):\n{}\n\n\n", lines.join("\n"));
-    draft.tags.extend(tags);
+    draft.phrases.extend(phrases);
     draft.n_steps += n_steps;
     if over_items.is_some() {
         return map_helper(draft, x, to);
@@ -113,7 +113,7 @@ pub(crate) fn helper(draft: &mut Draft, x: &Value) -> Option<Type> {
     match draft.draws.below(10) {
         0..=2 if to == x.of => Some(give_back(draft, &call(&call(&x.text).text))),
         3..=4 if to == x.of => {
-            draft.count_step(Tag::Glue);
+            draft.count_step("joins both");
             Some(give_back(draft, &Value::atom(format!("{} + {}", call(&x.text).text, x.text), to)))
         }
         5..=6 => {
@@ -130,7 +130,7 @@ pub(crate) fn helper(draft: &mut Draft, x: &Value) -> Option<Type> {
 
 /// A helper applied to the items of `x`.
 fn map_helper(draft: &mut Draft, x: &Value, to: Type) -> Option<Type> {
-    draft.count_step(Tag::Map);
+    draft.count_step("changes each item");
     let (text, of) = match (x.of, to) {
         (Type::Ints, Type::Bool) => (format!("[v for v in {} if g(v)]", x.text), Type::Ints),
         (Type::Ints, Type::Int) => (format!("[g(v) for v in {}]", x.text), Type::Ints),

@@ -82,7 +82,7 @@ fn messages_are_one_line_without_code() {
     for (at, program) in programs(1000).iter().enumerate() {
         let message = program.message(Seed::new(3).nth(at as u64));
         let plain = |c: char| c.is_ascii_lowercase() || c == ' ' || c == ',';
-        assert!(!message.is_empty() && message.len() <= 80 && message.chars().all(plain), "{message}");
+        assert!(!message.is_empty() && message.len() <= 110 && message.chars().all(plain), "{message}");
     }
 }
 
@@ -157,8 +157,8 @@ fn every_kind_renders_and_parses_back() {
     }
     let share = |kind| counts[&kind] as f64 / corpus.examples.len() as f64;
     assert_eq!(counts.len(), 10);
-    assert!((share(Kind::Solve(TaskType::Deduction)) - 0.28).abs() < 0.03);
-    assert!((share(Kind::Propose(TaskType::Induction)) - 0.06).abs() < 0.03);
+    assert!((share(Kind::Solve(TaskType::Deduction)) - 0.26).abs() < 0.03);
+    assert!((share(Kind::Propose(TaskType::Induction)) - 0.04).abs() < 0.03);
     let n_solved: usize =
         TaskType::ALL.iter().filter_map(|task_type| counts.get(&Kind::Solve(*task_type))).sum();
     assert!(n_solved * 3 / 4 < seen.len(), "{} of {n_solved} differ", seen.len());
