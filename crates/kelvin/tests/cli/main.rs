@@ -3,6 +3,7 @@
 mod errors;
 mod exec;
 mod help;
+mod long;
 mod model;
 
 use std::{
