@@ -80,7 +80,7 @@ impl Settlement {
         let Some((&suspect, others)) = rest.split_first() else { return false };
         let mut crashed = false;
         match attempt.end {
-            End::RestAlone => {
+            End::RestAlone if 1 < inputs.len() => {
                 rest.iter().for_each(|&input| self.enqueue(vec![input], Turn::First));
                 return false;
             }
@@ -99,8 +99,11 @@ impl Settlement {
             }
             End::OutOfMemory if turn == Turn::First && n_answers > 0 => self.run_again(suspect, counters),
             End::OutOfMemory => self.put(suspect, Outcome::OutOfMemory, counters),
-            End::Done | End::Died { .. } if turn == Turn::First => self.run_again(suspect, counters),
-            End::Done => {
+            // The driver of a child with one input has no reason to ask for one to itself: a program did.
+            End::Done | End::RestAlone | End::Died { .. } if turn == Turn::First => {
+                self.run_again(suspect, counters);
+            }
+            End::Done | End::RestAlone => {
                 self.put(suspect, Outcome::Crashed { detail: "no answer".into() }, counters);
                 crashed = true;
             }
@@ -298,6 +301,15 @@ mod tests {
             attempt(vec![value("2", 0.0)], End::Done),
         ]);
         assert_eq!(batches, [vec![0, 1, 2], vec![1], vec![2]]);
+    }
+
+    #[test]
+    fn a_child_alone_cannot_ask_to_be_alone_for_ever() {
+        let alone = || attempt(vec![], End::RestAlone);
+        let rest = || attempt(vec![value("more", 0.0)], End::Done);
+        let (batches, outcomes, _) = play(vec![alone(), alone(), rest(), rest(), alone()]);
+        assert_eq!(batches, [vec![0, 1, 2], vec![0], vec![1], vec![2], vec![0]]);
+        assert_eq!(reprs(&outcomes), ["Crashed { detail: \"no answer\" }", "more", "more"]);
     }
 
     #[test]
