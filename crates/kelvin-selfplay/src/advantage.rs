@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use kelvin_core::rollout::{Rewarded, Sample};
+use kelvin_core::{
+    rollout::{Rewarded, Sample},
+    task::TaskType,
+};
 
 use crate::settings::AdvNorm;
 
@@ -13,38 +16,70 @@ const VARIANCE_EPS: f64 = 1e-8;
 
 /// Task-relative REINFORCE++ (AZR Eq. 8): one baseline and one scale for each task type and role.
 pub fn trr_plus_plus(rewarded: Vec<Rewarded>, norm: AdvNorm) -> Vec<Sample> {
-    standardize(rewarded, norm, |it| format!("{}/{}", it.rollout.role.as_str(), it.rollout.task_type))
-}
-
-/// Advantages relative to peers; the peers' name is also the sample's group in the objective.
-fn standardize(rewarded: Vec<Rewarded>, norm: AdvNorm, peers: impl Fn(&Rewarded) -> String) -> Vec<Sample> {
-    let mut by_group: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
+    let mut by_kind: BTreeMap<Kind, Vec<(f64, f64)>> = BTreeMap::new();
     for it in &rewarded {
         let weight = match norm {
             AdvNorm::TokenWeighted => it.rollout.completion.tokens.len() as f64,
             AdvNorm::Sequence => 1.0,
         };
-        by_group.entry(peers(it)).or_default().push((weight, f64::from(it.reward)));
+        by_kind.entry(kind(it)).or_default().push((weight, f64::from(it.reward)));
     }
-    let scales: BTreeMap<String, (f64, f64)> =
-        by_group.into_iter().map(|(group, rewards)| (group, mean_and_variance(&rewards))).collect();
-    let sample = |it: Rewarded| {
-        let group = peers(&it);
-        let (mean, variance) = scales[&group];
-        let advantage = match variance.sqrt() < SPREAD_MIN {
-            true => 0.0,
-            false => ((f64::from(it.reward) - mean) / (variance + VARIANCE_EPS).sqrt()) as f32,
-        };
-        let completion = it.rollout.completion;
-        Sample {
-            prompt: completion.prompt_tokens,
-            response: completion.tokens,
-            advantage,
-            old_logprobs: Vec::new(),
-            group,
-        }
+    let scales: BTreeMap<Kind, (f64, f64)> =
+        by_kind.into_iter().map(|(kind, rewards)| (kind, mean_and_variance(&rewards))).collect();
+    let compared = |it: Rewarded| {
+        let (mean, variance) = scales[&kind(&it)];
+        sample(it, mean, variance)
     };
-    rewarded.into_iter().map(sample).collect()
+    rewarded.into_iter().map(compared).collect()
+}
+
+/// For several solutions of each task: the baseline is the task's own mean, so that nothing is learnt from one task being
+/// easier than another; the scale is the spread within the tasks of a type. Tasks whose solutions all earn the same
+/// teach nothing and are left out.
+pub fn relative_to_task(attempts: Vec<Rewarded>) -> Vec<Sample> {
+    let mut by_task: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
+    for it in &attempts {
+        by_task.entry(it.rollout.group).or_default().push((1.0, f64::from(it.reward)));
+    }
+    let tasks: BTreeMap<usize, (f64, f64)> =
+        by_task.into_iter().map(|(task, rewards)| (task, mean_and_variance(&rewards))).collect();
+    let telling: Vec<Rewarded> =
+        attempts.into_iter().filter(|it| SPREAD_MIN <= tasks[&it.rollout.group].1.sqrt()).collect();
+    let mut within: BTreeMap<Kind, Vec<(f64, f64)>> = BTreeMap::new();
+    for it in &telling {
+        within.entry(kind(it)).or_default().push((1.0, tasks[&it.rollout.group].1));
+    }
+    let variances: BTreeMap<Kind, f64> =
+        within.into_iter().map(|(kind, variances)| (kind, mean_and_variance(&variances).0)).collect();
+    let compared = |it: Rewarded| {
+        let (mean, variance) = (tasks[&it.rollout.group].0, variances[&kind(&it)]);
+        sample(it, mean, variance)
+    };
+    telling.into_iter().map(compared).collect()
+}
+
+/// Role and task type.
+type Kind = (&'static str, TaskType);
+
+fn kind(it: &Rewarded) -> Kind {
+    (it.rollout.role.as_str(), it.rollout.task_type)
+}
+
+/// The reward over the baseline, in units of the spread; what is averaged together has one role and type.
+fn sample(it: Rewarded, mean: f64, variance: f64) -> Sample {
+    let group = format!("{}/{}", it.rollout.role.as_str(), it.rollout.task_type);
+    let advantage = match variance.sqrt() < SPREAD_MIN {
+        true => 0.0,
+        false => ((f64::from(it.reward) - mean) / (variance + VARIANCE_EPS).sqrt()) as f32,
+    };
+    let completion = it.rollout.completion;
+    Sample {
+        prompt: completion.prompt_tokens,
+        response: completion.tokens,
+        advantage,
+        old_logprobs: Vec::new(),
+        group,
+    }
 }
 
 /// Weighted mean, and the unbiased weighted variance (azr.md section 5.1).
@@ -57,7 +92,7 @@ fn mean_and_variance(rewards: &[(f64, f64)]) -> (f64, f64) {
 
 #[cfg(test)]
 mod tests {
-    use kelvin_core::{rollout::Role, task::TaskType};
+    use kelvin_core::rollout::Role;
 
     use super::*;
     use crate::stage::tests::rollout;
@@ -98,6 +133,41 @@ mod tests {
         assert_ne!(before[1].group, before[2].group);
         assert_eq!(before[2..], after[2..]);
         assert!((before[0].advantage - 0.5f32.sqrt()).abs() < 1e-4);
+    }
+
+    /// Two tasks of one type: the harder one's success counts from its own mean, and one that nobody solved is out.
+    #[test]
+    fn solutions_are_compared_with_those_of_their_task() {
+        let attempts = |rewards: &[(usize, f32)]| -> Vec<Rewarded> {
+            let attempt = |&(task, reward): &(usize, f32)| {
+                let mut it = rewarded(Role::Solver, TaskType::Deduction, 2, reward);
+                it.rollout.group = task;
+                it
+            };
+            rewards.iter().map(attempt).collect()
+        };
+        let samples = relative_to_task(attempts(&[
+            (0, 1.0),
+            (0, 0.0),
+            (0, 0.0),
+            (0, 0.0),
+            (1, 0.0),
+            (1, 0.0),
+            (1, 0.0),
+            (1, 0.0),
+            (2, 1.0),
+            (2, 1.0),
+            (2, 0.0),
+            (2, 0.0),
+        ]));
+        // Variances within: 3/16 * 4/3 = 1/4 and 1/4 * 4/3 = 1/3.
+        let spread = ((0.25f64 + 1.0 / 3.0) / 2.0).sqrt();
+        let expected = [0.75, -0.25, -0.25, -0.25, 0.5, 0.5, -0.5, -0.5].map(|it| it / spread);
+        assert_eq!(samples.len(), expected.len());
+        for (sample, expected) in samples.iter().zip(expected) {
+            assert!((f64::from(sample.advantage) - expected).abs() < 1e-6, "{}", sample.advantage);
+        }
+        assert!(relative_to_task(attempts(&[(0, 1.0), (0, 1.0)])).is_empty());
     }
 
     #[test]

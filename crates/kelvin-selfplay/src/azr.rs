@@ -59,7 +59,7 @@ pub fn step(
     let mut batch = trained(advantage::trr_plus_plus(rewarded.clone(), azr.adv_norm), &rewarded, azr);
     if azr.train_estimates {
         let attempts = reward::solutions(&attempts, azr, seed.fork("estimate-coin"));
-        batch.extend(advantage::trr_plus_plus(attempts, azr.adv_norm));
+        batch.extend(advantage::relative_to_task(attempts));
     }
 
     // One update on the whole batch (Eq. 9).

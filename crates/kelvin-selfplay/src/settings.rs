@@ -44,8 +44,8 @@ pub struct AzrSettings {
     pub reward: RewardSource,
     /// Statistics behind the advantage.
     pub adv_norm: AdvNorm,
-    /// Train on the solves behind learnability as well, compared among themselves as TRR++ compares solutions. The
-    /// original throws them away.
+    /// Train on the solves behind learnability as well, each compared with those of its task. The original throws
+    /// them away.
     pub train_estimates: bool,
     /// Train the proposer too (ablation `train_propose`).
     pub train_propose: bool,
