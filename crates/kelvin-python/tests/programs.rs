@@ -274,3 +274,14 @@ fn messages_that_give_a_program_away() {
     assert!(contains_program(&"def f(x):\n".repeat(10_000)));
     assert!(!contains_program(&"def f(x):\n".repeat(100)));
 }
+
+/// From a frame a program reaches the variables of whoever called it.
+#[test]
+fn frames_are_out_of_reach_of_policy_kelvin() {
+    for attribute in ["gi_frame", "f_back", "tb_frame", "cr_frame", "f_globals"] {
+        for body in [format!("return x.{attribute}"), format!("return getattr(x, '{attribute}')")] {
+            let refused = prepare(&format!("def f(x):\n    {body}"), &Policy::Kelvin).err();
+            assert_eq!(refused, Some(Refusal::BannedCall(attribute.to_owned())), "{body}");
+        }
+    }
+}

@@ -216,7 +216,17 @@ impl RunDir {
         env: &dyn DynEnvironment,
         warn: &mut dyn FnMut(String),
     ) -> anyhow::Result<Option<Step>> {
-        let Some((step, folder)) = newest_whole(&self.path, warn)? else { return Ok(None) };
+        let Some((step, folder)) = newest_whole(&self.path, warn)? else {
+            // The first checkpoint is written before the first step.
+            let rows = fs::read_to_string(self.path.join("metrics.jsonl")).unwrap_or_default();
+            anyhow::ensure!(
+                rows.lines().count() <= 1,
+                "{} has gone steps but has no checkpoint any more\nhint: restore the folder `checkpoints`; a new run \
+                 needs another folder",
+                self.path.display()
+            );
+            return Ok(None);
+        };
         self.restore_from(&folder, state, env).with_context(|| format!("restoring {}", folder.display()))?;
         Ok(Some(step))
     }

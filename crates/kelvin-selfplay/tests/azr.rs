@@ -215,6 +215,18 @@ fn with_every_checkpoint_damaged_nothing_starts_over() {
     assert_eq!(std::fs::read_to_string(dir.path().join("metrics.jsonl")).unwrap(), metrics);
 }
 
+#[test]
+fn a_run_that_lost_its_checkpoints_is_not_started_over() {
+    let dir = tempfile::tempdir().unwrap();
+    play(dir.path(), &settings(), Some(2));
+    for entry in std::fs::read_dir(dir.path().join("checkpoints")).unwrap() {
+        std::fs::remove_file(entry.unwrap().path().join("COMPLETE")).unwrap();
+    }
+    let error = RunDir::open(dir.path()).unwrap().restore(&mut state(), &Sums, &mut |_| ()).unwrap_err();
+    assert!(error.to_string().contains("no checkpoint any more"), "{error:#}");
+    assert!(dir.path().join("tasks.jsonl").exists());
+}
+
 /// Cut off between the seeding's first records and its checkpoint.
 #[test]
 fn a_run_without_a_checkpoint_starts_over_without_a_trace() {

@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Write},
     marker::PhantomData,
+    os::{fd::AsFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -119,7 +120,7 @@ impl Sink {
         if is_dash(out) {
             return Ok(Sink::stdout());
         }
-        if out.exists() && out.canonicalize().ok() == input.canonicalize().ok() {
+        if out.exists() && identity(File::open(out)) == identity(opened(input)) {
             return Err(Usage::error(format!(
                 "{} is both input and output\nhint: name another file for --out",
                 out.display()
@@ -187,6 +188,20 @@ pub(crate) struct Streams {
     /// Where results go; `-` is standard output
     #[arg(long = "out", value_name = "F", default_value = "-")]
     pub(crate) output: PathBuf,
+}
+
+/// The file behind `path`, or behind standard input.
+fn opened(path: &Path) -> io::Result<File> {
+    match is_dash(path) {
+        true => io::stdin().as_fd().try_clone_to_owned().map(File::from),
+        false => File::open(path),
+    }
+}
+
+/// What is the same for two names of one regular file; an error is never the same as anything.
+fn identity(file: io::Result<File>) -> Result<(u64, u64), ()> {
+    let metadata = file.and_then(|file| file.metadata()).map_err(drop)?;
+    if metadata.is_file() { Ok((metadata.dev(), metadata.ino())) } else { Err(()) }
 }
 
 fn is_dash(path: &Path) -> bool {

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use kelvin_model::{Checkpoint, NativeOptions, NativePolicy};
 use kelvin_selfplay::checkpoint::{self, COMPLETE};
 
-use crate::{embedded, terminal::say};
+use crate::{embedded, error::Usage, terminal::say};
 
 /// The word for the base model inside the binary.
 pub(crate) const EMBEDDED: &str = "embedded";
@@ -57,6 +57,21 @@ pub(crate) fn resolve(name: &str) -> anyhow::Result<ModelSource> {
 /// If it names nothing that is here, or the folder is not one that the engine can use.
 pub(crate) fn native(name: &str, options: NativeOptions) -> anyhow::Result<NativePolicy> {
     NativePolicy::new(load(name)?, options)
+}
+
+/// Checks that `out` is free for a new model: nothing that is there is overwritten.
+///
+/// # Errors
+/// If it is a file, a folder that holds something, or has no name of its own.
+pub(crate) fn require_new(out: &Path) -> anyhow::Result<()> {
+    let holds_files = fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
+    if holds_files || out.is_file() || out.file_name().is_none() {
+        return Err(Usage::error(format!(
+            "{} is not an empty folder\nhint: name a new folder",
+            out.display()
+        )));
+    }
+    Ok(())
 }
 
 /// The engine on `threads` threads, 0 being one for each core.

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
+    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -98,7 +99,16 @@ pub(crate) fn describe(folder: &RunFolder, world: &World, model: &str) -> anyhow
     write(&folder.path, "manifest.json", &format!("{manifest:#}\n"))
 }
 
+/// Whole or not at all: a run whose settings were cut short would go on with others.
 fn write(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
-    let path = folder.join(name);
-    fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+    let (path, temporary) = (folder.join(name), folder.join(format!(".{name}.writing")));
+    let write = || {
+        let mut file = File::create(&temporary)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&temporary, &path)
+    };
+    write().with_context(|| {
+        format!("writing {}\nhint: make room, or choose another folder for the run", path.display())
+    })
 }

@@ -1,39 +1,42 @@
 //! The boxed expression that a mathematical answer ends in.
 
+use std::collections::HashSet;
+
 /// The inside of the last `\boxed{..}` or `\fbox{..}` whose braces are closed; escaped braces do not count.
 pub fn last_boxed(text: &str) -> Option<&str> {
-    let opened = |command: &'static str| text.rmatch_indices(command).map(move |(at, _)| at + command.len());
-    let mut places: Vec<usize> = opened("\\boxed").chain(opened("\\fbox")).collect();
-    places.sort_unstable_by(|left, right| right.cmp(left));
     // A box inside a box is the later match, but the outer one is meant.
-    let mut found: Option<(usize, &str)> = None;
-    for place in places {
-        let Some(inside) = braced(text[place..].trim_start()) else { continue };
-        let end = inside.as_ptr() as usize - text.as_ptr() as usize + inside.len();
+    let mut found: Option<(usize, usize)> = None;
+    for (start, end) in closed_boxes(text) {
         match found {
-            Some((inner_end, _)) if end <= inner_end => break,
-            Some(_) | None => found = Some((end, inside)),
+            Some((_, inner_end)) if end <= inner_end => break,
+            Some(_) | None => found = Some((start, end)),
         }
     }
-    found.map(|(_, inside)| inside)
+    found.map(|(start, end)| &text[start..end])
 }
 
-/// The inside of the brace pair that `text` starts with.
-fn braced(text: &str) -> Option<&str> {
-    let inside = text.strip_prefix('{')?;
-    let mut depth = 0usize;
-    let mut escaped = false;
-    for (at, byte) in inside.bytes().enumerate() {
+/// The insides of boxes whose braces are closed, the one that begins last first. One pass over the text.
+fn closed_boxes(text: &str) -> Vec<(usize, usize)> {
+    let opens = |command: &'static str| {
+        text.match_indices(command).filter_map(move |(at, _)| {
+            let rest = &text[at + command.len()..];
+            let inside = rest.trim_start().strip_prefix('{')?;
+            Some(text.len() - inside.len())
+        })
+    };
+    let starts: HashSet<usize> = opens("\\boxed").chain(opens("\\fbox")).collect();
+    let (mut boxes, mut open, mut escaped) = (Vec::new(), Vec::new(), false);
+    for (at, byte) in text.bytes().enumerate() {
         match byte {
             _ if escaped => escaped = false,
             b'\\' => escaped = true,
-            b'{' => depth += 1,
-            b'}' if depth == 0 => return Some(&inside[..at]),
-            b'}' => depth -= 1,
+            b'{' => open.push(at + 1),
+            b'}' => boxes.extend(open.pop().filter(|start| starts.contains(start)).map(|start| (start, at))),
             _ => {}
         }
     }
-    None
+    boxes.sort_unstable_by(|left, right| right.cmp(left));
+    boxes
 }
 
 #[cfg(test)]
@@ -47,6 +50,13 @@ mod tests {
         assert_eq!(last_boxed("\\boxed{1} \\boxed{2"), Some("1"));
         assert_eq!(last_boxed("\\boxed{\\{1\\}}"), Some("\\{1\\}"));
         assert_eq!(last_boxed("\\fbox {3}"), Some("3"));
+        assert_eq!(last_boxed("} {\\boxed{1}"), Some("1"));
         assert_eq!(last_boxed("no box"), None);
+        let deep = "\\boxed{".repeat(200_000);
+        assert_eq!(last_boxed(&deep), None);
+        assert_eq!(
+            last_boxed(&format!("{deep}1{}", "}".repeat(200_000))).map(str::len),
+            Some(199_999 * 8 + 1)
+        );
     }
 }

@@ -312,7 +312,32 @@ fn allowed_attributes(scopes: &Scopes<'_>) -> Result<(), Refusal> {
     }
 }
 
+/// Attributes that lead from a generator, coroutine or traceback to the frames below it, and from there to the
+/// worker's own variables.
+const FRAME_ATTRIBUTES: &[&str] = &[
+    "ag_await",
+    "ag_code",
+    "ag_frame",
+    "cr_await",
+    "cr_code",
+    "cr_frame",
+    "cr_origin",
+    "f_back",
+    "f_builtins",
+    "f_code",
+    "f_globals",
+    "f_locals",
+    "gi_code",
+    "gi_frame",
+    "gi_yieldfrom",
+    "tb_frame",
+    "tb_next",
+];
+
 fn is_allowed_attribute(name: &str) -> bool {
+    if FRAME_ATTRIBUTES.contains(&name) {
+        return false;
+    }
     match name.strip_prefix("__").and_then(|rest| rest.strip_suffix("__")) {
         Some(stem) => ALLOWED_DUNDERS.contains(&stem),
         None => true,

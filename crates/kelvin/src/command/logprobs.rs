@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
+    error::Usage,
     interrupt::Interrupt,
     jsonl::{Rows, Sink, Streams},
     model, ordered,
@@ -57,6 +58,12 @@ struct Line {
 /// # Errors
 /// If a row is bad, a token is not in the vocabulary, or the model cannot be used.
 pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
+    if !(args.temperature.is_normal() && 0.0 < args.temperature) {
+        return Err(Usage::error(format!(
+            "--temperature {} has no log-probabilities\nhint: a positive number, 1 for the model's own",
+            args.temperature
+        )));
+    }
     let rows = Rows::<Row>::open(&args.streams.input, EXAMPLE)?;
     let policy = model::native(&args.model, model::on_threads(args.threads))?;
     let mut sink = Sink::create(&args.streams.output, &args.streams.input)?;

@@ -46,6 +46,7 @@ pub(crate) struct Args {
 /// If there is no Python, the folder cannot be written, or a signal stops it: pretraining keeps no checkpoint.
 pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let settings = read(args.config.as_deref())?;
+    crate::model::require_new(&args.out)?;
     fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     let watch = Stopwatch::start();
     let seed = Seed::new(settings.seed);

@@ -93,6 +93,7 @@ pub(crate) fn train(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<(
 pub(crate) fn resume(args: &ResumeArgs, interrupt: &Interrupt) -> anyhow::Result<()> {
     let folder = run_folder::open(&args.run_dir)?;
     let raw = Raw::read(&folder.path.join("config.toml"))?;
+    config::require_whole(&raw, &folder.path)?;
     let steps = Raw::from_sets(&args.steps.map(|it| format!("steps={it}")).into_iter().collect::<Vec<_>>())?;
     let config = config::resolve(&[&raw, &steps])?.config;
     let again = match args.steps {
@@ -114,6 +115,9 @@ pub(crate) fn resume(args: &ResumeArgs, interrupt: &Interrupt) -> anyhow::Result
             say(&format!("resuming {} from step {step} of {}", folder.path.display(), config.steps))
         }
         None => say(&format!("{} has no checkpoint yet, starting from its beginning", folder.path.display())),
+    }
+    if !folder.path.join("manifest.json").is_file() {
+        run_folder::describe(&folder, &world, &config.policy.model)?;
     }
     play(&config, &world, state, &dir, &again, args.plain, interrupt)?;
     summarize(&config, &folder)

@@ -36,8 +36,8 @@ Without old_logprobs, those of the model count. Keys of the configuration: loss
 (f32, bf16), threads.
 Prints loss, grad_norm, entropy and more as one JSON object.";
 
-/// A step of this size leaves no model behind.
-const LEARNING_RATE_MAX: f64 = 1e3;
+/// A learning rate or weight decay over this leaves no model behind.
+const RATE_MAX: f64 = 1e3;
 
 /// Take one optimizer step from a file of samples and save the model
 #[derive(Debug, clap::Args)]
@@ -149,16 +149,16 @@ impl UpdateConfig {
             ("clip", (0.0..1.0).contains(&low) && 0.0 <= high),
             ("dual_clip", 1.0 < self.dual_clip),
             ("temperature", self.temperature.is_finite() && 0.0 < self.temperature),
-            ("learning_rate", (0.0..=LEARNING_RATE_MAX).contains(&self.learning_rate)),
+            ("learning_rate", (0.0..=RATE_MAX).contains(&self.learning_rate)),
             ("beta1", (0.0..1.0).contains(&self.beta1)),
             ("beta2", (0.0..1.0).contains(&self.beta2)),
             ("eps", self.eps.is_finite() && 0.0 <= self.eps),
-            ("weight_decay", self.weight_decay.is_finite() && 0.0 <= self.weight_decay),
+            ("weight_decay", (0.0..=RATE_MAX).contains(&self.weight_decay)),
             ("gradient_clip", self.gradient_clip.is_finite() && 0.0 <= self.gradient_clip),
         ] {
             if !fits {
                 return Err(Usage::error(format!(
-                    "{key} is out of range\nhint: rates, clips and decays are not negative, the learning rate is at most 1000, betas and the lower clip \
+                    "{key} is out of range\nhint: rates, clips and decays are not negative, learning rate and weight decay are at most 1000, betas and the lower clip \
                      are under 1, the dual clip is over 1, the temperature over 0"
                 )));
             }
@@ -221,7 +221,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     if batch.is_empty() {
         anyhow::bail!("{} holds no samples\nhint: a row is {EXAMPLE}", args.batch.display());
     }
-    check_empty(&args.out)?;
+    model::require_new(&args.out)?;
     let mut policy = model::native(&args.model, model::on_threads(config.threads))?;
     interrupt.check()?;
     let loss = policy.forward_backward(1, &batch, &objective)?;
@@ -251,25 +251,17 @@ impl Row {
 
 /// Saves beside `out` and renames, so that a folder of that name is a whole model.
 fn export(policy: &NativePolicy, out: &Path, dtype: Dtype) -> anyhow::Result<()> {
+    const HINT: &str = "hint: the folder above must be writable and have room";
     let mut name = out.file_name().unwrap_or(out.as_os_str()).to_owned();
-    name.push(".writing");
+    name.push(format!(".writing-{}", std::process::id()));
     let temporary = out.with_file_name(name);
-    if temporary.exists() {
-        fs::remove_dir_all(&temporary).with_context(|| format!("cannot remove {}", temporary.display()))?;
+    if let Some(parent) = out.parent() {
+        fs::create_dir_all(parent).with_context(|| format!("cannot make {}\n{HINT}", parent.display()))?;
     }
-    fs::create_dir_all(&temporary).with_context(|| format!("cannot make {}", temporary.display()))?;
-    policy.export(&temporary, dtype)?;
-    fs::rename(&temporary, out).with_context(|| format!("cannot make {}", out.display()))
-}
-
-/// Nothing that is there is overwritten.
-fn check_empty(dir: &Path) -> anyhow::Result<()> {
-    let holds_files = fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
-    if holds_files || dir.is_file() {
-        return Err(Usage::error(format!(
-            "{} is not an empty folder\nhint: name a new folder",
-            dir.display()
-        )));
+    fs::create_dir(&temporary).with_context(|| format!("cannot make {}\n{HINT}", temporary.display()))?;
+    let saved = policy.export(&temporary, dtype).and_then(|()| Ok(fs::rename(&temporary, out)?));
+    if saved.is_err() {
+        drop(fs::remove_dir_all(&temporary));
     }
-    Ok(())
+    saved.with_context(|| format!("cannot save {}\n{HINT}", out.display()))
 }

@@ -96,13 +96,15 @@ fn learning(config: &Config) -> anyhow::Result<()> {
         "a number",
     )?;
     let optimizer = &config.optimizer;
+    for (key, value) in [("optimizer.grad_clip", optimizer.grad_clip), ("optimizer.eps", optimizer.eps)] {
+        require(value.is_finite() && 0.0 <= value, key, value, "0 or more")?;
+    }
+    // What is larger leaves no model behind.
     for (key, value) in [
         ("optimizer.learning_rate", optimizer.learning_rate),
         ("optimizer.weight_decay", optimizer.weight_decay),
-        ("optimizer.grad_clip", optimizer.grad_clip),
-        ("optimizer.eps", optimizer.eps),
     ] {
-        require(value.is_finite() && 0.0 <= value, key, value, "0 or more")?;
+        require((0.0..=1e3).contains(&value), key, value, "from 0 to 1000")?;
     }
     for (key, beta) in [("optimizer.beta1", optimizer.beta1), ("optimizer.beta2", optimizer.beta2)] {
         require((0.0..1.0).contains(&beta), key, beta, "at least 0 and under 1")?;

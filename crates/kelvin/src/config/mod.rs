@@ -8,7 +8,9 @@ mod resolved;
 
 pub(crate) use preset::Preset;
 pub(crate) use raw::{Raw, settings};
-pub(crate) use resolved::{Backend, Config, EnvironmentName, Resolved, resolve, threads_or_cores};
+pub(crate) use resolved::{
+    Backend, Config, EnvironmentName, Resolved, require_whole, resolve, threads_or_cores,
+};
 
 #[cfg(test)]
 mod tests;

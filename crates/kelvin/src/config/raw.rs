@@ -71,6 +71,12 @@ impl Raw {
         Ok(raw)
     }
 
+    /// The first of this source's keys that `other` does not have.
+    pub(crate) fn key_missing_in(&self, other: &Raw) -> Option<String> {
+        let missing = self.entries.iter().find(|it| !other.entries.iter().any(|other| other.key == it.key));
+        missing.map(|it| it.key.join("."))
+    }
+
     /// The assignments of `--set`, each `dotted.key=value`.
     ///
     /// # Errors

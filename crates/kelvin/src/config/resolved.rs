@@ -1,7 +1,10 @@
 //! A run's configuration with every value filled in. It cannot be had from a combination that does not fit, and
 //! nothing changes it afterwards.
 
-use std::{path::PathBuf, thread};
+use std::{
+    path::{Path, PathBuf},
+    thread,
+};
 
 use kelvin_core::{
     executor::Limits,
@@ -81,6 +84,23 @@ pub(crate) struct Resolved {
     pub(crate) config: Config,
     /// The file.
     pub(crate) text: String,
+}
+
+/// Checks that the configuration of the run in folder `run` has every key, as it was written: what is missing would
+/// take the value of a default.
+///
+/// # Errors
+/// If a key is missing, or `raw` is no configuration.
+pub(crate) fn require_whole(raw: &Raw, run: &Path) -> anyhow::Result<()> {
+    let whole = Raw::parse(&resolve(&[raw])?.text, "the resolved configuration")?;
+    match whole.key_missing_in(raw) {
+        None => Ok(()),
+        Some(key) => Err(Usage::error(format!(
+            "{}/config.toml has no `{key}`, and the run would go on with a default\nhint: kelvin writes every key; \
+             restore the file from a copy, or begin a new run in another folder",
+            run.display()
+        ))),
+    }
 }
 
 /// Fills in what `raws` leave open, the later over the earlier, and checks the whole.
