@@ -277,7 +277,8 @@ impl RunDir {
         let there = file.metadata()?.len();
         anyhow::ensure!(
             cut.bytes <= there,
-            "{} has {there} bytes, the checkpoint needs {}",
+            "{} has {there} bytes, the checkpoint needs {}\nhint: logs of a run are append-only; restore the file from a \
+             copy",
             path.display(),
             cut.bytes
         );

@@ -133,7 +133,7 @@ pub(crate) fn start(
     if isolation.is_none() {
         note(&format!(
             "programs run with weak isolation: separate processes with limits on time, memory and output{}. \
-             They can read files and use the network{how}",
+             They can read files, use the network and signal processes of their user{how}",
             match executor.privileges() {
                 Privileges::Ordinary => "",
                 Privileges::Dropped => ", as the user nobody",

@@ -46,6 +46,7 @@ pub(crate) struct Args {
 /// If there is no Python, the folder cannot be written, or a signal stops it: pretraining keeps no checkpoint.
 pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let settings = read(args.config.as_deref())?;
+    settings.check()?;
     crate::model::require_new(&args.out)?;
     fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     let watch = Stopwatch::start();
@@ -120,7 +121,7 @@ fn read(path: Option<&Path>) -> anyhow::Result<PretrainSettings> {
     };
     toml::from_str(&text).map_err(|error| {
         Usage::error(format!(
-            "{name}: {}\nhint: configs/pretrain.toml has every key",
+            "{name}: {}\nhint: configs/pretrain.toml is one that works",
             error.to_string().trim_end()
         ))
     })

@@ -7,6 +7,8 @@ use kelvin_env::corpus::CorpusConfig;
 use kelvin_model::ModelConfig;
 use serde::{Deserialize, Serialize};
 
+use crate::error::Usage;
+
 /// `configs/pretrain.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,6 +21,64 @@ pub(crate) struct PretrainSettings {
     pub(crate) model: Shape,
     /// How.
     pub(crate) train: TrainSettings,
+}
+
+/// The largest size that a shape or a corpus may have in any direction.
+const SIZE_MAX: usize = 1 << 24;
+
+impl PretrainSettings {
+    /// Checks what would otherwise fail after minutes of generating, or never end.
+    ///
+    /// # Errors
+    /// If a value does not fit; the message names the key.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        let (model, train) = (&self.model, &self.train);
+        let sizes = [
+            ("corpus.n_programs", self.corpus.n_programs),
+            ("corpus.n_examples", self.corpus.n_examples),
+            ("model.vocab_size", model.vocab_size),
+            ("model.hidden_size", model.hidden_size),
+            ("model.intermediate_size", model.intermediate_size),
+            ("model.num_hidden_layers", model.num_hidden_layers),
+            ("model.num_attention_heads", model.num_attention_heads),
+            ("model.num_key_value_heads", model.num_key_value_heads),
+            ("model.max_position_embeddings", model.max_position_embeddings),
+            ("train.batch_tokens", train.batch_tokens),
+        ];
+        for (key, size) in sizes {
+            require((1..=SIZE_MAX).contains(&size), key, &format!("from 1 to {SIZE_MAX}"))?;
+        }
+        let (heads, pairs) = (model.num_attention_heads, 2 * model.num_attention_heads);
+        require(
+            model.hidden_size.is_multiple_of(pairs),
+            "model.hidden_size",
+            &format!("an even number for each of the {heads} heads"),
+        )?;
+        require(
+            heads.is_multiple_of(model.num_key_value_heads),
+            "model.num_key_value_heads",
+            &format!("a divisor of the {heads} heads"),
+        )?;
+        let rates = [
+            ("train.learning_rate", train.learning_rate, 1e3),
+            ("train.weight_decay", train.weight_decay, 1e3),
+            ("train.warmup", train.warmup, 0.999),
+            ("train.floor", train.floor, 1.0),
+            ("train.beta2", train.beta2, 0.999_999),
+            ("train.grad_clip", train.grad_clip, f64::MAX),
+        ];
+        for (key, rate, most) in rates {
+            require((0.0..=most).contains(&rate), key, &format!("from 0 to {most}"))?;
+        }
+        require(0 < train.tokens, "train.tokens", "over 0")
+    }
+}
+
+fn require(fits: bool, key: &str, range: &str) -> anyhow::Result<()> {
+    match fits {
+        true => Ok(()),
+        false => Err(Usage::error(format!("{key} is out of range\nhint: it is {range}"))),
+    }
 }
 
 /// The shape of the model, in the words of `config.json`.
@@ -115,6 +175,34 @@ impl TrainSettings {
             eps: 1e-8,
             weight_decay: self.weight_decay,
             grad_clip: self.grad_clip,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_trained_is_refused_by_its_key() {
+        let text = include_str!("../../../../configs/pretrain.toml");
+        let settings = |text: &str| toml::from_str::<PretrainSettings>(text).unwrap();
+        settings(text).check().unwrap();
+        for (line, key) in [
+            ("num_attention_heads = 0", "model.num_attention_heads"),
+            ("num_attention_heads = 5", "model.hidden_size"),
+            ("num_key_value_heads = 4", "model.num_key_value_heads"),
+            ("num_hidden_layers = 0", "model.num_hidden_layers"),
+            ("hidden_size = 10000000000", "model.hidden_size"),
+            ("n_examples = 0", "corpus.n_examples"),
+            ("tokens = 0", "train.tokens"),
+            ("learning_rate = nan", "train.learning_rate"),
+        ] {
+            let name = line.split(' ').next().unwrap();
+            let changed: Vec<&str> =
+                text.lines().map(|it| if it.starts_with(&format!("{name} =")) { line } else { it }).collect();
+            let error = settings(&changed.join("\n")).check().unwrap_err().to_string();
+            assert!(error.starts_with(key), "{line}: {error}");
         }
     }
 }
