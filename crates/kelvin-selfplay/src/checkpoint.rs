@@ -218,9 +218,13 @@ impl RunDir {
     ) -> anyhow::Result<Option<Step>> {
         let Some((step, folder)) = newest_whole(&self.path, warn)? else {
             // The first checkpoint is written before the first step.
-            let rows = fs::read_to_string(self.path.join("metrics.jsonl")).unwrap_or_default();
+            let path = self.path.join("metrics.jsonl");
+            let rows = match fs::read(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+                read => read.with_context(|| format!("reading {}", path.display()))?,
+            };
             anyhow::ensure!(
-                rows.lines().count() <= 1,
+                rows.iter().filter(|byte| **byte == b'\n').count() <= 1,
                 "{} has gone steps but has no checkpoint any more\nhint: restore the folder `checkpoints`; a new run \
                  needs another folder",
                 self.path.display()

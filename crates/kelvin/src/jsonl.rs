@@ -1,7 +1,7 @@
 //! JSON lines in and out: one object a line, `-` for the standard streams, errors that name file and line.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Write},
     marker::PhantomData,
     os::{fd::AsFd, unix::fs::MetadataExt},
@@ -120,7 +120,7 @@ impl Sink {
         if is_dash(out) {
             return Ok(Sink::stdout());
         }
-        if out.exists() && identity(File::open(out)) == identity(opened(input)) {
+        if out.exists() && identity(out).is_some_and(|it| Some(it) == identity(input)) {
             return Err(Usage::error(format!(
                 "{} is both input and output\nhint: name another file for --out",
                 out.display()
@@ -190,18 +190,13 @@ pub(crate) struct Streams {
     pub(crate) output: PathBuf,
 }
 
-/// The file behind `path`, or behind standard input.
-fn opened(path: &Path) -> io::Result<File> {
-    match is_dash(path) {
-        true => io::stdin().as_fd().try_clone_to_owned().map(File::from),
-        false => File::open(path),
-    }
-}
-
-/// What is the same for two names of one regular file; an error is never the same as anything.
-fn identity(file: io::Result<File>) -> Result<(u64, u64), ()> {
-    let metadata = file.and_then(|file| file.metadata()).map_err(drop)?;
-    if metadata.is_file() { Ok((metadata.dev(), metadata.ino())) } else { Err(()) }
+/// Device and number of the regular file behind `path`, or behind standard input for `-`: the same for all its names.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let metadata = match is_dash(path) {
+        true => File::from(io::stdin().as_fd().try_clone_to_owned().ok()?).metadata(),
+        false => fs::metadata(path),
+    };
+    metadata.ok().filter(fs::Metadata::is_file).map(|it| (it.dev(), it.ino()))
 }
 
 fn is_dash(path: &Path) -> bool {

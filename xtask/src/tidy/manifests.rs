@@ -8,7 +8,7 @@ use super::{Findings, tree::Tree};
 const STAR: [(&str, &[&str]); 8] = [
     ("kelvin-core", &[]),
     ("kelvin-python", &[]),
-    ("kelvin-exec", &["kelvin-core", "kelvin-python"]),
+    ("kelvin-exec", &["kelvin-core"]),
     ("kelvin-env", &["kelvin-core", "kelvin-python"]),
     ("kelvin-model", &["kelvin-core"]),
     ("kelvin-selfplay", &["kelvin-core"]),

@@ -1,9 +1,12 @@
 //! Every backward op of the decoder against finite differences of its forward op.
 
-use super::{Head, PredictedRows, attention, embedding, linear, mlp, ragged::Ragged};
+use super::{Backbone, Head, PredictedRows, Workspace, attention, embedding, linear, mlp, ragged::Ragged};
 use crate::{
     config::{ModelConfig, tests::small},
-    kernels::numeric::{check, inner, uniform},
+    kernels::{
+        RopeTable,
+        numeric::{check, inner, uniform},
+    },
     params::Params,
 };
 
@@ -142,4 +145,26 @@ fn head_by_residual_stream_norm_and_weight() {
         let moved = |flat: &[f32]| Params { flat: flat.to_vec(), layout: params.layout.clone() };
         check("head by weights", |flat| forward(&moved(flat), &x), &params.flat, &gradient);
     }
+}
+
+/// A sequence that goes on from another's rows comes out with the bits of one that has them for itself.
+#[test]
+fn a_shared_prompt_changes_no_bit() {
+    let config = small(true, true);
+    let mut params = Params::zeros(&config);
+    params.flat = uniform(params.layout.len, 15);
+    let rope = RopeTable::new(config.head_dim, config.rope_theta, 64);
+    let backbone = Backbone { params: &params, rope: &rope };
+    let tokens: Vec<u32> = (0..56).map(|idx| idx * 7 % 37).collect();
+    let (prompt, first, second) = (&tokens[..37], &tokens[37..47], &tokens[47..]);
+    let mut shared = Workspace::default();
+    shared.ragged.push(prompt.len() + first.len());
+    let branch = shared.ragged.push_after(0..prompt.len(), second.len());
+    backbone.forward(&tokens, false, &mut shared);
+    let mut alone = Workspace::default();
+    alone.ragged.push(prompt.len() + second.len());
+    backbone.forward(&[prompt, second].concat(), false, &mut alone);
+    let bits = |x: &[f32]| x.iter().map(|it| it.to_bits()).collect::<Vec<_>>();
+    let hidden = config.hidden_size;
+    assert_eq!(bits(&shared.x[branch.start * hidden..]), bits(&alone.x[prompt.len() * hidden..]));
 }

@@ -211,3 +211,19 @@ fn benches_print_the_fields_of_the_contract() {
     let refused = run(&["bench", "train", "--model", model, "--dtype", "bf16"]);
     assert_eq!(refused.code, Some(2));
 }
+
+/// Another name of the input, which writing would empty.
+#[test]
+fn the_input_is_not_overwritten_by_another_name() {
+    let (dir, _) = golden("tied");
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let row = "{\"id\": 1, \"tokens\": [1, 9]}\n";
+    fs::write(at("rows"), row).unwrap();
+    fs::hard_link(at("rows"), at("link")).unwrap();
+    let ran = run(&["logprobs", dir.path().to_str().unwrap(), "--in", &at("rows"), "--out", &at("link")]);
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    let mut from_stdin = command(&["logprobs", dir.path().to_str().unwrap(), "--out", &at("link")]);
+    let ran = from_stdin.stdin(fs::File::open(at("rows")).unwrap()).output().unwrap();
+    assert_eq!(ran.status.code(), Some(2));
+    assert_eq!(fs::read_to_string(at("rows")).unwrap(), row);
+}
