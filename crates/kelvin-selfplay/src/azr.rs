@@ -51,12 +51,14 @@ pub fn step(
         SolveLag::Zero => draw_problems(state, settings, seed),
         SolveLag::One => lagged,
     };
-    let solved = stage::solve(scene, &problems, 1, &settings.sampling.solve, seed.fork("solve"))?;
+    let solved =
+        stage::solve(scene, &problems, azr.n_solutions, &settings.sampling.solve, seed.fork("solve"))?;
     let solve_s = watch.lap();
 
-    // Reward both roles (Eq. 4 to 6), and compare each rollout with its own role and task type (TRR++, Eq. 8).
+    // Reward both roles (Eq. 4 to 6), and compare each rollout with its own role and task type (TRR++, Eq. 8), or
+    // each solution with the others of its task where it has others.
     let rewarded = reward::all(&estimated, &solved, azr, seed.fork("coin"));
-    let mut batch = trained(advantage::trr_plus_plus(rewarded.clone(), azr.adv_norm), &rewarded, azr);
+    let mut batch = compared(rewarded.clone(), azr);
     if azr.train_estimates {
         let attempts = reward::solutions(&attempts, azr, seed.fork("estimate-coin"));
         batch.extend(advantage::relative_to_task(attempts));
@@ -187,8 +189,15 @@ fn admitted(estimated: &Estimated, azr: &AzrSettings) -> Option<Task> {
     admit.then(|| task.clone())
 }
 
-/// The samples of the roles that train (ablation `train_propose`).
-fn trained(samples: Vec<Sample>, rewarded: &[Rewarded], azr: &AzrSettings) -> Vec<Sample> {
-    let trains = |it: &Rewarded| azr.train_propose || it.rollout.role == Role::Solver;
-    samples.into_iter().zip(rewarded).filter(|(_, it)| trains(it)).map(|(sample, _)| sample).collect()
+/// The rollouts of the roles that train (ablation `train_propose`) with their advantages, proposals first.
+fn compared(rewarded: Vec<Rewarded>, azr: &AzrSettings) -> Vec<Sample> {
+    let (proposals, solutions): (Vec<_>, Vec<_>) =
+        rewarded.into_iter().partition(|it| it.rollout.role == Role::Proposer);
+    let proposals = if azr.train_propose { proposals } else { Vec::new() };
+    let mut batch = advantage::trr_plus_plus(proposals, azr.adv_norm);
+    batch.extend(match azr.n_solutions {
+        1 => advantage::trr_plus_plus(solutions, azr.adv_norm),
+        _ => advantage::relative_to_task(solutions),
+    });
+    batch
 }

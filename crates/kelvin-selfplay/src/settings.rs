@@ -19,6 +19,9 @@ pub struct AzrSettings {
     pub n_references: usize,
     /// Monte-Carlo solves per proposal behind its learnability (`n_samples`).
     pub n_estimate: usize,
+    /// Solutions of each problem that is drawn from the buffer. One, as in the original, is compared with all others of
+    /// its type; several are compared with one another.
+    pub n_solutions: usize,
     /// Seeds per task type are `batch_size` times this: S (`seed_batch_factor`).
     pub seed_factor: usize,
     /// Proposal rounds of the seed stage before it goes on with what there is.
@@ -59,6 +62,7 @@ impl Default for AzrSettings {
             batch_size: 64,
             n_references: 6,
             n_estimate: 8,
+            n_solutions: 1,
             seed_factor: 4,
             seed_rounds_max: 32,
             solve_lag: SolveLag::One,

@@ -297,6 +297,26 @@ fn rewards_follow_the_verifier_and_batches_the_ablation() {
 }
 
 #[test]
+fn several_solutions_of_a_problem_are_compared_with_one_another() {
+    let mut settings = settings();
+    settings.azr.train_propose = false;
+    settings.azr.n_solutions = 4;
+    let (_, report) = one_step(&settings);
+    assert_eq!(report.solved.len(), 2 * 8 * 4);
+    let mixed = report.solved.chunks(4).filter(|of_one| {
+        assert!(of_one.iter().all(|it| it.rollout.prompt == of_one[0].rollout.prompt));
+        of_one.iter().any(|it| it.grade.correct) && !of_one.iter().all(|it| it.grade.correct)
+    });
+    let n_mixed = mixed.count();
+    assert!((1..16).contains(&n_mixed), "sums over 15 are never right, others half of the time: {n_mixed}");
+    assert_eq!(report.batch.len(), 4 * n_mixed);
+    for of_one in report.batch.chunks(4) {
+        let sum: f32 = of_one.iter().map(|it| it.advantage).sum();
+        assert!(sum.abs() < 1e-5, "advantages of one problem sum to {sum}");
+    }
+}
+
+#[test]
 fn duplicates_are_rejected_where_the_settings_say_so() {
     let mut settings = settings();
     settings.azr.duplicates = Duplicates::Reject;

@@ -22,6 +22,7 @@ fn counts(config: &Config) -> anyhow::Result<()> {
         ("steps", config.steps as usize),
         ("azr.batch_size", azr.batch_size),
         ("azr.n_estimate", azr.n_estimate),
+        ("azr.n_solutions", azr.n_solutions),
         ("azr.seed_factor", azr.seed_factor),
         ("azr.buffer_max", azr.buffer_max),
         ("eval.n_samples", config.eval.n_samples),
