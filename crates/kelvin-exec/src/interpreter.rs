@@ -4,6 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::level::{Isolation, Level};
+use crate::probe::Attempt;
+
 /// The oldest minor version of Python 3 that programs run in: the first with `-P`, which keeps the working
 /// directory off the module path.
 const OLDEST_MINOR: u32 = 11;
@@ -55,6 +58,29 @@ pub enum StartError {
         /// What the last attempt ended with.
         reason: String,
     },
+    /// Programs would be confined less than was asked for.
+    #[error(
+        "programs of a model would run with {} isolation here, which is under {least}{}\nhint: `kelvin doctor` shows \
+         what is missing; to run them nevertheless, say so with --isolation {}",
+        .isolation.level,
+        can_clause(.isolation),
+        .isolation.level.name()
+    )]
+    TooWeak {
+        /// What there is.
+        isolation: Isolation,
+        /// What was asked for.
+        least: Level,
+    },
+}
+
+fn can_clause(isolation: &Isolation) -> String {
+    let words = |attempts: &[Attempt]| attempts.iter().map(|it| it.words()).collect::<Vec<_>>().join(", ");
+    match (isolation.open.as_slice(), isolation.filter_alone.as_slice()) {
+        ([], []) => String::new(),
+        ([], alone) => format!(": only the system call filter keeps them from these: {}", words(alone)),
+        (open, _) => format!(": they could {}", words(open)),
+    }
 }
 
 fn seen_clause(seen: &[String]) -> String {

@@ -1,19 +1,26 @@
 //! Runs programs that a model wrote, in CPython, in another process. `PythonExecutor` keeps warm interpreters that
 //! fork one child per job; a child ends with its job, over its limits, or with the host.
 //!
-//! What holds today and what does not stands in [`sandbox`].
+//! What confines a child lies in `sandbox`, one file a layer; what it confines is proven when an executor starts, and
+//! named by its [`Level`].
 
 mod clock;
 mod interpreter;
+mod level;
 mod metrics;
 mod pool;
+mod preload;
+mod probe;
 mod protocol;
 mod python;
-pub mod sandbox;
+mod sandbox;
 mod settle;
 mod worker;
 
 pub use interpreter::{Python, StartError, find_python};
+pub use level::{Isolation, Level};
 pub use metrics::Metrics;
+pub use probe::Attempt;
 pub use python::{ExecutorOptions, PythonExecutor};
+pub use sandbox::Layer;
 pub use worker::Privileges;

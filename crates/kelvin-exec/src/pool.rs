@@ -1,4 +1,4 @@
-//! A fixed number of slots, each with a warm worker per hash seed, started when first needed. A job holds one
+//! A fixed number of slots, each with a warm worker per hash seed and preload, started when first needed. A job holds one
 //! slot; callers over the number wait.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,9 @@ use kelvin_core::executor::HashSeed;
 
 use crate::interpreter::{Python, StartError};
 use crate::metrics::Counters;
+use crate::preload::{self, Preload};
 use crate::protocol::Request;
+use crate::sandbox::Layers;
 use crate::settle::Attempt;
 use crate::worker::{Lost, Worker};
 
@@ -19,14 +21,15 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 
 pub(crate) struct Pool {
     python: Python,
+    layers: Layers,
     idle: Mutex<Vec<Slot>>,
     returned: Condvar,
 }
 
 #[derive(Default)]
 struct Slot {
-    /// Indexed by hash seed.
-    workers: [Option<Worker>; 2],
+    /// Indexed by hash seed, then by preload.
+    workers: [[Option<Worker>; 2]; 2],
 }
 
 /// A slot in use.
@@ -36,10 +39,12 @@ pub(crate) struct Lease<'a> {
 }
 
 impl Pool {
-    pub(crate) fn new(python: Python, n_slots: usize) -> Pool {
+    /// With a worker that is warm already, a lean one with the first hash seed.
+    pub(crate) fn new(python: Python, layers: Layers, first: Worker, n_slots: usize) -> Pool {
         assert!(n_slots > 0, "a pool needs a worker");
-        let idle = Mutex::new((0..n_slots).map(|_| Slot::default()).collect());
-        Pool { python, idle, returned: Condvar::new() }
+        let mut slots: Vec<Slot> = (0..n_slots).map(|_| Slot::default()).collect();
+        *slots[n_slots - 1].place(HashSeed::A, Preload::Lean) = Some(first);
+        Pool { python, layers, idle: Mutex::new(slots), returned: Condvar::new() }
     }
 
     pub(crate) fn python(&self) -> &Python {
@@ -63,6 +68,19 @@ impl Pool {
     }
 }
 
+impl Slot {
+    fn place(&mut self, hash_seed: HashSeed, preload: Preload) -> &mut Option<Worker> {
+        let of_seed = match hash_seed {
+            HashSeed::A => &mut self.workers[0],
+            HashSeed::B => &mut self.workers[1],
+        };
+        match preload {
+            Preload::Lean => &mut of_seed[0],
+            Preload::Full => &mut of_seed[1],
+        }
+    }
+}
+
 impl Lease<'_> {
     /// Runs one child on a warm worker, starting one where there is none.
     ///
@@ -74,6 +92,7 @@ impl Lease<'_> {
         request: &Request<'_>,
         counters: &Counters,
     ) -> Result<Result<Attempt, String>, StartError> {
+        let preload = preload::needed(request.inputs.iter().copied().chain([request.program]));
         let mut wait = FIRST_WAIT;
         let mut reason = String::new();
         for n_tried in 0..N_STARTS {
@@ -81,12 +100,12 @@ impl Lease<'_> {
                 std::thread::sleep(wait);
                 wait *= 2;
             }
-            let worker = self.warm(hash_seed, counters)?;
+            let worker = self.warm(hash_seed, preload, counters)?;
             counters.n_children.add(1);
             match worker.run(request) {
                 Ok(attempt) => return Ok(Ok(attempt)),
                 Err(Lost::Worker { detail }) => {
-                    self.slot.workers[index(hash_seed)] = None;
+                    *self.slot.place(hash_seed, preload) = None;
                     counters.n_respawns.add(1);
                     return Ok(Err(detail));
                 }
@@ -96,18 +115,19 @@ impl Lease<'_> {
         Err(StartError::Worker { path: self.pool.python.path.clone(), reason })
     }
 
-    /// The slot's worker for a hash seed.
+    /// The slot's worker for a hash seed and a preload.
     ///
     /// # Errors
     /// If none starts after several attempts.
-    pub(crate) fn warm(
+    fn warm(
         &mut self,
         hash_seed: HashSeed,
+        preload: Preload,
         counters: &Counters,
     ) -> Result<&mut Worker, StartError> {
-        let place = &mut self.slot.workers[index(hash_seed)];
+        let place = self.slot.place(hash_seed, preload);
         if place.is_none() {
-            *place = Some(start(&self.pool.python, hash_seed)?);
+            *place = Some(start(self.pool, hash_seed, preload)?);
             counters.n_starts.add(1);
         }
         Ok(place.as_mut().expect("started above"))
@@ -121,7 +141,7 @@ impl Drop for Lease<'_> {
     }
 }
 
-fn start(python: &Python, hash_seed: HashSeed) -> Result<Worker, StartError> {
+fn start(pool: &Pool, hash_seed: HashSeed, preload: Preload) -> Result<Worker, StartError> {
     let mut wait = FIRST_WAIT;
     let mut reason = String::new();
     for n_tried in 0..N_STARTS {
@@ -129,17 +149,10 @@ fn start(python: &Python, hash_seed: HashSeed) -> Result<Worker, StartError> {
             std::thread::sleep(wait);
             wait *= 2;
         }
-        match Worker::start(python, hash_seed) {
+        match Worker::start(&pool.python, hash_seed, preload, &pool.layers) {
             Ok(worker) => return Ok(worker),
             Err(why) => reason = why,
         }
     }
-    Err(StartError::Worker { path: python.path.clone(), reason })
-}
-
-fn index(hash_seed: HashSeed) -> usize {
-    match hash_seed {
-        HashSeed::A => 0,
-        HashSeed::B => 1,
-    }
+    Err(StartError::Worker { path: pool.python.path.clone(), reason })
 }

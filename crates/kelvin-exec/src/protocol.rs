@@ -4,8 +4,10 @@
 
 use kelvin_core::executor::{Calls, Limits, Outcome};
 
-/// Changes with the layout of any frame; `driver.py` has the same number.
-pub(crate) const VERSION: u32 = 1;
+use crate::probe::Bait;
+
+/// Changes with the layout of any frame; `driver/zygote.py` has the same number.
+pub(crate) const VERSION: u32 = 2;
 
 /// The largest frame a worker sends: 64 KiB of relayed bytes and some.
 const MAX_FRAME_BYTES: usize = 1 << 17;
@@ -13,10 +15,10 @@ const MAX_FRAME_BYTES: usize = 1 << 17;
 /// Kind (1 byte) and body length (4 bytes) before each frame between host and worker.
 pub(crate) const FRAME_HEAD_BYTES: usize = 5;
 
-/// Nonce (8), index (4), kind (1), CPU time (8) and payload length (4) before each answer of a child.
+/// Nonce (8), index (4), kind (1), CPU time (8) and payload length (4) before each answer or note of a child.
 const ANSWER_HEAD_BYTES: usize = 25;
 
-/// The longest payload that is not a result: two texts that `driver.py` cuts at 200 characters of 4 bytes, or 10
+/// The longest payload that is not a result: two texts that `driver/answer.py` cuts at 200 characters of 4 bytes, or 10
 /// where they are escaped.
 const MAX_NOTE_BYTES: usize = 4200;
 
@@ -46,21 +48,29 @@ impl Request<'_> {
         (calls * self.limits.cpu_s * 2.0).ceil().min(1e9) as u32 + 2
     }
 
-    /// The most a child may write.
-    pub(crate) fn max_answer_bytes(&self) -> u64 {
-        let each = ANSWER_HEAD_BYTES as u64 + self.limits.output_bytes.max(MAX_NOTE_BYTES as u64);
-        (self.inputs.len() as u64).saturating_mul(each).saturating_add(ANSWER_HEAD_BYTES as u64)
+    /// How often a child may ask for another call's worth of CPU time: after compiling, and after each call.
+    fn n_refills(&self) -> u64 {
+        1 + self.inputs.len() as u64 * u64::from(self.n_calls())
     }
 
-    /// The frame that starts the job.
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    /// The most a child may write: an answer for each input, as many notes as there are refills, and one more.
+    pub(crate) fn max_answer_bytes(&self) -> u64 {
+        let answer = ANSWER_HEAD_BYTES as u64 + self.limits.output_bytes.max(MAX_NOTE_BYTES as u64);
+        let notes = (1 + self.n_refills()).saturating_mul(ANSWER_HEAD_BYTES as u64);
+        (self.inputs.len() as u64).saturating_mul(answer).saturating_add(notes)
+    }
+
+    /// The frame that starts the job; the child loads the system call filter if it is to be `filtered`.
+    pub(crate) fn encode(&self, filtered: bool) -> Vec<u8> {
         let mut body = Vec::with_capacity(64 + self.program.len());
         body.extend(self.nonce.to_le_bytes());
         body.extend(self.max_answer_bytes().to_le_bytes());
-        body.push(self.n_calls() as u8);
+        body.extend(self.n_refills().to_le_bytes());
         body.extend(((self.limits.cpu_s * 1e6) as u64).to_le_bytes());
-        body.extend(self.total_cpu_s().to_le_bytes());
         body.extend(self.limits.memory_bytes.to_le_bytes());
+        body.extend(self.total_cpu_s().to_le_bytes());
+        body.push(u8::from(filtered));
+        body.push(self.n_calls() as u8);
         body.extend(self.limits.output_bytes.to_le_bytes());
         put_text(&mut body, self.program);
         body.extend(length(self.inputs.len()).to_le_bytes());
@@ -71,9 +81,30 @@ impl Request<'_> {
     }
 }
 
-/// The first frame to a worker; it answers with [`WorkerFrame::Hello`].
-pub(crate) fn encode_hello(nonce: u64) -> Vec<u8> {
-    frame(b'H', &nonce.to_le_bytes())
+/// The first frame to a worker, with the system call filter for its children; it answers with
+/// [`WorkerFrame::Hello`].
+pub(crate) fn encode_hello(nonce: u64, filter: &[u8]) -> Vec<u8> {
+    frame(b'H', &[&nonce.to_le_bytes()[..], filter].concat())
+}
+
+/// CPU time of a probe's child, in microseconds and in seconds of the kernel's limit.
+const PROBE_CPU: (u64, u32) = (2_000_000, 5);
+
+/// The frame that has a child try to get out, or to kill the worker.
+pub(crate) fn encode_probe(nonce: u64, memory: u64, filtered: bool, kills: bool, bait: &Bait) -> Vec<u8> {
+    let mut body = Vec::new();
+    body.extend(nonce.to_le_bytes());
+    body.extend(64u64.to_le_bytes());
+    body.extend(0u64.to_le_bytes());
+    body.extend(PROBE_CPU.0.to_le_bytes());
+    body.extend(memory.to_le_bytes());
+    body.extend(PROBE_CPU.1.to_le_bytes());
+    body.push(u8::from(filtered));
+    body.push(u8::from(kills));
+    body.extend(u32::from(bait.port).to_le_bytes());
+    body.extend(std::process::id().to_le_bytes());
+    put_text(&mut body, &bait.folder.to_string_lossy());
+    frame(b'P', &body)
 }
 
 /// Asks the worker to kill the child it runs; without one it does nothing.
@@ -112,9 +143,20 @@ pub(crate) enum WorkerFrame<'a> {
     Exit {
         wait_status: i32,
         cpu_us: u64,
-        flooded: bool,
+        cause: Cause,
     },
     CannotFork(String),
+}
+
+/// Why the worker ended its child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// It did not.
+    Own,
+    /// The child wrote too much.
+    Flood,
+    /// The child used too much CPU time.
+    CpuLimit,
 }
 
 /// A frame that breaks the protocol.
@@ -205,6 +247,8 @@ impl Answers {
         let payload = reader.take(payload_bytes)?;
         if kind == b'A' {
             self.rest_alone = true;
+        } else if kind == b'T' {
+            // Only the worker, which has given the child more time, minds it.
         } else if let Some(outcome) = decode_outcome(kind, payload) {
             self.answers.push(Answer { outcome, cpu_us });
         } else {
@@ -269,7 +313,14 @@ impl<'a> Reader<'a> {
 
     fn exit(&mut self) -> Option<WorkerFrame<'a>> {
         let wait_status = self.array().map(i32::from_le_bytes)?;
-        Some(WorkerFrame::Exit { wait_status, cpu_us: self.u64()?, flooded: self.u8()? != 0 })
+        let cpu_us = self.u64()?;
+        let cause = match self.u8()? {
+            0 => Cause::Own,
+            1 => Cause::Flood,
+            2 => Cause::CpuLimit,
+            _ => return None,
+        };
+        Some(WorkerFrame::Exit { wait_status, cpu_us, cause })
     }
 }
 
@@ -367,7 +418,7 @@ mod tests {
             cut in 1usize..40,
         ) {
             let bytes: Vec<u8> = parts.iter().flat_map(|(index, kind, payload)| {
-                answer(NONCE, *index, b"VLRCNMBA?"[*kind as usize % 9], payload)
+                answer(NONCE, *index, b"VLRCNMBAT?"[*kind as usize % 10], payload)
             }).collect();
             let mut pieces = Answers::new(&request(3));
             bytes.chunks(cut).for_each(|piece| pieces.push(piece));

@@ -7,9 +7,12 @@ use anyhow::{Context, ensure};
 use kelvin_core::executor::{Calls, Executor, HashSeed, Job, Limits, Outcome};
 
 use crate::interpreter::{Python, StartError, find_python};
+use crate::level::{Isolation, Level};
 use crate::metrics::{Counters, Metrics};
 use crate::pool::{Lease, Pool};
+use crate::probe;
 use crate::protocol::Request;
+use crate::sandbox::Layer;
 use crate::settle::{Attempt, End, Settlement};
 use crate::worker::{Privileges, fresh_nonce};
 
@@ -23,13 +26,17 @@ pub struct ExecutorOptions {
     pub python: Option<PathBuf>,
     /// Jobs at once, at least one; each runs one thread of Python.
     pub workers: usize,
+    /// The weakest isolation that will do.
+    pub least: Level,
+    /// Layers that it does without, as on a machine that has none of them.
+    pub left_out: Vec<Layer>,
 }
 
 impl Default for ExecutorOptions {
-    /// As many workers as cores.
+    /// As many workers as cores, and nothing under [`Level::Standard`].
     fn default() -> ExecutorOptions {
         let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        ExecutorOptions { python: None, workers }
+        ExecutorOptions { python: None, workers, least: Level::Standard, left_out: Vec::new() }
     }
 }
 
@@ -38,6 +45,7 @@ pub struct PythonExecutor {
     pool: Pool,
     n_workers: usize,
     privileges: Privileges,
+    isolation: Isolation,
     counters: Counters,
 }
 
@@ -79,17 +87,23 @@ impl Executor for PythonExecutor {
 }
 
 impl PythonExecutor {
-    /// Finds the interpreter and starts the first worker; the others start when they are needed.
+    /// Finds the interpreter, starts the first worker and proves what confines its children; the other workers start
+    /// when they are needed.
     ///
     /// # Errors
-    /// If there is no usable interpreter or no worker comes up on it.
+    /// If there is no usable interpreter, no worker comes up on it, or programs would be confined less than asked.
     pub fn start(options: ExecutorOptions) -> Result<PythonExecutor, StartError> {
         let python = find_python(options.python.as_deref())?;
         let n_workers = options.workers.max(1);
-        let pool = Pool::new(python, n_workers);
+        let (first, layers, isolation) = probe::strongest(&python, &options.left_out)?;
+        if isolation.level < options.least {
+            return Err(StartError::TooWeak { isolation, least: options.least });
+        }
         let counters = Counters::default();
-        let privileges = pool.lease().warm(HashSeed::A, &counters)?.privileges;
-        Ok(PythonExecutor { pool, n_workers, privileges, counters })
+        counters.n_starts.add(1);
+        let privileges = first.privileges;
+        let pool = Pool::new(python, layers, first, n_workers);
+        Ok(PythonExecutor { pool, n_workers, privileges, isolation, counters })
     }
 
     /// The interpreter that programs run in.
@@ -100,6 +114,11 @@ impl PythonExecutor {
     /// Which user programs run as.
     pub fn privileges(&self) -> Privileges {
         self.privileges
+    }
+
+    /// What confines programs.
+    pub fn isolation(&self) -> &Isolation {
+        &self.isolation
     }
 
     /// What has been done so far.

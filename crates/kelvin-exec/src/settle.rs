@@ -8,7 +8,7 @@ use kelvin_core::executor::{Limits, Outcome};
 use crate::metrics::Counters;
 use crate::protocol::Answer;
 
-/// From this share of its CPU limit on, a call that ended is run again alone; `driver.py` ends a call at 1.2.
+/// From this share of its CPU limit on, a call that ended is run again alone; `driver/zygote.py` ends a call at 1.25.
 const NEAR_LIMIT: f64 = 0.8;
 
 /// Inputs for one child.

@@ -13,11 +13,17 @@ use kelvin_core::executor::HashSeed;
 
 use crate::clock::Deadline;
 use crate::interpreter::Python;
-use crate::protocol::{self, Answers, Request, WorkerFrame};
-use crate::sandbox;
+use crate::preload::Preload;
+use crate::probe::{Attempt as Probe, Bait, Probed};
+use crate::protocol::{self, Answers, Cause, Request, WorkerFrame};
+use crate::sandbox::Layers;
 use crate::settle::{Attempt, End};
 
-const DRIVER: &str = include_str!("driver.py");
+const DRIVER: &str = concat!(
+    include_str!("driver/zygote.py"),
+    include_str!("driver/child.py"),
+    include_str!("driver/answer.py")
+);
 
 /// No `-I`: it ignores PYTHONHASHSEED. `-s -P` and the empty environment do the rest of its work. `-S` and `-B`:
 /// no site packages, no bytecode written.
@@ -29,8 +35,13 @@ const START_WAIT: Duration = Duration::from_secs(30);
 /// How long a worker may take to obey: it then only waits for a child that is being killed.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Status 77 of a child that had no memory left to say so; `driver.py` has the same number.
+/// Status of a child that had no memory left to say so, and of one that the kernel refused its filter;
+/// `driver/child.py` has the same numbers.
 const EXIT_OUT_OF_MEMORY: i32 = 77;
+const EXIT_UNCONFINED: i32 = 99;
+
+/// Memory of a probe, in bytes.
+const PROBE_MEMORY: u64 = 64 << 20;
 
 /// Which user programs run as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +60,8 @@ pub(crate) struct Worker {
     /// What the worker sent that is not read yet.
     unread: Vec<u8>,
     pub(crate) privileges: Privileges,
+    /// Children load the system call filter.
+    filtered: bool,
 }
 
 /// Why a worker gave no attempt.
@@ -67,30 +80,44 @@ impl From<io::Error> for Lost {
 
 impl Worker {
     /// Starts a worker and waits until it is warm.
-    pub(crate) fn start(python: &Python, hash_seed: HashSeed) -> Result<Worker, String> {
+    pub(crate) fn start(
+        python: &Python,
+        hash_seed: HashSeed,
+        preload: Preload,
+        layers: &Layers,
+    ) -> Result<Worker, String> {
         let (socket, theirs) = UnixStream::pair().map_err(|error| error.to_string())?;
         #[expect(clippy::disallowed_methods, reason = "this crate is the one that starts processes")]
         let mut command = Command::new(&python.path);
         command
             .args(ARGUMENTS)
             .arg(DRIVER)
+            .arg(preload.name())
+            .arg(if layers.own_processes() { "1" } else { "0" })
+            .arg(layers.ruleset().to_string())
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
-        sandbox::apply(&mut command, hash_seed);
+        layers.apply(&mut command, hash_seed);
         let process = command.spawn().map_err(|error| error.to_string())?;
         // The command holds the worker's end of the socket: open here, a worker's death would go unseen.
         drop(command);
-        let mut worker = Worker { process, socket, unread: Vec::new(), privileges: Privileges::Ordinary };
-        worker.shake_hands().map_err(|lost| worker.last_words(lost))?;
+        let mut worker = Worker {
+            process,
+            socket,
+            unread: Vec::new(),
+            privileges: Privileges::Ordinary,
+            filtered: !layers.filter().is_empty(),
+        };
+        worker.shake_hands(layers.filter()).map_err(|lost| worker.last_words(lost))?;
         worker.process.stderr = None;
         Ok(worker)
     }
 
-    fn shake_hands(&mut self) -> Result<(), Lost> {
+    fn shake_hands(&mut self, filter: &[u8]) -> Result<(), Lost> {
         let ours = fresh_nonce();
         self.socket.set_write_timeout(Some(GRACE))?;
-        self.socket.write_all(&protocol::encode_hello(ours))?;
+        self.socket.write_all(&protocol::encode_hello(ours, filter))?;
         let deadline = Deadline::after(START_WAIT);
         self.privileges = self.next_frame(deadline, |frame| match frame {
             WorkerFrame::Hello { version, nonce, privileges }
@@ -124,7 +151,7 @@ impl Worker {
 
     /// Runs one child. After [`Lost::Worker`] this worker is of no further use.
     pub(crate) fn run(&mut self, request: &Request<'_>) -> Result<Attempt, Lost> {
-        self.socket.write_all(&request.encode())?;
+        self.socket.write_all(&request.encode(self.filtered))?;
         let wall = Duration::from_secs_f64(request.limits.wall_s * f64::from(request.n_calls()));
         let mut answers = Answers::new(request);
         let mut deadline = Deadline::after(wall);
@@ -136,8 +163,8 @@ impl Worker {
                     answers.push(bytes);
                     Ok(Step::Answers)
                 }
-                WorkerFrame::Exit { wait_status, cpu_us, flooded } => {
-                    Ok(Step::Exit { wait_status, cpu_us, flooded })
+                WorkerFrame::Exit { wait_status, cpu_us, cause } => {
+                    Ok(Step::Exit { wait_status, cpu_us, cause })
                 }
                 WorkerFrame::CannotFork(reason) => Err(Lost::CannotFork { reason }),
                 WorkerFrame::Hello { .. } => Err(out_of_turn("a greeting")),
@@ -147,13 +174,14 @@ impl Worker {
                     deadline = Deadline::after(wall);
                 }
                 Ok(Step::Answers) => {}
-                Ok(Step::Exit { wait_status, cpu_us, flooded }) => {
-                    let end = if killed {
-                        End::WallLimit
-                    } else if flooded {
-                        End::Died { detail: format!("wrote over {} bytes", request.max_answer_bytes()) }
-                    } else {
-                        how_it_ended(wait_status, cpu_us, request, &answers)
+                Ok(Step::Exit { wait_status, cpu_us, cause }) => {
+                    let end = match cause {
+                        _ if killed => End::WallLimit,
+                        Cause::Flood => {
+                            End::Died { detail: format!("wrote over {} bytes", request.max_answer_bytes()) }
+                        }
+                        Cause::CpuLimit => End::CpuLimit,
+                        Cause::Own => how_it_ended(wait_status, cpu_us, request, &answers),
                     };
                     return Ok(Attempt { answers: answers.answers, end });
                 }
@@ -164,6 +192,51 @@ impl Worker {
                     killed = true;
                     self.socket.write_all(&protocol::encode_kill())?;
                     deadline = Deadline::after(GRACE);
+                }
+            }
+        }
+    }
+
+    /// Has a child try to get out, with the system call filter or without it. After [`Probe::KillWorker`] this worker
+    /// is of no further use.
+    pub(crate) fn probe(&mut self, bait: &Bait, filtered: bool) -> Result<Probed, Lost> {
+        let filtered = filtered && self.filtered;
+        let Some(said) = self.probe_once(bait, filtered, false)? else { return Ok(Probed::FilterRefused) };
+        // What is not said to be held is not.
+        let said_open = Probe::ALL
+            .iter()
+            .enumerate()
+            .filter(|&(at, it)| *it != Probe::KillWorker && said.get(at) != Some(&b'h'));
+        let mut open: Vec<Probe> = said_open.map(|(_, it)| *it).collect();
+        match self.probe_once(bait, filtered, true) {
+            Ok(_) => {}
+            Err(Lost::Worker { .. }) => open.push(Probe::KillWorker),
+            Err(lost @ Lost::CannotFork { .. }) => return Err(lost),
+        }
+        Ok(Probed::Open(open))
+    }
+
+    /// What one child says of its attempts; `None` if the kernel refuses the filter.
+    fn probe_once(&mut self, bait: &Bait, filtered: bool, kills: bool) -> Result<Option<Vec<u8>>, Lost> {
+        let nonce = fresh_nonce();
+        self.socket.write_all(&protocol::encode_probe(nonce, PROBE_MEMORY, filtered, kills, bait))?;
+        let deadline = Deadline::after(START_WAIT);
+        let mut said = Vec::new();
+        loop {
+            let status = self.next_frame(deadline, |frame| match frame {
+                WorkerFrame::Data(bytes) => {
+                    said.extend_from_slice(bytes);
+                    Ok(None)
+                }
+                WorkerFrame::Exit { wait_status, .. } => Ok(Some(ExitStatus::from_raw(wait_status))),
+                WorkerFrame::CannotFork(reason) => Err(Lost::CannotFork { reason }),
+                WorkerFrame::Hello { .. } => Err(out_of_turn("a greeting")),
+            })?;
+            match status {
+                None => {}
+                Some(status) if status.code() == Some(EXIT_UNCONFINED) => return Ok(None),
+                Some(_) => {
+                    return Ok(Some(said.strip_prefix(&nonce.to_le_bytes()).unwrap_or_default().to_vec()));
                 }
             }
         }
@@ -213,7 +286,7 @@ impl Drop for Worker {
 
 enum Step {
     Answers,
-    Exit { wait_status: i32, cpu_us: u64, flooded: bool },
+    Exit { wait_status: i32, cpu_us: u64, cause: Cause },
 }
 
 /// A nonce only tells messages apart, so it needs no seed of the run.

@@ -84,12 +84,14 @@ fn lock(path: &Path) -> anyhow::Result<RunFolder> {
 /// If it cannot be written.
 pub(crate) fn describe(folder: &RunFolder, world: &World, model: &str) -> anyhow::Result<()> {
     let (major, minor, micro) = world.executor.python().version;
+    let isolation = world.executor.isolation();
     let manifest = json!({
         "format": 1,
         "kelvin": env!("CARGO_PKG_VERSION"),
         "model": model,
         "python": format!("{major}.{minor}.{micro}"),
-        "isolation": "weak",
+        "isolation": isolation.level.name(),
+        "layers": isolation.layers.iter().map(|it| it.name()).collect::<Vec<_>>(),
         "simd": kelvin_model::kernels::simd::level().as_str(),
         "threads": std::thread::available_parallelism().map_or(1, usize::from),
         "os": std::env::consts::OS,

@@ -7,13 +7,11 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use kelvin_core::executor::Limits;
-use kelvin_exec::{ExecutorOptions, Privileges, PythonExecutor};
+use kelvin_exec::{ExecutorOptions, Isolation, Level, Privileges, PythonExecutor};
 use kelvin_python::{Equality, Policy};
+use serde::{Deserialize, Serialize};
 
-use crate::{
-    config::threads_or_cores,
-    error::{Usage, note},
-};
+use crate::{config::threads_or_cores, error::note};
 
 /// Most programs at once that are worth a process each.
 pub(crate) const WORKERS_MAX: usize = 4096;
@@ -67,9 +65,8 @@ pub(crate) struct SandboxArgs {
     /// The Python interpreter; without it, the first usable one is searched for
     #[arg(long, value_name = "PATH")]
     python: Option<PathBuf>,
-    /// How strictly programs are confined; only `weak` (separate processes with limits) exists so far
-    #[arg(long, value_enum, value_name = "strict|standard|weak", hide_possible_values = true)]
-    isolation: Option<Isolation>,
+    #[command(flatten)]
+    isolation: IsolationArgs,
     /// Programs running at once; 0 is one for each core
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = workers)]
     workers: usize,
@@ -78,24 +75,48 @@ pub(crate) struct SandboxArgs {
     isolated: bool,
 }
 
-/// How programs are confined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Isolation {
-    /// System calls filtered, no network, no file system
+/// The weakest isolation that will do.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct IsolationArgs {
+    /// The weakest isolation that will do: no file, network or process in reach (strict), that held in part by the
+    /// system call filter alone (standard), limits alone (weak), nothing (none); `kelvin doctor` shows what there is
+    #[arg(long, value_enum, value_name = "strict|standard|weak|none", hide_possible_values = true)]
+    pub(crate) isolation: Option<Least>,
+}
+
+/// The weakest isolation that will do, by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Least {
+    /// L3.
     Strict,
-    /// System calls filtered
+    /// L2.
+    #[default]
     Standard,
-    /// A process of its own with limits on CPU time, memory and output
+    /// L1.
     Weak,
+    /// L0.
+    None,
+}
+
+impl Least {
+    fn level(self) -> Level {
+        match self {
+            Least::Strict => Level::Strict,
+            Least::Standard => Level::Standard,
+            Least::Weak => Level::Weak,
+            Least::None => Level::None,
+        }
+    }
 }
 
 impl SandboxArgs {
     /// Starts an executor.
     ///
     /// # Errors
-    /// If the isolation asked for does not exist, or no Python comes up.
+    /// If programs would be confined less than asked, or no Python comes up.
     pub(crate) fn executor(&self) -> anyhow::Result<PythonExecutor> {
-        start(self.python.clone(), self.workers, self.isolation, HOW_TO_ACCEPT)
+        start(self.python.clone(), self.workers, self.isolation.isolation.unwrap_or_default())
     }
 
     /// What a program may use.
@@ -109,39 +130,46 @@ impl SandboxArgs {
     }
 }
 
-const HOW_TO_ACCEPT: &str = "; --isolation weak accepts this and silences the note";
-
-/// Starts `workers` interpreters, 0 being one for each core. Says on standard error what confines programs,
-/// unless weak isolation was asked for by name; `how` says how to ask.
+/// Starts `workers` interpreters, 0 being one for each core. Says on standard error what programs could do where that
+/// is more than the default allows.
 ///
 /// # Errors
-/// If the isolation asked for does not exist, or no Python comes up.
-pub(crate) fn start(
-    python: Option<PathBuf>,
-    workers: usize,
-    isolation: Option<Isolation>,
-    how: &str,
-) -> anyhow::Result<PythonExecutor> {
-    if let Some(level @ (Isolation::Strict | Isolation::Standard)) = isolation {
-        return Err(Usage::error(format!(
-            "isolation `{}` does not exist yet: programs run in separate processes with limits, and nothing filters \
-             their system calls\nhint: accept that with --isolation weak, or run kelvin in a container",
-            level.to_possible_value().expect("no level is hidden").get_name()
-        )));
-    }
-    let executor = PythonExecutor::start(ExecutorOptions { python, workers: threads_or_cores(workers) })?;
-    if isolation.is_none() {
+/// If programs would be confined less than asked, or no Python comes up.
+pub(crate) fn start(python: Option<PathBuf>, workers: usize, least: Least) -> anyhow::Result<PythonExecutor> {
+    let workers = threads_or_cores(workers);
+    let options = ExecutorOptions { python, workers, least: least.level(), ..ExecutorOptions::default() };
+    let executor = PythonExecutor::start(options)?;
+    let isolation = executor.isolation();
+    if isolation.level < Level::Standard {
         note(&format!(
-            "programs run with weak isolation: separate processes with limits on time, memory and output{}. \
-             They can read files, use the network and signal processes of their user{how}",
-            match executor.privileges() {
-                Privileges::Ordinary => "",
-                Privileges::Dropped => ", as the user nobody",
-                Privileges::Root => ", as root",
-            }
+            "programs run with {} isolation{}{}",
+            isolation.level,
+            as_user(executor.privileges()),
+            reach(isolation)
         ));
     }
     Ok(executor)
+}
+
+/// Which user programs run as, where that is not the one who asks.
+pub(crate) fn as_user(privileges: Privileges) -> &'static str {
+    match privileges {
+        Privileges::Ordinary => "",
+        Privileges::Dropped => ", as the user nobody",
+        Privileges::Root => ", as root",
+    }
+}
+
+/// What programs can do that they should not; what only the system call filter stops, if that is all.
+pub(crate) fn reach(isolation: &Isolation) -> String {
+    let words = |attempts: &[kelvin_exec::Attempt]| -> String {
+        attempts.iter().map(|it| it.words()).collect::<Vec<_>>().join(", ")
+    };
+    match (isolation.open.as_slice(), isolation.filter_alone.as_slice()) {
+        ([], []) => String::new(),
+        ([], alone) => format!("; the system call filter alone stops them from these: {}", words(alone)),
+        (open, _) => format!("; they could {}", words(open)),
+    }
 }
 
 fn workers(text: &str) -> Result<usize, String> {

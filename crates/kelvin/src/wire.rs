@@ -5,13 +5,12 @@ use std::sync::Arc;
 use anyhow::Context;
 use kelvin_core::{environment::DynEnvironment, executor::Executor, policy::Policy};
 use kelvin_env::python_triplet::PythonTriplet;
-use kelvin_exec::{ExecutorOptions, PythonExecutor};
+use kelvin_exec::PythonExecutor;
 use kelvin_model::{Checkpoint, NativePolicy};
 
 use crate::{
     config::{Backend, Config, EnvironmentName},
     model::{self, POLICY_FOLDER},
-    sandbox,
 };
 
 /// What a run plays with.
@@ -25,10 +24,9 @@ pub(crate) struct World {
 /// Starts the executor and the environment on it.
 ///
 /// # Errors
-/// If no Python is found or it does not start.
+/// If no Python is found, it does not start, or programs would be confined less than the configuration wants.
 pub(crate) fn world(config: &Config) -> anyhow::Result<World> {
-    let ExecutorOptions { python, workers } = config.python.executor_options();
-    let executor = Arc::new(sandbox::start(python, workers, None, "")?);
+    let executor = Arc::new(config.python.start_executor()?);
     let env = match config.environment {
         EnvironmentName::PythonTriplet => {
             let shared: Arc<dyn Executor> = executor.clone();

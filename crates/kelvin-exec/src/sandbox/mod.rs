@@ -1,42 +1,150 @@
-//! The layers between a program and the machine, one file each. They are applied to the worker before it becomes
-//! Python, and every child inherits them; what only a child can have is at the end of the list, in `driver.py`.
+//! The layers between a program and the machine, one file each.
 //!
-//! **Covered.** The environment is empty but for three variables. No descriptor of the host is open. No core
-//! dumps, and no byte can be written to a file: both sizes are zero. `no_new_privs`. A session of its own, so that
-//! a terminal's Ctrl-C reaches the host alone. Descendants that escape their group come back to the worker and are
-//! killed. Each child has address space, CPU time and result bytes within limits, cannot start processes or
-//! threads (Linux, except as root), and leaves root where the worker has it and the container maps another user.
-//! What a child says is decoded with every length checked and counts only once the child is gone.
+//! On the worker before it becomes Python: an environment of three variables, a session of its own, `no_new_privs`,
+//! limits on files and core dumps, no descriptor of the host, namespaces. On the worker once it has read its modules:
+//! Landlock. On every child before its program is compiled (`driver/child.py`): limits on memory, processes and CPU
+//! time, another user where the worker is root, the system call filter.
 //!
-//! **Not covered yet.** There is no system call filter, no file system or network confinement and no namespace.
-//! Code that gets past the import guard, which is policy and no boundary, can read what the user running it can
-//! read (`nobody`, where the host is root), open sockets and, where the host is not root, signal that user's
-//! processes. On macOS address space and process counts are not limited. So: not for code of people who attack.
+//! Which of them this machine has is found by trying, and what they hold together is proven by attempts to get out
+//! (`probe.rs`), which give the [`Level`](crate::Level).
 
 mod descriptors;
 mod environment;
+#[cfg(target_os = "linux")]
+mod landlock;
+#[cfg(target_os = "linux")]
+mod namespaces;
 mod privileges;
 mod rlimits;
+#[cfg(target_os = "linux")]
+mod seccomp;
 mod session;
 
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::Arc;
 
 use kelvin_core::executor::HashSeed;
 
-/// Puts every layer on a worker that is about to start.
-pub(crate) fn apply(command: &mut Command, hash_seed: HashSeed) {
-    environment::apply(command, hash_seed);
-    // SAFETY: the closure runs between fork and exec in a process of one thread. It and what it calls make system
-    // calls only: no allocation, no lock, and no memory that another thread of the host could have left half
-    // written.
-    unsafe {
-        command.pre_exec(|| {
-            session::apply()?;
-            privileges::apply()?;
-            rlimits::apply()?;
-            descriptors::apply()
-        });
+#[cfg(target_os = "linux")]
+use namespaces::Namespaces;
+
+/// There are none elsewhere.
+#[cfg(not(target_os = "linux"))]
+#[derive(Clone)]
+struct Namespaces;
+
+/// The layers that not every machine has. All workers of a pool have the same.
+#[derive(Clone)]
+pub(crate) struct Layers {
+    namespaces: Option<Namespaces>,
+    ruleset: Option<Arc<OwnedFd>>,
+    filter: Option<Arc<Vec<u8>>>,
+}
+
+/// A layer that not every machine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// No network, no process of the host.
+    Namespaces,
+    /// No file, no process of the host.
+    Landlock,
+    /// No system call but those that computing needs.
+    Seccomp,
+}
+
+impl Layer {
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Layer::Namespaces => "namespaces",
+            Layer::Landlock => "landlock",
+            Layer::Seccomp => "seccomp",
+        }
+    }
+}
+
+impl Layers {
+    /// What may be had here without those left out, the most first: whether a worker starts with it, trying tells.
+    pub(crate) fn candidates(left_out: &[Layer]) -> Vec<Layers> {
+        let all = Layers::known();
+        let without = |more: &[Layer]| {
+            let has = |layer| !left_out.contains(&layer) && !more.contains(&layer);
+            Layers {
+                namespaces: all.namespaces.clone().filter(|_| has(Layer::Namespaces)),
+                ruleset: all.ruleset.clone().filter(|_| has(Layer::Landlock)),
+                filter: all.filter.clone().filter(|_| has(Layer::Seccomp)),
+            }
+        };
+        let (namespaces, landlock) = (Layer::Namespaces, Layer::Landlock);
+        [&[][..], &[namespaces], &[landlock], &[namespaces, landlock]].map(without).to_vec()
+    }
+
+    #[cfg(target_os = "linux")]
+    fn known() -> Layers {
+        Layers {
+            namespaces: Some(Namespaces::of_this_user()),
+            ruleset: landlock::empty_ruleset().map(Arc::new),
+            filter: seccomp::program().map(Arc::new),
+        }
+    }
+
+    /// None of these layers exists here.
+    #[cfg(not(target_os = "linux"))]
+    fn known() -> Layers {
+        Layers { namespaces: None, ruleset: None, filter: None }
+    }
+
+    /// Without the system call filter, which children refuse to run without where it is one of the layers.
+    pub(crate) fn unfiltered(self) -> Layers {
+        Layers { filter: None, ..self }
+    }
+
+    /// Whether the worker's first fork begins a process namespace.
+    pub(crate) fn own_processes(&self) -> bool {
+        self.namespaces.is_some()
+    }
+
+    /// The Landlock ruleset that the worker inherits; -1 for none.
+    pub(crate) fn ruleset(&self) -> RawFd {
+        self.ruleset.as_ref().map_or(-1, |it| it.as_raw_fd())
+    }
+
+    /// The system call filter; empty for none.
+    pub(crate) fn filter(&self) -> &[u8] {
+        self.filter.as_ref().map_or(&[], |it| it.as_slice())
+    }
+
+    /// Which there are.
+    pub(crate) fn list(&self) -> Vec<Layer> {
+        let has = [
+            (Layer::Namespaces, self.namespaces.is_some()),
+            (Layer::Landlock, self.ruleset.is_some()),
+            (Layer::Seccomp, self.filter.is_some()),
+        ];
+        has.into_iter().filter_map(|(layer, has)| has.then_some(layer)).collect()
+    }
+
+    /// Puts every layer that comes before exec on a worker that is about to start.
+    pub(crate) fn apply(&self, command: &mut Command, hash_seed: HashSeed) {
+        environment::apply(command, hash_seed);
+        let (namespaces, ruleset) = (self.namespaces.clone(), self.ruleset());
+        // SAFETY: the closure runs between fork and exec in a process of one thread. It and what it calls make system
+        // calls only: no allocation, no lock, and no memory that another thread of the host could have left half
+        // written.
+        unsafe {
+            command.pre_exec(move || {
+                session::apply()?;
+                privileges::apply()?;
+                #[cfg(target_os = "linux")]
+                namespaces.as_ref().map_or(Ok(()), Namespaces::enter)?;
+                #[cfg(not(target_os = "linux"))]
+                let _ = &namespaces;
+                rlimits::apply()?;
+                descriptors::apply(ruleset)
+            });
+        }
     }
 }
 

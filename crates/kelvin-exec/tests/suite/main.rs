@@ -5,13 +5,13 @@ mod outcomes;
 mod pool;
 
 use kelvin_core::executor::{Calls, Executor, HashSeed, Job, Limits, Outcome};
-use kelvin_exec::{ExecutorOptions, PythonExecutor};
+use kelvin_exec::{ExecutorOptions, Level, PythonExecutor};
 
 /// A wall backstop that no innocent program here comes near, on a machine under any load.
 const LIMITS: Limits = Limits { cpu_s: 0.5, wall_s: 60.0, memory_bytes: 64 << 20, output_bytes: 4096 };
 
 fn executor(workers: usize) -> PythonExecutor {
-    PythonExecutor::start(ExecutorOptions { workers, ..ExecutorOptions::default() })
+    PythonExecutor::start(ExecutorOptions { workers, least: Level::None, ..ExecutorOptions::default() })
         .expect("Python is installed")
 }
 

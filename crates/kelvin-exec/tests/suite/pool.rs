@@ -2,6 +2,8 @@
 
 use kelvin_core::executor::{Executor, HashSeed, Job};
 
+use kelvin_exec::{Attempt, ExecutorOptions, Layer, Level, PythonExecutor, StartError};
+
 use super::{executor, job, run};
 
 #[test]
@@ -46,6 +48,21 @@ fn a_worker_outlives_the_thread_that_started_it() {
 }
 
 #[test]
+fn less_isolation_than_asked_for_is_refused() {
+    let options = ExecutorOptions {
+        workers: 1,
+        least: Level::Strict,
+        left_out: vec![Layer::Namespaces, Layer::Landlock, Layer::Seccomp],
+        ..ExecutorOptions::default()
+    };
+    let Err(error) = PythonExecutor::start(options) else { panic!("no layer is there to prove it") };
+    let StartError::TooWeak { isolation, .. } = &error else { panic!("{error}") };
+    assert!(isolation.level <= Level::Weak && isolation.layers.is_empty(), "{isolation:?}");
+    assert!(isolation.open.contains(&Attempt::Disarm), "{isolation:?}");
+    assert!(error.to_string().contains("\nhint: "), "{error}");
+}
+
+#[test]
 fn a_call_near_its_limit_runs_again_alone() {
     let executor = executor(1);
     // Spins until it has used 1.1 of its limit of 0.5 s: over it, and under where the timer ends it.
@@ -82,6 +99,14 @@ mod leaks {
         pids.filter(|&pid| stat(pid, 1) == Some(parent)).collect()
     }
 
+    /// The process that forks: with a process namespace, the one child of the worker that the host started.
+    fn forker_of(worker: u32) -> u32 {
+        match children_of(worker).as_slice() {
+            [only] if session_of(*only) == session_of(worker) => *only,
+            _ => worker,
+        }
+    }
+
     /// Runs in a process of its own, so that other tests' workers and descriptors are not counted.
     #[test]
     fn nothing_remains_of_five_hundred_jobs() {
@@ -103,14 +128,15 @@ mod leaks {
         run(&executor, &quiet);
         let worker = children_of(std::process::id());
         assert_eq!(worker.len(), 1);
-        let worker_files = || n_descriptors(Path::new(&format!("/proc/{}", worker[0])));
+        let forker = forker_of(worker[0]);
+        let worker_files = || n_descriptors(Path::new(&format!("/proc/{forker}")));
         let warm = (n_descriptors(here), worker_files());
         let crash = job("import typing\ndef f(x):\n typing.sys.modules['posix']._exit(1)", &["1"]);
         for round in 0..500 {
             run(&executor, if round % 10 == 9 { &crash } else { &quiet });
         }
         assert_eq!((n_descriptors(here), worker_files()), warm);
-        assert!(children_of(worker[0]).is_empty());
+        assert!(children_of(forker).is_empty());
         assert_eq!(children_of(std::process::id()), worker);
         drop(executor);
         assert_eq!(n_descriptors(here), before);
@@ -122,9 +148,10 @@ mod leaks {
     fn a_worker_ends_with_its_host() {
         if std::env::var_os("KELVIN_TEST_ALONE").is_some() {
             let executor = executor(1);
-            let sleep = "import typing\ndef f():\n typing.sys.modules['time'].sleep(60)";
+            let wait = "import typing\nl = typing.sys.modules['_thread'].allocate_lock()\n\
+                def f():\n l.acquire()\n l.acquire()";
             let limits = kelvin_core::executor::Limits { wall_s: 60.0, ..super::super::LIMITS };
-            let _ = executor.run(&Job { limits, ..job(sleep, &[""]) });
+            let _ = executor.run(&Job { limits, ..job(wait, &[""]) });
             unreachable!("killed while the job runs");
         }
         let me = std::env::current_exe().unwrap();
@@ -141,13 +168,15 @@ mod leaks {
             })
         };
         // A job leads a session of its own; whatever else a worker or the search for Python forks does not.
-        let job_of = |worker: u32| children_of(worker).into_iter().find(|&pid| session_of(pid) == Some(pid));
+        let job_of = |worker: u32| {
+            children_of(forker_of(worker)).into_iter().find(|&pid| session_of(pid) == Some(pid))
+        };
         let worker = wait_for(&|| children_of(host.id()).into_iter().find(|&pid| job_of(pid).is_some()))
             .expect("the job starts");
-        let child = job_of(worker).expect("it waits for a minute");
+        let (forker, child) = (forker_of(worker), job_of(worker).expect("it waits for a minute"));
         host.kill().unwrap();
         host.wait().unwrap();
-        for pid in [worker, child] {
+        for pid in [worker, forker, child] {
             let gone = wait_for(&|| (!runs(pid)).then_some(pid));
             assert_eq!(gone, Some(pid), "process {pid} outlives its host");
         }

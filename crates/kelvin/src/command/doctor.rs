@@ -6,9 +6,13 @@ use std::{
     thread,
 };
 
-use kelvin_exec::{ExecutorOptions, Privileges, Python, PythonExecutor};
+use kelvin_exec::{ExecutorOptions, Layer, Level, Python, PythonExecutor};
 
-use crate::{jsonl::Sink, machine, model};
+use crate::{
+    jsonl::Sink,
+    machine, model,
+    sandbox::{as_user, reach},
+};
 
 /// Below this much free memory, in bytes, the quick start may not fit.
 const MEMORY_ENOUGH: u64 = 2 << 30;
@@ -92,7 +96,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
 /// The interpreter and what confines its programs, found by starting a worker.
 fn python(path: Option<PathBuf>) -> Vec<Finding> {
-    let options = ExecutorOptions { python: path, workers: 1 };
+    let options =
+        ExecutorOptions { python: path, workers: 1, least: Level::None, ..ExecutorOptions::default() };
     let executor = match PythonExecutor::start(options) {
         Ok(executor) => executor,
         Err(error) => {
@@ -102,19 +107,37 @@ fn python(path: Option<PathBuf>) -> Vec<Finding> {
         }
     };
     let Python { path, version: (major, minor, micro) } = executor.python();
-    let user = match executor.privileges() {
-        Privileges::Ordinary => "",
-        Privileges::Dropped => ", as the user nobody",
-        Privileges::Root => ", as root",
-    };
-    let isolation = Finding::or(
-        Verdict::Warn,
-        "isolation",
-        format!("weak: separate processes with limits on time, memory and output{user}"),
-        "the sandbox proper does not exist yet: programs can read files and use the network; run kelvin in a \
-         container",
-    );
+    let isolation = isolation(&executor);
     vec![Finding::ok("python", format!("{major}.{minor}.{micro} at {}", path.display())), isolation]
+}
+
+/// What attempts to get out have shown.
+fn isolation(executor: &PythonExecutor) -> Finding {
+    let isolation = executor.isolation();
+    let layers: Vec<&str> = isolation.layers.iter().map(|it| it.name()).collect();
+    let found = format!(
+        "{}: {}{}",
+        isolation.level,
+        if layers.is_empty() { "processes with limits".to_owned() } else { layers.join(", ") },
+        as_user(executor.privileges())
+    );
+    if isolation.level == Level::Strict {
+        return Finding::ok("isolation", found);
+    }
+    let verdict = if isolation.level < Level::Standard { Verdict::Warn } else { Verdict::Ok };
+    let missing = [Layer::Namespaces, Layer::Landlock, Layer::Seccomp];
+    let missing = missing.into_iter().filter(|it| !isolation.layers.contains(it));
+    let missing: Vec<&str> = missing.map(Layer::name).collect();
+    Finding::or(
+        verdict,
+        "isolation",
+        format!("{found}{}", reach(isolation)),
+        format!(
+            "{} would make it stricter; `train` and `exec` run programs at standard or over, and under that only \
+             when told so with --isolation",
+            if missing.is_empty() { "another kernel".to_owned() } else { missing.join(", ") }
+        ),
+    )
 }
 
 fn cpu() -> Finding {

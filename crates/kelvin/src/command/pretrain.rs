@@ -22,6 +22,7 @@ use crate::{
     interrupt::Interrupt,
     pretrain::{self, CurvePoint, PretrainSettings},
     progress,
+    sandbox::IsolationArgs,
     terminal::{say, show},
     wire,
 };
@@ -38,6 +39,8 @@ pub(crate) struct Args {
     /// Where the model goes
     #[arg(long, value_name = "DIR", default_value = "base")]
     out: PathBuf,
+    #[command(flatten)]
+    isolation: IsolationArgs,
 }
 
 /// Generates, labels, tokenises, trains, saves in bf16.
@@ -51,8 +54,9 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     let watch = Stopwatch::start();
     let seed = Seed::new(settings.seed);
-    let quickstart =
+    let mut quickstart =
         config::resolve(&[&Raw::parse(super::train::QUICKSTART, "the embedded quick start")?])?.config;
+    quickstart.python.isolation = args.isolation.isolation.unwrap_or(quickstart.python.isolation);
     let world = wire::world(&quickstart)?;
     let executor: Arc<dyn Executor> = world.executor.clone();
 

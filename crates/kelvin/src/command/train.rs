@@ -17,6 +17,7 @@ use crate::{
     progress::{self, Progress},
     report,
     run_folder::{self, RunFolder},
+    sandbox::IsolationArgs,
     terminal::{say, show},
     wire::{self, World},
 };
@@ -43,6 +44,8 @@ pub(crate) struct TrainArgs {
     /// Root of every random choice
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
+    #[command(flatten)]
+    isolation: IsolationArgs,
     /// Print a line for each step, for logs and pipes
     #[arg(long)]
     plain: bool,
@@ -60,6 +63,8 @@ pub(crate) struct ResumeArgs {
     /// Steps in all, instead of the configuration's
     #[arg(long, value_name = "N")]
     steps: Option<Step>,
+    #[command(flatten)]
+    isolation: IsolationArgs,
     /// Print a line for each step, for logs and pipes
     #[arg(long)]
     plain: bool,
@@ -95,7 +100,8 @@ pub(crate) fn resume(args: &ResumeArgs, interrupt: &Interrupt) -> anyhow::Result
     let raw = Raw::read(&folder.path.join("config.toml"))?;
     config::require_whole(&raw, &folder.path)?;
     let steps = Raw::from_sets(&args.steps.map(|it| format!("steps={it}")).into_iter().collect::<Vec<_>>())?;
-    let config = config::resolve(&[&raw, &steps])?.config;
+    let mut config = config::resolve(&[&raw, &steps])?.config;
+    config.python.isolation = args.isolation.isolation.unwrap_or(config.python.isolation);
     let again = match args.steps {
         Some(steps) => format!("kelvin resume {} --steps {steps}", folder.path.display()),
         None => format!("kelvin resume {}", folder.path.display()),
@@ -135,7 +141,10 @@ fn resolve(args: &TrainArgs) -> anyhow::Result<(Resolved, String)> {
     sets.extend(args.steps.map(|it| format!("steps={it}")));
     sets.extend(args.seed.map(|it| format!("seed={it}")));
     let overrides = Raw::from_sets(&sets)?;
-    Ok((config::resolve(&[&raw, &overrides])?, stem))
+    let mut resolved = config::resolve(&[&raw, &overrides])?;
+    let python = &mut resolved.config.python;
+    python.isolation = args.isolation.isolation.unwrap_or(python.isolation);
+    Ok((resolved, stem))
 }
 
 /// Runs to the end, or to a signal. `again` is the command that goes on.

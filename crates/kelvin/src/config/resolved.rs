@@ -11,7 +11,7 @@ use kelvin_core::{
     task::{Step, TaskType},
 };
 use kelvin_env::python_triplet::{InductionReward, PromptSet, Settings};
-use kelvin_exec::ExecutorOptions;
+use kelvin_exec::PythonExecutor;
 use kelvin_model::NativeOptions;
 use kelvin_python::{Equality, Policy};
 use kelvin_selfplay::settings::{
@@ -22,7 +22,11 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::{Preset, Raw, check, settings};
-use crate::{error::Usage, model::EMBEDDED, sandbox::wall_s};
+use crate::{
+    error::Usage,
+    model::EMBEDDED,
+    sandbox::{self, Least, wall_s},
+};
 
 /// Everything that a run is determined by, beside its weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -205,6 +209,8 @@ pub(crate) struct PythonSettings {
     pub(crate) path: PathBuf,
     /// Programs running at once; 0 is one per core.
     pub(crate) workers: usize,
+    /// The weakest isolation of programs that will do.
+    pub(crate) isolation: Least,
     /// Prompts and the form of responses.
     pub(crate) prompt_set: PromptSet,
     /// Task types played (`problem_types`).
@@ -245,6 +251,7 @@ impl Default for PythonSettings {
         PythonSettings {
             path: PathBuf::new(),
             workers: 0,
+            isolation: Least::default(),
             prompt_set,
             task_types,
             timeout_s: limits.cpu_s,
@@ -268,10 +275,13 @@ impl PolicySettings {
 }
 
 impl PythonSettings {
-    /// What the executor reads.
-    pub(crate) fn executor_options(&self) -> ExecutorOptions {
+    /// Starts what runs programs.
+    ///
+    /// # Errors
+    /// If no Python comes up, or programs would be confined less than these settings want.
+    pub(crate) fn start_executor(&self) -> anyhow::Result<PythonExecutor> {
         let python = Some(self.path.clone()).filter(|path| !path.as_os_str().is_empty());
-        ExecutorOptions { python, workers: threads_or_cores(self.workers) }
+        sandbox::start(python, self.workers, self.isolation)
     }
 
     /// What the environment reads.

@@ -35,7 +35,6 @@ fn mistakes_get_one_message_and_a_hint() {
         &["update", "m", "--batch", &at("nothing"), "--config", &at("ok.toml"), "--out", &at("new")],
         &["exec", "validate", "--in", &at("missing.jsonl")],
         &["exec", "validate", "--in", &at("rows.jsonl")],
-        &["exec", "validate", "--isolation", "strict"],
         &["exec", "validate", "--python", &at("no-python")],
         &["exec", "validate", "--timeout", "0"],
         &["exec", "grade", "--in", &at("rows.jsonl"), "--out", &at("rows.jsonl")],

@@ -95,7 +95,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         jobs_per_s: jobs.len() as f64 / seconds,
         p50_ms: latency(0.5),
         p99_ms: latency(0.99),
-        isolation: "weak",
+        isolation: executor.isolation().level.name(),
     })?;
     out.flush()
 }

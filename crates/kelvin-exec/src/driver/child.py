@@ -1,0 +1,209 @@
+
+
+# ---- the child: what confines it, and the attempts to get out that prove it -------------------------------------
+
+PR_SET_PDEATHSIG, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, LANDLOCK_RESTRICT_SELF = 1, 22, 2, 446
+EXIT_OUT_OF_MEMORY, EXIT_UNCONFINED = 77, 99
+
+
+class Filter(ctypes.Structure):
+    """`struct sock_fprog`."""
+
+    _fields_ = [("n_instructions", ctypes.c_ushort), ("instructions", ctypes.c_void_p)]
+
+
+def keep_filter(instructions):
+    """The system call filter that children load; none where the host has none for this machine."""
+    global filter_text, filter_program
+    filter_text = ctypes.create_string_buffer(instructions, len(instructions))
+    filter_program = Filter(len(instructions) // 8, ctypes.addressof(filter_text)) if instructions else None
+
+
+def restrict_files():
+    """No file can be opened from here on, by this process or its children: everything needed is in memory."""
+    if RULESET >= 0:
+        if libc.syscall(LANDLOCK_RESTRICT_SELF, RULESET, 0) != 0:
+            raise OSError("Landlock refuses its ruleset")
+        posix.close(RULESET)
+
+
+def can_drop_root():
+    """Tried in a child: a container may map no user but root."""
+    pid = posix.fork()
+    if pid == 0:
+        try:
+            drop_root()
+            posix._exit(0)
+        finally:
+            posix._exit(1)
+    return posix.waitpid(pid, 0)[1] == 0
+
+
+def drop_root():
+    posix.setgroups([])
+    posix.setresgid(NOBODY, NOBODY, NOBODY)
+    posix.setresuid(NOBODY, NOBODY, NOBODY)
+
+
+def confine(memory, total_s, filtered):
+    """The limits only a child has; the rest it inherits from the zygote, which sandbox/ prepares. The filter comes
+    last, since everything before it needs calls that it refuses, and before the program is even compiled."""
+    posix.setsid()
+    if LINUX:
+        resource.setrlimit(resource.RLIMIT_AS, (base_bytes + memory, base_bytes + memory))
+        resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (total_s, total_s + 1))
+    if drops_root:
+        drop_root()
+    if LINUX:
+        # After the change of user, which would cancel it.
+        libc.prctl(PR_SET_PDEATHSIG, _signal.SIGKILL, 0, 0, 0)
+    if posix.getppid() != zygote_pid:
+        posix._exit(70)
+    if filtered and filter_program is not None:
+        if libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(filter_program), 0, 0) != 0:
+            posix._exit(EXIT_UNCONFINED)
+
+
+def child(kind, body, reader, writer):
+    """Never returns: whatever happens here, no child may come back to the zygote's loop."""
+    status = 70
+    try:
+        posix.close(control)
+        posix.close(reader)
+        if kind == b"P":
+            probe(Fields(body), writer)
+        else:
+            answer_all(Fields(body), writer)
+        status = 0
+    except MemoryError:
+        status = EXIT_OUT_OF_MEMORY
+    finally:
+        posix._exit(status)
+
+
+class Fields:
+    """The fields of a frame, taken from its front. The first three are the zygote's and the host's alone."""
+
+    def __init__(self, body):
+        self.body = body
+        self.at = 0
+        self.nonce = self.take(8)
+        self.take(16)
+
+    def take(self, width):
+        self.at += width
+        return self.body[self.at - width : self.at]
+
+    def number(self, width):
+        return int.from_bytes(self.take(width), "little")
+
+    def text(self):
+        return self.take(self.number(4)).decode()
+
+
+def probe(fields, writer):
+    """Tries what a program must not be able to do and says, a byte each, what was held (`h`) and what not (`o`).
+    `probe.rs` has the same order. Or it tries to kill the zygote, which shows in whether that lives on."""
+    _, memory, total_s, filtered, kills = (fields.number(width) for width in (8, 8, 4, 1, 1))
+    port, host, folder = fields.number(4), fields.number(4), fields.text()
+    confine(memory, total_s, filtered)
+    if kills:
+        try:
+            posix.kill(zygote_pid, _signal.SIGKILL)
+        except OSError:
+            pass
+        return write_all(writer, fields.nonce)
+
+    def read_secret():
+        return posix.read(posix.open(f"{folder}/secret", posix.O_RDONLY), 1)
+
+    def write_file():
+        return posix.open(f"{folder}/written", posix.O_WRONLY | posix.O_CREAT)
+
+    def connect():
+        # AF_INET, the port and 127.0.0.1 as `struct sockaddr_in`; a stream, and datagrams, which Landlock lets be.
+        address = number(2, 2) + port.to_bytes(2, "big") + b"\x7f\0\0\1" + bytes(8)
+        made = [libc.socket(2, kind, 0) for kind in (1, 2)]
+        return any(fd >= 0 and libc.connect(fd, address, len(address)) == 0 for fd in made)
+
+    def start_process():
+        if posix.fork() == 0:
+            posix._exit(0)
+        return True
+
+    def signal_host():
+        return posix.kill(host, 0) is None
+
+    def disarm():
+        return libc.prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) == 0
+
+    def allocate():
+        return bytearray(2 * memory + (1 << 26))
+
+    verdicts = b""
+    for attempt in read_secret, write_file, connect, start_process, signal_host, disarm, allocate:
+        try:
+            succeeded = attempt() is not False
+        except (OSError, MemoryError):
+            succeeded = False
+        verdicts += b"o" if succeeded else b"h"
+    write_all(writer, fields.nonce + verdicts)
+
+
+def answer_all(fields, writer):
+    cpu_us, memory, total_s, filtered, calls = (fields.number(width) for width in (8, 8, 4, 1, 1))
+    limit, program = fields.number(8), fields.text()
+    inputs = [fields.text() for _ in range(fields.number(4))]
+    confine(memory, total_s, filtered)
+    gc.enable()
+
+    def say(index, kind, used_us, payload):
+        head = fields.nonce + number(index, 4) + kind + number(used_us, 8) + number(len(payload), 4)
+        write_all(writer, head + payload)
+
+    arm(cpu_us)
+    begun = time.thread_time_ns()
+    try:
+        code = compile(program, "<program>", "exec", dont_inherit=True)
+    except Exception as error:
+        code = None
+        failure = b"C", describe(error).replace(b"\0", b": "), 0
+    else:
+        shares = shares_state(code)
+    refresh = Refresh(say, cpu_us)
+    refresh(0, begun)
+    for index, text in enumerate(inputs):
+        if code is None:
+            kind, payload, used_us = failure
+        else:
+            try:
+                call = compile(f"f({text})", "<input>", "eval", dont_inherit=True)
+            except Exception as error:
+                kind, payload, used_us = b"C", b"input: " + describe(error).replace(b"\0", b": "), 0
+            else:
+                kind, payload, used_us = answer(
+                    code, call, calls, limit, lambda begun, index=index: refresh(index, begun)
+                )
+        say(index, kind, used_us, payload)
+        arm(cpu_us)
+        if code is not None and shares and len(inputs) > 1:
+            return say(1, b"A", 0, b"")
+
+
+class Refresh:
+    """Asks for another call's worth of CPU time where a noticeable part of the last one is spent."""
+
+    def __init__(self, say, cpu_us):
+        self.say, self.cpu_us = say, cpu_us
+
+    def __call__(self, index, begun_ns):
+        if time.thread_time_ns() - begun_ns > self.cpu_us * 50:  # a twentieth
+            self.say(index, b"T", 0, b"")
+            arm(self.cpu_us)
+
+
+def arm(cpu_us):
+    """Where the zygote cannot read a child's clock, a timer of the child's own ends it."""
+    if not LINUX:
+        _signal.setitimer(_signal.ITIMER_PROF, cpu_us * 1.25e-6)
