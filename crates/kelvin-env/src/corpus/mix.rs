@@ -46,7 +46,7 @@ impl Default for CorpusConfig {
     fn default() -> CorpusConfig {
         CorpusConfig {
             n_programs: 60_000,
-            n_examples: 660_000,
+            n_examples: 780_000,
             n_inputs: 8,
             max_draws_per_program: 16,
             max_references: 1,
@@ -86,15 +86,15 @@ pub struct Shares {
 impl Default for Shares {
     fn default() -> Shares {
         Shares {
-            solve_deduction: 260,
+            solve_deduction: 310,
             solve_abduction: 210,
-            solve_induction: 290,
-            propose_deduction: 60,
-            propose_abduction: 60,
-            propose_induction: 40,
-            solve_question: 40,
-            pose_question: 15,
-            solve_inversion: 20,
+            solve_induction: 240,
+            propose_deduction: 55,
+            propose_abduction: 55,
+            propose_induction: 70,
+            solve_question: 30,
+            pose_question: 10,
+            solve_inversion: 15,
             pose_inversion: 5,
         }
     }

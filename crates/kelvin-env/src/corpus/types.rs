@@ -45,9 +45,9 @@ pub(crate) enum Domain {
     Int,
     /// 1 to 5: how often to do something.
     Size,
-    /// 2 to 6 letters.
+    /// 2 to 5 letters.
     Str,
-    /// 2 to 5 numbers from 0 to 9.
+    /// 2 to 4 numbers from 0 to 9.
     Ints,
 }
 
@@ -67,12 +67,12 @@ impl Domain {
             Domain::Int => draws.between(0, 20).to_string(),
             Domain::Size => draws.between(1, 5).to_string(),
             Domain::Str => {
-                let n_letters = draws.between(2, 6);
+                let n_letters = draws.between(2, 5);
                 let word: String = (0..n_letters).map(|_| letter(draws)).collect();
                 quoted(&word)
             }
             Domain::Ints => {
-                let n_items = draws.between(2, 5);
+                let n_items = draws.between(2, 4);
                 let items: Vec<String> = (0..n_items).map(|_| draws.between(0, 9).to_string()).collect();
                 format!("[{}]", items.join(", "))
             }
