@@ -53,6 +53,9 @@ pub struct Job {
     pub program: String,
     /// Argument lists without parentheses, such as `[3, 1], k=2`.
     pub inputs: Vec<String>,
+    /// The class of programs whose process it may share: programs of which it is known that they leave nothing behind.
+    /// `None` gives every input a process of its own.
+    pub company: Option<String>,
     /// Which interpreter.
     pub hash_seed: HashSeed,
     /// Once or twice.
@@ -112,6 +115,7 @@ pub trait Executor: Send + Sync {
     /// If the sandbox is broken; never because of what the program does.
     fn run(&self, job: &Job) -> anyhow::Result<Vec<Outcome>>;
 
-    /// How many jobs can run at once; callers use as many threads.
+    /// How many jobs are worth waiting for at once: more than run, where waiting ones can share a process. Callers use as
+    /// many threads.
     fn parallelism(&self) -> usize;
 }

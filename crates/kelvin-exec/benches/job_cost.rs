@@ -17,19 +17,25 @@ const IMPORTS: &str = "from typing import List\nimport math\nfrom collections im
 const UNCOMMON: &str = "from fractions import Fraction\ndef f(x):\n    return str(sum(map(Fraction, x)))";
 
 fn main() {
-    let options = ExecutorOptions { workers: 1, ..ExecutorOptions::default() };
+    let options = ExecutorOptions { workers: 1, cache_entries: 0, ..ExecutorOptions::default() };
     let executor = PythonExecutor::start(options).expect("Python is installed");
     println!("{:?}", executor.python());
-    for (name, program, n_inputs, calls) in [
-        ("one input, once", SMALL, 1, Calls::Once),
-        ("one input, twice", SMALL, 1, Calls::Twice),
-        ("ten inputs, once", SMALL, 10, Calls::Once),
-        ("warm imports", IMPORTS, 1, Calls::Once),
-        ("cold import", UNCOMMON, 1, Calls::Once),
+    for (name, program, n_inputs, calls, company) in [
+        ("one input, once", SMALL, 1, Calls::Once, None),
+        ("one input, twice", SMALL, 1, Calls::Twice, None),
+        ("ten inputs, once", SMALL, 10, Calls::Once, Some("")),
+        ("common imports", IMPORTS, 1, Calls::Once, None),
+        ("uncommon import", UNCOMMON, 1, Calls::Once, None),
     ] {
         let inputs = (0..n_inputs).map(|i| format!("[3, 1, {i}, 8, 5]")).collect();
-        let job =
-            Job { program: program.into(), inputs, hash_seed: HashSeed::A, calls, limits: Limits::default() };
+        let job = Job {
+            program: program.into(),
+            inputs,
+            company: company.map(str::to_owned),
+            hash_seed: HashSeed::A,
+            calls,
+            limits: Limits::default(),
+        };
         let mut rounds: Vec<(f64, f64)> = (0..N_ROUNDS).map(|_| round(&executor, &job)).collect();
         rounds.sort_by(|a, b| a.1.total_cmp(&b.1));
         let (wall_us, cpu_us) = rounds[N_ROUNDS / 2];

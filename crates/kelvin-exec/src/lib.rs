@@ -4,17 +4,20 @@
 //! What confines a child lies in `sandbox`, one file a layer; what it confines is proven when an executor starts, and
 //! named by its [`Level`].
 
+mod cache;
 mod clock;
+mod crew;
 mod interpreter;
 mod level;
 mod metrics;
-mod pool;
 mod preload;
 mod probe;
 mod protocol;
 mod python;
+mod queue;
 mod sandbox;
 mod settle;
+mod station;
 mod worker;
 
 pub use interpreter::{Python, StartError, find_python};

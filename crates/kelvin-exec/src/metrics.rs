@@ -23,6 +23,16 @@ pub struct Metrics {
     pub n_near_limit_reruns: u64,
     /// Inputs run again alone for another reason: their child died, or ran out of memory after other inputs.
     pub n_retries: u64,
+    /// Inputs whose outcome was known already.
+    pub n_cache_hits: u64,
+    /// Inputs that were answered in a child which they shared.
+    pub n_shared: u64,
+    /// Of these, inputs run again alone to compare.
+    pub n_audits: u64,
+    /// Of these, inputs that came out otherwise. Programs of that class share no child any more.
+    pub n_mismatches: u64,
+    /// Warm workers ended because they were worn.
+    pub n_recycled: u64,
     /// Warm workers started.
     pub n_starts: u64,
     /// Warm workers lost and started anew; part of `n_starts`.
@@ -52,6 +62,11 @@ counters!(
     n_crashes,
     n_near_limit_reruns,
     n_retries,
+    n_cache_hits,
+    n_shared,
+    n_audits,
+    n_mismatches,
+    n_recycled,
     n_starts,
     n_respawns
 );
@@ -62,5 +77,10 @@ pub(crate) struct Counter(AtomicU64);
 impl Counter {
     pub(crate) fn add(&self, n: usize) {
         self.0.fetch_add(n as u64, Ordering::Relaxed);
+    }
+
+    /// Adds, and gives the count before.
+    pub(crate) fn advance(&self, n: usize) -> u64 {
+        self.0.fetch_add(n as u64, Ordering::Relaxed)
     }
 }

@@ -7,7 +7,7 @@ use kelvin_core::executor::{Calls, Limits, Outcome};
 use crate::probe::Bait;
 
 /// Changes with the layout of any frame; `driver/zygote.py` has the same number.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// The largest frame a worker sends: 64 KiB of relayed bytes and some.
 const MAX_FRAME_BYTES: usize = 1 << 17;
@@ -26,13 +26,27 @@ const MAX_NOTE_BYTES: usize = 4200;
 pub(crate) struct Request<'a> {
     /// Tells this job's answers from whatever else a child writes.
     pub(crate) nonce: u64,
-    pub(crate) program: &'a str,
-    pub(crate) inputs: Vec<&'a str>,
+    pub(crate) parts: Vec<Part<'a>>,
     pub(crate) calls: Calls,
     pub(crate) limits: Limits,
 }
 
+/// A program and some of its inputs.
+pub(crate) struct Part<'a> {
+    pub(crate) program: &'a str,
+    pub(crate) inputs: Vec<&'a str>,
+}
+
 impl Request<'_> {
+    pub(crate) fn n_inputs(&self) -> usize {
+        self.parts.iter().map(|part| part.inputs.len()).sum()
+    }
+
+    /// Every text of it.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().flat_map(|part| part.inputs.iter().copied().chain([part.program]))
+    }
+
     pub(crate) fn n_calls(&self) -> u32 {
         match self.calls {
             Calls::Once => 1,
@@ -44,25 +58,25 @@ impl Request<'_> {
     /// counts it in ticks, which under load are far off, so it is twice what the calls may use, and two seconds
     /// for forking and compiling.
     pub(crate) fn total_cpu_s(&self) -> u32 {
-        let calls = f64::from(self.n_calls()) * self.inputs.len() as f64;
+        let calls = f64::from(self.n_calls()) * self.n_inputs() as f64;
         (calls * self.limits.cpu_s * 2.0).ceil().min(1e9) as u32 + 2
     }
 
     /// How often a child may ask for another call's worth of CPU time: after compiling, and after each call.
     fn n_refills(&self) -> u64 {
-        1 + self.inputs.len() as u64 * u64::from(self.n_calls())
+        self.parts.len() as u64 + self.n_inputs() as u64 * u64::from(self.n_calls())
     }
 
     /// The most a child may write: an answer for each input, as many notes as there are refills, and one more.
     pub(crate) fn max_answer_bytes(&self) -> u64 {
         let answer = ANSWER_HEAD_BYTES as u64 + self.limits.output_bytes.max(MAX_NOTE_BYTES as u64);
         let notes = (1 + self.n_refills()).saturating_mul(ANSWER_HEAD_BYTES as u64);
-        (self.inputs.len() as u64).saturating_mul(answer).saturating_add(notes)
+        (self.n_inputs() as u64).saturating_mul(answer).saturating_add(notes)
     }
 
     /// The frame that starts the job; the child loads the system call filter if it is to be `filtered`.
     pub(crate) fn encode(&self, filtered: bool) -> Vec<u8> {
-        let mut body = Vec::with_capacity(64 + self.program.len());
+        let mut body = Vec::with_capacity(64 + self.texts().map(str::len).sum::<usize>());
         body.extend(self.nonce.to_le_bytes());
         body.extend(self.max_answer_bytes().to_le_bytes());
         body.extend(self.n_refills().to_le_bytes());
@@ -72,10 +86,11 @@ impl Request<'_> {
         body.push(u8::from(filtered));
         body.push(self.n_calls() as u8);
         body.extend(self.limits.output_bytes.to_le_bytes());
-        put_text(&mut body, self.program);
-        body.extend(length(self.inputs.len()).to_le_bytes());
-        for input in &self.inputs {
-            put_text(&mut body, input);
+        body.extend(length(self.parts.len()).to_le_bytes());
+        for part in &self.parts {
+            put_text(&mut body, part.program);
+            body.extend(length(part.inputs.len()).to_le_bytes());
+            part.inputs.iter().for_each(|input| put_text(&mut body, input));
         }
         frame(b'J', &body)
     }
@@ -144,6 +159,8 @@ pub(crate) enum WorkerFrame<'a> {
         wait_status: i32,
         cpu_us: u64,
         cause: Cause,
+        /// The most memory that the worker itself has had, in KiB.
+        worker_kib: u64,
     },
     CannotFork(String),
 }
@@ -193,8 +210,6 @@ pub(crate) struct Answer {
 /// Reads a child's answers as they come. They are in order; after the first malformed byte nothing counts.
 pub(crate) struct Answers {
     pub(crate) answers: Vec<Answer>,
-    /// The child asks that each further input gets a child of its own.
-    pub(crate) rest_alone: bool,
     pub(crate) malformed: bool,
     nonce: u64,
     n_inputs: usize,
@@ -205,11 +220,10 @@ pub(crate) struct Answers {
 impl Answers {
     pub(crate) fn new(request: &Request<'_>) -> Answers {
         Answers {
-            answers: Vec::with_capacity(request.inputs.len()),
-            rest_alone: false,
+            answers: Vec::with_capacity(request.n_inputs()),
             malformed: false,
             nonce: request.nonce,
-            n_inputs: request.inputs.len(),
+            n_inputs: request.n_inputs(),
             max_result_bytes: request.limits.output_bytes as usize,
             unread: Vec::new(),
         }
@@ -239,15 +253,13 @@ impl Answers {
         let cpu_us = reader.u64()?;
         let payload_bytes = reader.u32()? as usize;
         let most = if kind == b'V' { self.max_result_bytes } else { MAX_NOTE_BYTES };
-        let in_order = index == self.answers.len() && index < self.n_inputs && !self.rest_alone;
+        let in_order = index == self.answers.len() && index < self.n_inputs;
         if nonce != self.nonce || !in_order || payload_bytes > most {
             self.malformed = true;
             return None;
         }
         let payload = reader.take(payload_bytes)?;
-        if kind == b'A' {
-            self.rest_alone = true;
-        } else if kind == b'T' {
+        if kind == b'T' {
             // Only the worker, which has given the child more time, minds it.
         } else if let Some(outcome) = decode_outcome(kind, payload) {
             self.answers.push(Answer { outcome, cpu_us });
@@ -320,7 +332,7 @@ impl<'a> Reader<'a> {
             2 => Cause::CpuLimit,
             _ => return None,
         };
-        Some(WorkerFrame::Exit { wait_status, cpu_us, cause })
+        Some(WorkerFrame::Exit { wait_status, cpu_us, cause, worker_kib: self.u64()? })
     }
 }
 
@@ -334,8 +346,7 @@ mod tests {
     fn request(n_inputs: usize) -> Request<'static> {
         Request {
             nonce: NONCE,
-            program: "def f(): pass",
-            inputs: vec![""; n_inputs],
+            parts: vec![Part { program: "def f(): pass", inputs: vec![""; n_inputs] }],
             calls: Calls::Once,
             limits: Limits { output_bytes: 8, ..Limits::default() },
         }
@@ -418,7 +429,7 @@ mod tests {
             cut in 1usize..40,
         ) {
             let bytes: Vec<u8> = parts.iter().flat_map(|(index, kind, payload)| {
-                answer(NONCE, *index, b"VLRCNMBAT?"[*kind as usize % 10], payload)
+                answer(NONCE, *index, b"VLRCNMBT?"[*kind as usize % 9], payload)
             }).collect();
             let mut pieces = Answers::new(&request(3));
             bytes.chunks(cut).for_each(|piece| pieces.push(piece));

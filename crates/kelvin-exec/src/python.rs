@@ -2,19 +2,23 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
 
-use anyhow::{Context, ensure};
-use kelvin_core::executor::{Calls, Executor, HashSeed, Job, Limits, Outcome};
+use anyhow::{anyhow, ensure};
+use kelvin_core::executor::{Executor, Job, Limits, Outcome};
 
+use crate::cache::Cache;
+use crate::crew::Crew;
 use crate::interpreter::{Python, StartError, find_python};
 use crate::level::{Isolation, Level};
 use crate::metrics::{Counters, Metrics};
-use crate::pool::{Lease, Pool};
+use crate::preload;
 use crate::probe;
-use crate::protocol::Request;
+use crate::queue::{Queue, Ticket};
 use crate::sandbox::Layer;
-use crate::settle::{Attempt, End, Settlement};
-use crate::worker::{Privileges, fresh_nonce};
+use crate::station::Station;
+use crate::worker::Privileges;
 
 /// A program and its inputs together: far over what a model writes.
 const MAX_JOB_BYTES: usize = 16 << 20;
@@ -26,6 +30,12 @@ pub struct ExecutorOptions {
     pub python: Option<PathBuf>,
     /// Jobs at once, at least one; each runs one thread of Python.
     pub workers: usize,
+    /// Most inputs that run in one child, of programs that may share one; 1 gives each input its own.
+    pub batch_max: usize,
+    /// Jobs that wait at most; whoever asks for more waits for room.
+    pub queue_max: usize,
+    /// Outcomes that are kept for programs that are asked for again; 0 for none.
+    pub cache_entries: usize,
     /// The weakest isolation that will do.
     pub least: Level,
     /// Layers that it does without, as on a machine that has none of them.
@@ -35,54 +45,73 @@ pub struct ExecutorOptions {
 impl Default for ExecutorOptions {
     /// As many workers as cores, and nothing under [`Level::Standard`].
     fn default() -> ExecutorOptions {
-        let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        ExecutorOptions { python: None, workers, least: Level::Standard, left_out: Vec::new() }
+        ExecutorOptions {
+            python: None,
+            workers: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            batch_max: 32,
+            queue_max: 4096,
+            cache_entries: 1 << 16,
+            least: Level::Standard,
+            left_out: Vec::new(),
+        }
     }
 }
 
+/// Jobs worth waiting for at once, for each that runs: enough to fill children that are shared.
+const JOBS_PER_WORKER: usize = 16;
+
 /// Runs programs in children of warm CPython workers. Workers end when it is dropped.
 pub struct PythonExecutor {
-    pool: Pool,
-    n_workers: usize,
+    crew: Arc<Crew>,
+    threads: Vec<JoinHandle<()>>,
+    cache: Cache,
+    python: Python,
     privileges: Privileges,
     isolation: Isolation,
-    counters: Counters,
 }
 
 impl Executor for PythonExecutor {
     fn run(&self, job: &Job) -> anyhow::Result<Vec<Outcome>> {
         check_limits(&job.limits)?;
-        self.counters.n_jobs.add(1);
-        self.counters.n_inputs.add(job.inputs.len());
+        let counters = &self.crew.counters;
+        counters.n_jobs.add(1);
+        counters.n_inputs.add(job.inputs.len());
         let n_bytes = job.program.len() + job.inputs.iter().map(String::len).sum::<usize>();
         if n_bytes > MAX_JOB_BYTES {
             let message = format!("program and inputs are over {MAX_JOB_BYTES} bytes");
             return Ok(vec![Outcome::CompileError { message }; job.inputs.len()]);
         }
-        let mut lease = self.pool.lease();
-        let mut settlement = Settlement::new(job.inputs.len(), &job.limits);
-        while let Some(batch) = settlement.next_batch() {
-            let inputs = batch.inputs.iter().map(|&input| job.inputs[input].as_str()).collect();
-            let request = Request {
-                nonce: fresh_nonce(),
-                program: &job.program,
-                inputs,
-                calls: job.calls,
-                limits: job.limits,
-            };
-            let crashed = match lease.attempt(job.hash_seed, &request, &self.counters)? {
-                Ok(attempt) => settlement.settle(batch, attempt, &self.counters),
-                Err(detail) => settlement.settle_lost(batch, &detail, &self.counters),
-            };
-            if crashed {
-                self.check_health(&mut lease, job.hash_seed)?;
-            }
+        let known: Vec<Option<Outcome>> = job.inputs.iter().map(|it| self.cache.get(job, it)).collect();
+        let unknown: Vec<String> =
+            job.inputs.iter().zip(&known).filter(|(_, it)| it.is_none()).map(|(it, _)| it.clone()).collect();
+        counters.n_cache_hits.add(job.inputs.len() - unknown.len());
+        let mut found = match unknown.is_empty() {
+            true => Vec::new(),
+            false => self.ask(Job { inputs: unknown, ..job.clone() })?,
         }
-        Ok(settlement.finish())
+        .into_iter();
+        let outcomes = job.inputs.iter().zip(known).map(|(input, known)| {
+            known.unwrap_or_else(|| {
+                let outcome = found.next().expect("one outcome for each input that was asked for");
+                self.cache.put(job, input, &outcome);
+                outcome
+            })
+        });
+        Ok(outcomes.collect())
     }
 
     fn parallelism(&self) -> usize {
-        self.n_workers
+        if self.crew.batch_max == 1 { self.crew.n_threads } else { JOBS_PER_WORKER * self.crew.n_threads }
+    }
+}
+
+impl Drop for PythonExecutor {
+    fn drop(&mut self) {
+        self.crew.queue.close();
+        for thread in self.threads.drain(..) {
+            // A panic there was seen by whoever waited for an answer.
+            let _ = thread.join();
+        }
     }
 }
 
@@ -94,21 +123,48 @@ impl PythonExecutor {
     /// If there is no usable interpreter, no worker comes up on it, or programs would be confined less than asked.
     pub fn start(options: ExecutorOptions) -> Result<PythonExecutor, StartError> {
         let python = find_python(options.python.as_deref())?;
-        let n_workers = options.workers.max(1);
+        let n_threads = options.workers.max(1);
         let (first, layers, isolation) = probe::strongest(&python, &options.left_out)?;
         if isolation.level < options.least {
             return Err(StartError::TooWeak { isolation, least: options.least });
         }
-        let counters = Counters::default();
-        counters.n_starts.add(1);
         let privileges = first.privileges;
-        let pool = Pool::new(python, layers, first, n_workers);
-        Ok(PythonExecutor { pool, n_workers, privileges, isolation, counters })
+        let crew = Arc::new(Crew {
+            queue: Queue::new(options.queue_max.max(1)),
+            counters: Counters::default(),
+            batch_max: options.batch_max.max(1),
+            n_threads,
+            apart: Mutex::default(),
+            broken: Mutex::default(),
+        });
+        crew.counters.n_starts.add(1);
+        let mut first = Some(first);
+        let threads = (0..n_threads).map(|_| {
+            let crew = crew.clone();
+            let station = Station::new(python.clone(), layers.clone(), first.take());
+            std::thread::spawn(move || crew.serve(station))
+        });
+        let threads = threads.collect();
+        let cache = Cache::new(options.cache_entries);
+        Ok(PythonExecutor { crew, threads, cache, python, privileges, isolation })
+    }
+
+    /// Queues a job and waits.
+    fn ask(&self, job: Job) -> anyhow::Result<Vec<Outcome>> {
+        let broken = self.crew.broken.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(why) = broken {
+            return Err(anyhow!(why));
+        }
+        let preload = preload::needed(job.inputs.iter().chain([&job.program]).map(String::as_str));
+        let (reply, answer) = mpsc::channel();
+        self.crew.queue.push(Ticket { job, preload, reply });
+        let answer = answer.recv().expect("a thread answers or panics, and a panic is ours");
+        answer.map_err(|why| anyhow!(why))
     }
 
     /// The interpreter that programs run in.
     pub fn python(&self) -> &Python {
-        self.pool.python()
+        &self.python
     }
 
     /// Which user programs run as.
@@ -123,34 +179,9 @@ impl PythonExecutor {
 
     /// What has been done so far.
     pub fn metrics(&self) -> Metrics {
-        self.counters.snapshot()
-    }
-
-    /// Tells a program that dies from a machine on which every program does: the second is no outcome.
-    fn check_health(&self, lease: &mut Lease<'_>, hash_seed: HashSeed) -> anyhow::Result<()> {
-        let request = Request {
-            nonce: fresh_nonce(),
-            program: "def f(x):\n    return x + 1",
-            inputs: vec!["1"],
-            calls: Calls::Once,
-            limits: Limits::default(),
-        };
-        let seen = match lease.attempt(hash_seed, &request, &self.counters)? {
-            Ok(Attempt { answers, end: End::Done }) => {
-                answers.into_iter().next().map(|answer| answer.outcome)
-            }
-            Ok(Attempt { end, .. }) => {
-                return Err(anyhow::anyhow!("{end:?}")).context(UNHEALTHY);
-            }
-            Err(detail) => return Err(anyhow::anyhow!(detail)).context(UNHEALTHY),
-        };
-        ensure!(seen == Some(Outcome::Value { repr: "2".into() }), "{UNHEALTHY} (it gives {seen:?})");
-        Ok(())
+        self.crew.counters.snapshot()
     }
 }
-
-const UNHEALTHY: &str = "the sandbox is broken: a program that adds one to one does not run either\n\
-    hint: check the machine's memory and process limits; `kelvin doctor` tells more";
 
 fn check_limits(limits: &Limits) -> anyhow::Result<()> {
     let in_range = |seconds: f64| (1e-3..=1e6).contains(&seconds);

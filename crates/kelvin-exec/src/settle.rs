@@ -1,5 +1,6 @@
-//! Which inputs of a job are settled by an attempt and which run again. An attempt is one child and a batch of
-//! inputs; a suspect, whose child died or who was near a limit, runs again alone once.
+//! Which inputs are settled by an attempt and which run again. An attempt is one child and a batch of inputs, of one
+//! program or of several. Whoever has no answer when a child ends runs alone; a suspect, whose own child died or who was
+//! near a limit, runs again alone once.
 
 use std::collections::VecDeque;
 
@@ -37,17 +38,13 @@ pub(crate) struct Attempt {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     Done,
-    /// The child asked that each further input gets a child of its own.
-    RestAlone,
     CpuLimit,
     WallLimit,
     OutOfMemory,
-    Died {
-        detail: String,
-    },
+    Died { detail: String },
 }
 
-/// The inputs of one job on their way to outcomes.
+/// Inputs on their way to outcomes.
 pub(crate) struct Settlement {
     outcomes: Vec<Option<Outcome>>,
     queue: VecDeque<Batch>,
@@ -55,13 +52,15 @@ pub(crate) struct Settlement {
 }
 
 impl Settlement {
-    pub(crate) fn new(n_inputs: usize, limits: &Limits) -> Settlement {
-        let all = Batch { inputs: (0..n_inputs).collect(), turn: Turn::First };
-        Settlement {
-            outcomes: vec![None; n_inputs],
-            queue: if n_inputs == 0 { VecDeque::new() } else { VecDeque::from([all]) },
-            limit_us: limits.cpu_s * 1e6,
-        }
+    /// `shared`: all of them begin in one child.
+    pub(crate) fn new(n_inputs: usize, shared: bool, limits: &Limits) -> Settlement {
+        let first = |inputs| Batch { inputs, turn: Turn::First };
+        let queue = match shared {
+            _ if n_inputs == 0 => VecDeque::new(),
+            true => VecDeque::from([first((0..n_inputs).collect())]),
+            false => (0..n_inputs).map(|input| first(vec![input])).collect(),
+        };
+        Settlement { outcomes: vec![None; n_inputs], queue, limit_us: limits.cpu_s * 1e6 }
     }
 
     pub(crate) fn next_batch(&mut self) -> Option<Batch> {
@@ -77,45 +76,40 @@ impl Settlement {
             self.take_answer(input, answer, turn, place, counters);
         }
         let rest = &inputs[n_answers..];
-        let Some((&suspect, others)) = rest.split_first() else { return false };
-        let mut crashed = false;
-        match attempt.end {
-            End::RestAlone if 1 < inputs.len() => {
-                rest.iter().for_each(|&input| self.enqueue(vec![input], Turn::First));
+        let Some(&suspect) = rest.first() else { return false };
+        if 1 < inputs.len() {
+            // Answers that were not sent yet are lost with a child, so that any of these may be to blame.
+            counters.n_retries.add(rest.len());
+            rest.iter().for_each(|&input| self.enqueue(vec![input], Turn::First));
+            return false;
+        }
+        match (attempt.end, turn) {
+            (End::CpuLimit, _) => self.time_out(suspect, counters),
+            (End::OutOfMemory, _) => self.put(suspect, Outcome::OutOfMemory, counters),
+            (end, Turn::First) => {
+                // A machine that stood still looks like a program that waits: the first time is no verdict, and the
+                // second counts only if the machine is well.
+                if end == End::WallLimit {
+                    counters.n_wall_kills.add(1);
+                }
+                self.run_again(suspect, counters);
                 return false;
             }
-            End::CpuLimit => self.time_out(suspect, counters),
-            // A machine that stood still looks like a program that waits: the first time is no verdict, and the
-            // second counts only if the machine is well.
-            End::WallLimit => {
+            (End::WallLimit, Turn::Again) => {
                 counters.n_wall_kills.add(1);
-                match turn {
-                    Turn::First => self.run_again(suspect, counters),
-                    Turn::Again => {
-                        self.time_out(suspect, counters);
-                        crashed = true;
-                    }
-                }
+                self.time_out(suspect, counters);
+                return true;
             }
-            End::OutOfMemory if turn == Turn::First && n_answers > 0 => self.run_again(suspect, counters),
-            End::OutOfMemory => self.put(suspect, Outcome::OutOfMemory, counters),
-            // The driver of a child with one input has no reason to ask for one to itself: a program did.
-            End::Done | End::RestAlone | End::Died { .. } if turn == Turn::First => {
-                self.run_again(suspect, counters);
-            }
-            End::Done | End::RestAlone => {
+            (End::Done, Turn::Again) => {
                 self.put(suspect, Outcome::Crashed { detail: "no answer".into() }, counters);
-                crashed = true;
+                return true;
             }
-            End::Died { detail } => {
+            (End::Died { detail }, Turn::Again) => {
                 self.put(suspect, Outcome::Crashed { detail }, counters);
-                crashed = true;
+                return true;
             }
         }
-        if !others.is_empty() {
-            self.enqueue(others.to_vec(), Turn::First);
-        }
-        crashed
+        false
     }
 
     /// Takes in that the worker itself was lost: nothing that its child said counts. Says whether that settled an
@@ -200,7 +194,7 @@ mod tests {
     /// Feeds attempts to a job of three inputs and gives the batches that were run and what came of them.
     fn play(attempts: Vec<Attempt>) -> (Vec<Vec<usize>>, Vec<Outcome>, Counters) {
         let counters = Counters::default();
-        let mut settlement = Settlement::new(3, &Limits::default());
+        let mut settlement = Settlement::new(3, true, &Limits::default());
         let mut batches = Vec::new();
         for attempt in attempts {
             let batch = settlement.next_batch().expect("a batch for each attempt");
@@ -222,49 +216,51 @@ mod tests {
         outcomes.iter().map(text).collect()
     }
 
+    fn alone(text: &str) -> Attempt {
+        attempt(vec![value(text, 0.0)], End::Done)
+    }
+
     #[test]
-    fn a_child_that_dies_costs_its_batch_mates_nothing() {
+    fn whoever_has_no_answer_when_a_child_dies_runs_alone() {
         let (batches, outcomes, counters) = play(vec![
             attempt(vec![value("0", 0.0)], died()),
             attempt(vec![], died()),
-            attempt(vec![value("2", 0.0)], End::Done),
+            alone("2"),
+            attempt(vec![], died()),
         ]);
-        assert_eq!(batches, [vec![0, 1, 2], vec![1], vec![2]]);
+        assert_eq!(batches, [vec![0, 1, 2], vec![1], vec![2], vec![1]]);
         assert_eq!(reprs(&outcomes), ["0", "Crashed { detail: \"signal 11\" }", "2"]);
-        assert_eq!((counters.snapshot().n_crashes, counters.snapshot().n_retries), (1, 1));
+        assert_eq!((counters.snapshot().n_crashes, counters.snapshot().n_retries), (1, 3));
     }
 
     #[test]
     fn a_death_that_does_not_repeat_is_forgotten() {
-        let (_, outcomes, _) =
-            play(vec![attempt(vec![], died()), attempt(vec![value("0", 0.0)], End::Done), two_more()]);
+        let (_, outcomes, _) = play(vec![attempt(vec![], died()), alone("0"), alone("1"), alone("2")]);
         assert_eq!(reprs(&outcomes), ["0", "1", "2"]);
     }
 
-    fn two_more() -> Attempt {
-        attempt(vec![value("1", 0.0), value("2", 0.0)], End::Done)
-    }
-
+    /// In company any of them may have used the time up, also one whose answer was not sent yet.
     #[test]
-    fn a_timeout_is_final_and_the_rest_goes_on() {
-        let (batches, outcomes, counters) = play(vec![attempt(vec![], End::CpuLimit), two_more()]);
-        assert_eq!(batches, [vec![0, 1, 2], vec![1, 2]]);
-        assert_eq!(reprs(&outcomes), ["TimedOut", "1", "2"]);
+    fn a_timeout_is_final_for_one_that_is_alone() {
+        let (batches, outcomes, counters) = play(vec![
+            attempt(vec![], End::CpuLimit),
+            alone("0"),
+            attempt(vec![], End::CpuLimit),
+            alone("2"),
+        ]);
+        assert_eq!(batches, [vec![0, 1, 2], vec![0], vec![1], vec![2]]);
+        assert_eq!(reprs(&outcomes), ["0", "TimedOut", "2"]);
         assert_eq!(counters.snapshot().n_timeouts, 1);
     }
 
     #[test]
     fn a_wall_kill_counts_only_the_second_time() {
-        let (batches, outcomes, counters) =
-            play(vec![attempt(vec![], End::WallLimit), attempt(vec![], End::WallLimit), two_more()]);
-        assert_eq!(batches, [vec![0, 1, 2], vec![0], vec![1, 2]]);
+        let waits = || attempt(vec![], End::WallLimit);
+        let (batches, outcomes, counters) = play(vec![waits(), waits(), alone("1"), alone("2"), waits()]);
+        assert_eq!(batches, [vec![0, 1, 2], vec![0], vec![1], vec![2], vec![0]]);
         assert_eq!(reprs(&outcomes), ["TimedOut", "1", "2"]);
         assert_eq!((counters.snapshot().n_wall_kills, counters.snapshot().n_timeouts), (2, 1));
-        let (_, outcomes, counters) = play(vec![
-            attempt(vec![], End::WallLimit),
-            attempt(vec![value("0", 0.0)], End::Done),
-            two_more(),
-        ]);
+        let (_, outcomes, counters) = play(vec![waits(), waits(), alone("1"), alone("2"), alone("0")]);
         assert_eq!(reprs(&outcomes), ["0", "1", "2"]);
         assert_eq!((counters.snapshot().n_wall_kills, counters.snapshot().n_timeouts), (1, 0));
     }
@@ -294,28 +290,21 @@ mod tests {
     }
 
     #[test]
-    fn inputs_that_share_a_module_get_a_child_each() {
-        let (batches, ..) = play(vec![
-            attempt(vec![value("0", 0.0)], End::RestAlone),
-            attempt(vec![value("1", 0.0)], End::Done),
-            attempt(vec![value("2", 0.0)], End::Done),
-        ]);
-        assert_eq!(batches, [vec![0, 1, 2], vec![1], vec![2]]);
-    }
-
-    #[test]
-    fn a_child_alone_cannot_ask_to_be_alone_for_ever() {
-        let alone = || attempt(vec![], End::RestAlone);
-        let rest = || attempt(vec![value("more", 0.0)], End::Done);
-        let (batches, outcomes, _) = play(vec![alone(), alone(), rest(), rest(), alone()]);
-        assert_eq!(batches, [vec![0, 1, 2], vec![0], vec![1], vec![2], vec![0]]);
-        assert_eq!(reprs(&outcomes), ["Crashed { detail: \"no answer\" }", "more", "more"]);
+    fn inputs_without_company_get_a_child_each() {
+        let counters = Counters::default();
+        let mut settlement = Settlement::new(2, false, &Limits::default());
+        for text in ["0", "1"] {
+            let batch = settlement.next_batch().unwrap();
+            assert_eq!(batch.inputs.len(), 1);
+            settlement.settle(batch, alone(text), &counters);
+        }
+        assert_eq!(reprs(&settlement.finish()), ["0", "1"]);
     }
 
     #[test]
     fn a_lost_worker_is_blamed_on_an_input_that_loses_it_alone_twice() {
         let counters = Counters::default();
-        let mut settlement = Settlement::new(2, &Limits::default());
+        let mut settlement = Settlement::new(2, true, &Limits::default());
         let lose = |settlement: &mut Settlement| {
             let batch = settlement.next_batch().unwrap();
             (batch.inputs.clone(), settlement.settle_lost(batch, "the worker died", &counters))

@@ -62,6 +62,10 @@ pub(crate) struct Worker {
     pub(crate) privileges: Privileges,
     /// Children load the system call filter.
     filtered: bool,
+    /// Children run.
+    pub(crate) n_children: u64,
+    /// The most memory that the worker itself had had when its first child and its last one ended, in KiB.
+    kib: (u64, u64),
 }
 
 /// Why a worker gave no attempt.
@@ -108,6 +112,8 @@ impl Worker {
             unread: Vec::new(),
             privileges: Privileges::Ordinary,
             filtered: !layers.filter().is_empty(),
+            n_children: 0,
+            kib: (0, 0),
         };
         worker.shake_hands(layers.filter()).map_err(|lost| worker.last_words(lost))?;
         worker.process.stderr = None;
@@ -149,6 +155,11 @@ impl Worker {
         }
     }
 
+    /// How much more memory than after its first child the worker itself has had since, in KiB.
+    pub(crate) fn grown_kib(&self) -> u64 {
+        self.kib.1.saturating_sub(self.kib.0)
+    }
+
     /// Runs one child. After [`Lost::Worker`] this worker is of no further use.
     pub(crate) fn run(&mut self, request: &Request<'_>) -> Result<Attempt, Lost> {
         self.socket.write_all(&request.encode(self.filtered))?;
@@ -163,8 +174,8 @@ impl Worker {
                     answers.push(bytes);
                     Ok(Step::Answers)
                 }
-                WorkerFrame::Exit { wait_status, cpu_us, cause } => {
-                    Ok(Step::Exit { wait_status, cpu_us, cause })
+                WorkerFrame::Exit { wait_status, cpu_us, cause, worker_kib } => {
+                    Ok(Step::Exit { wait_status, cpu_us, cause, worker_kib })
                 }
                 WorkerFrame::CannotFork(reason) => Err(Lost::CannotFork { reason }),
                 WorkerFrame::Hello { .. } => Err(out_of_turn("a greeting")),
@@ -174,7 +185,9 @@ impl Worker {
                     deadline = Deadline::after(wall);
                 }
                 Ok(Step::Answers) => {}
-                Ok(Step::Exit { wait_status, cpu_us, cause }) => {
+                Ok(Step::Exit { wait_status, cpu_us, cause, worker_kib }) => {
+                    self.n_children += 1;
+                    self.kib = (if self.n_children == 1 { worker_kib } else { self.kib.0 }, worker_kib);
                     let end = match cause {
                         _ if killed => End::WallLimit,
                         Cause::Flood => {
@@ -286,7 +299,7 @@ impl Drop for Worker {
 
 enum Step {
     Answers,
-    Exit { wait_status: i32, cpu_us: u64, cause: Cause },
+    Exit { wait_status: i32, cpu_us: u64, cause: Cause, worker_kib: u64 },
 }
 
 /// A nonce only tells messages apart, so it needs no seed of the run.
@@ -306,7 +319,6 @@ fn how_it_ended(wait_status: i32, cpu_us: u64, request: &Request<'_>, answers: &
         (_, Some(libc::SIGKILL)) if used_up => End::CpuLimit,
         _ if answers.malformed => End::Died { detail: "malformed answer".into() },
         (Some(EXIT_OUT_OF_MEMORY), _) => End::OutOfMemory,
-        (Some(0), _) if answers.rest_alone => End::RestAlone,
         (Some(0), _) => End::Done,
         _ => End::Died { detail: status.to_string() },
     }

@@ -70,7 +70,7 @@ pub(crate) struct SandboxArgs {
     /// Programs running at once; 0 is one for each core
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = workers)]
     workers: usize,
-    /// One program in one process; this is always so
+    /// One input in one process; without it, programs that leave nothing behind share one
     #[arg(long)]
     isolated: bool,
 }
@@ -100,7 +100,8 @@ pub(crate) enum Least {
 }
 
 impl Least {
-    fn level(self) -> Level {
+    /// As the executor names it.
+    pub(crate) fn level(self) -> Level {
         match self {
             Least::Strict => Level::Strict,
             Least::Standard => Level::Standard,
@@ -116,7 +117,19 @@ impl SandboxArgs {
     /// # Errors
     /// If programs would be confined less than asked, or no Python comes up.
     pub(crate) fn executor(&self) -> anyhow::Result<PythonExecutor> {
-        start(self.python.clone(), self.workers, self.isolation.isolation.unwrap_or_default())
+        start(self.options())
+    }
+
+    /// What an executor is started with.
+    pub(crate) fn options(&self) -> ExecutorOptions {
+        let defaults = ExecutorOptions::default();
+        ExecutorOptions {
+            python: self.python.clone(),
+            workers: threads_or_cores(self.workers),
+            batch_max: if self.isolated { 1 } else { defaults.batch_max },
+            least: self.isolation.isolation.unwrap_or_default().level(),
+            ..defaults
+        }
     }
 
     /// What a program may use.
@@ -130,14 +143,11 @@ impl SandboxArgs {
     }
 }
 
-/// Starts `workers` interpreters, 0 being one for each core. Says on standard error what programs could do where that
-/// is more than the default allows.
+/// Starts an executor. Says on standard error what programs could do where that is more than the default allows.
 ///
 /// # Errors
 /// If programs would be confined less than asked, or no Python comes up.
-pub(crate) fn start(python: Option<PathBuf>, workers: usize, least: Least) -> anyhow::Result<PythonExecutor> {
-    let workers = threads_or_cores(workers);
-    let options = ExecutorOptions { python, workers, least: least.level(), ..ExecutorOptions::default() };
+pub(crate) fn start(options: ExecutorOptions) -> anyhow::Result<PythonExecutor> {
     let executor = PythonExecutor::start(options)?;
     let isolation = executor.isolation();
     if isolation.level < Level::Standard {

@@ -14,6 +14,8 @@ use kelvin_core::{
     seed::Seed,
 };
 
+use kelvin_python::{Policy, prepare};
+
 use super::Program;
 
 /// Longest output of a generated program, in bytes.
@@ -88,6 +90,7 @@ fn label_one(
     let job = Job {
         program: draw.program.text.clone(),
         inputs: inputs.clone(),
+        company: prepare(&draw.program.text, &Policy::Kelvin).ok().and_then(|it| it.company),
         hash_seed: HashSeed::A,
         calls: Calls::Once,
         limits,

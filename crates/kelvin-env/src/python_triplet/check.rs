@@ -7,7 +7,7 @@ use kelvin_core::{
 };
 use kelvin_python::{
     arguments::parse_arguments,
-    program::{Policy, Refusal, prepare},
+    program::{Policy, Program, Refusal, prepare},
     value::{Equality, LiteralError, Value, parse_literal},
 };
 use serde::{Deserialize, Serialize};
@@ -47,8 +47,8 @@ pub fn validate_program(
     program: &str,
     inputs: &[String],
 ) -> anyhow::Result<Result<Valid, Rejection>> {
-    let program = match prepare(program, policy) {
-        Ok(program) => program.source,
+    let Program { source: program, company, .. } = match prepare(program, policy) {
+        Ok(program) => program,
         Err(refusal) => return Ok(Err(refused(&refusal))),
     };
     let mut canonical = Vec::with_capacity(inputs.len());
@@ -58,8 +58,14 @@ pub fn validate_program(
             Err(error) => return Ok(Err(Rejection::new(Reason::InputNotLiteral, error.detail()))),
         }
     }
-    let mut job =
-        Job { program, inputs: canonical, hash_seed: HashSeed::A, calls: Calls::Twice, limits: *limits };
+    let mut job = Job {
+        program,
+        inputs: canonical,
+        company,
+        hash_seed: HashSeed::A,
+        calls: Calls::Twice,
+        limits: *limits,
+    };
     let outputs = match all_literals(run(executor, &job)?, limits) {
         Ok(outputs) => outputs,
         Err(rejection) => return Ok(Err(rejection)),
@@ -146,18 +152,19 @@ pub fn grade_induction(
     Ok(Grade { formatted: true, correct, score, miss: misses.into_iter().flatten().next() })
 }
 
-/// The source as the executor takes it.
-fn runnable(program: &str, policy: &Policy) -> Result<String, Miss> {
+/// The program as the executor takes it.
+fn runnable(program: &str, policy: &Policy) -> Result<Program, Miss> {
     match prepare(program, policy) {
-        Ok(program) => Ok(program.source),
+        Ok(program) => Ok(program),
         Err(Refusal::NoEntry | Refusal::ParseError(_)) => Err(Miss::Unparsable),
         // A solver's program is held to what a proposer's is: the guard would stop most of it where it runs.
         Err(Refusal::BannedImport(_) | Refusal::BannedCall(_)) => Err(Miss::RuntimeError),
     }
 }
 
-fn once(program: String, inputs: Vec<String>, limits: &Limits) -> Job {
-    Job { program, inputs, hash_seed: HashSeed::A, calls: Calls::Once, limits: *limits }
+fn once(program: Program, inputs: Vec<String>, limits: &Limits) -> Job {
+    let Program { source: program, company, .. } = program;
+    Job { program, inputs, company, hash_seed: HashSeed::A, calls: Calls::Once, limits: *limits }
 }
 
 fn run(executor: &dyn Executor, job: &Job) -> anyhow::Result<Vec<Outcome>> {

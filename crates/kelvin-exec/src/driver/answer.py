@@ -8,38 +8,19 @@ ALLOWED = frozenset(
     "string struct textwrap types typing unicodedata zlib".split()
 )
 DENIED = frozenset("breakpoint copyright credits exit help input license open quit __loader__ __spec__".split())
-# A program that uses one of these may leave something behind in the builtins that all inputs share, or, where it
-# imports, in a module.
-REACHES_BUILTINS = frozenset("__builtins__ __globals__ eval exec globals vars".split())
-REACHES_MODULES = frozenset("__dict__ __setattr__ decimal delattr register setattr".split())
 MAX_DEPTH = 100  # CPython's parser reads at most 200 nested brackets back.
 MAX_DIGITS = 4300  # sys.int_info.default_max_str_digits
 
 real_import = builtins.__import__
-ModuleType, CodeType, NoneType = type(sys), type((lambda: 0).__code__), type(None)
+ModuleType, NoneType = type(sys), type(None)
 type_name = type.__dict__["__name__"].__get__
 hide_addresses = re.compile(r" at 0x[0-9a-fA-F]+").sub
-IMPORTS = opmap["IMPORT_NAME"]
-STORES = opmap["STORE_ATTR"], opmap["DELETE_ATTR"]
 INFINITIES = math.inf, -math.inf
-
-
-def shares_state(code):
-    """Whether the code may leave something behind for the next input, so that each needs a child of its own."""
-    names, imports, stores, parts = set(), False, False, [code]
-    for part in parts:
-        operations = part.co_code[::2]
-        names.update(part.co_names)
-        imports = imports or IMPORTS in operations
-        stores = stores or STORES[0] in operations or STORES[1] in operations
-        parts.extend(item for item in part.co_consts if type(item) is CodeType)
-    reaches_modules = stores or not names.isdisjoint(REACHES_MODULES)
-    return (imports and reaches_modules) or not names.isdisjoint(REACHES_BUILTINS)
 
 
 def answer(code, call, calls, limit, refresh):
     """Kind and payload of one input's outcome, and the CPU time of its longer call in microseconds. `refresh` is
-    told when the first of two calls began."""
+    called between two calls."""
     module = ModuleType("program")
     sys.modules["program"] = module  # dataclasses look their module up
     space = module.__dict__
@@ -59,7 +40,7 @@ def answer(code, call, calls, limit, refresh):
         outcome = call_once(call, scope, limit)
         used_ns = time.thread_time_ns() - begun
         if calls == 2 and outcome[0] in b"VR":
-            refresh(begun)
+            refresh()
             begun = time.thread_time_ns()
             if call_once(call, scope, limit)[::2] != outcome[::2]:
                 outcome = b"N", b"", b""

@@ -26,7 +26,6 @@ import resource
 import select
 import time
 import _signal
-from opcode import opmap
 
 # Warm for every child: what most programs import. `preload.rs` has the same list.
 import abc, bisect, collections, contextlib, copy, enum, functools, heapq, itertools, keyword, math, operator, reprlib, string, types, typing  # noqa: E401, E501, F401
@@ -36,7 +35,7 @@ try:
 except ImportError:
     pass
 
-VERSION = 2
+VERSION = 3
 LINUX = sys.platform == "linux"
 NOBODY = 65534
 CAUSE_FLOOD, CAUSE_CPU = 1, 2
@@ -152,7 +151,8 @@ def relay(pid, reader, left, refills, cpu_us):
     if watched >= 0:
         posix.close(watched)
     used_us = int((usage.ru_utime + usage.ru_stime) * 1e6)
-    send_frame(b"X", number(status, 4) + number(used_us, 8) + number(cause, 1))
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    send_frame(b"X", number(status, 4) + number(used_us, 8) + number(cause, 1) + number(own, 8))
 
 
 def spent_us(pid):
@@ -164,7 +164,7 @@ def spent_us(pid):
 
 
 def kill(pid):
-    """The child may not have become the leader of its group yet."""
+    """The number is the child's own until it is reaped. It may not have become the leader of its group yet."""
     for end in posix.kill, posix.killpg:
         try:
             end(pid, _signal.SIGKILL)
@@ -232,7 +232,6 @@ def mapped_bytes():
 def warm_up():
     """Runs the path of a job once, so that children share its pages."""
     code = compile("import math\ndef f(x):\n    return {str(i): [i / 2, (i,)] for i in x}", "<program>", "exec")
-    shares_state(code)
     for argument in "[1, 2]", "None":
         answer(code, compile(f"f({argument})", "<input>", "eval"), 2, 4096, int)
 

@@ -11,14 +11,20 @@ use kelvin_exec::{ExecutorOptions, Level, PythonExecutor};
 const LIMITS: Limits = Limits { cpu_s: 0.5, wall_s: 60.0, memory_bytes: 64 << 20, output_bytes: 4096 };
 
 fn executor(workers: usize) -> PythonExecutor {
-    PythonExecutor::start(ExecutorOptions { workers, least: Level::None, ..ExecutorOptions::default() })
-        .expect("Python is installed")
+    PythonExecutor::start(options(workers)).expect("Python is installed")
 }
 
+/// Without a cache: that a program runs again is what most of these are about.
+fn options(workers: usize) -> ExecutorOptions {
+    ExecutorOptions { workers, least: Level::None, cache_entries: 0, ..ExecutorOptions::default() }
+}
+
+/// A job that shares no child.
 fn job(program: &str, inputs: &[&str]) -> Job {
     Job {
         program: program.into(),
         inputs: inputs.iter().map(|input| input.to_string()).collect(),
+        company: None,
         hash_seed: HashSeed::A,
         calls: Calls::Once,
         limits: LIMITS,

@@ -4,12 +4,12 @@ use kelvin_core::executor::{Executor, HashSeed, Job};
 
 use kelvin_exec::{Attempt, ExecutorOptions, Layer, Level, PythonExecutor, StartError};
 
-use super::{executor, job, run};
+use super::{executor, job, options, run};
 
 #[test]
 fn threads_get_their_own_answers_whichever_worker_runs_them() {
     let executor = executor(3);
-    assert_eq!(executor.parallelism(), 3);
+    assert_eq!(executor.parallelism(), 48);
     std::thread::scope(|scope| {
         for thread in 0..8 {
             let executor = &executor;
@@ -30,7 +30,7 @@ fn threads_get_their_own_answers_whichever_worker_runs_them() {
         }
     });
     let metrics = executor.metrics();
-    assert_eq!((metrics.n_jobs, metrics.n_inputs, metrics.n_children), (96, 288, 96));
+    assert_eq!((metrics.n_jobs, metrics.n_inputs, metrics.n_children), (96, 288, 288));
     assert!(metrics.n_starts <= 6);
     assert_eq!(metrics.n_respawns, 0);
 }
@@ -47,13 +47,82 @@ fn a_worker_outlives_the_thread_that_started_it() {
     assert_eq!((executor.metrics().n_starts, executor.metrics().n_respawns), (2, 0));
 }
 
+fn in_company(class: &str, program: &str, inputs: &[&str]) -> Job {
+    Job { company: Some(class.into()), ..job(program, inputs) }
+}
+
+/// From enough threads that jobs wait together.
+fn run_all(executor: &PythonExecutor, jobs: &[Job]) -> Vec<Vec<String>> {
+    std::thread::scope(|scope| {
+        let asked: Vec<_> = jobs.iter().map(|job| scope.spawn(move || run(executor, job))).collect();
+        asked.into_iter().map(|it| it.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn programs_in_company_share_children_and_each_gets_its_own_answers() {
+    let executor = executor(1);
+    let jobs: Vec<Job> = (0..60)
+        .map(|at| match at % 20 {
+            7 => in_company("", "def f(x):\n    while True: pass", &["1"]),
+            13 => in_company("", "def f(x):\n    return bytearray(1 << 40)", &["1"]),
+            17 => in_company("", "def f(x) return x", &["1"]),
+            _ => in_company("", &format!("def f(x):\n    return [{at}, x]"), &["1", "2"]),
+        })
+        .collect();
+    for (at, outcomes) in run_all(&executor, &jobs).into_iter().enumerate() {
+        match at % 20 {
+            7 => assert_eq!(outcomes, ["timed out"]),
+            13 => assert_eq!(outcomes, ["out of memory"]),
+            17 => assert!(outcomes[0].starts_with("compile error: "), "{outcomes:?}"),
+            _ => assert_eq!(outcomes, [format!("[{at}, 1]"), format!("[{at}, 2]")]),
+        }
+    }
+    let metrics = executor.metrics();
+    assert!(metrics.n_shared > 60 && metrics.n_mismatches == 0, "{metrics:?}");
+    let options = ExecutorOptions { batch_max: 1, ..options(1) };
+    let isolated = PythonExecutor::start(options).unwrap();
+    run_all(&isolated, &jobs[..5]);
+    assert_eq!((isolated.metrics().n_shared, isolated.metrics().n_children), (0, 10));
+}
+
+/// A program that has no business in company changes what the next one sees; the runs alone find it out.
+#[test]
+fn a_class_that_does_not_keep_to_itself_runs_alone_from_then_on() {
+    let executor = executor(1);
+    let poison =
+        in_company("bad", "import math\ndef f(x):\n    math.sqrt = lambda v: 42\n    return x", &["1"]);
+    let victim = in_company("bad", "import math\ndef f(x):\n    return math.sqrt(x)", &["4"]);
+    let jobs: Vec<Job> =
+        (0..40).map(|at| if at % 8 == 0 { poison.clone() } else { victim.clone() }).collect();
+    // One result in a hundred is looked at, and not every one of them comes after the poison.
+    let found = (0..100).any(|_| {
+        run_all(&executor, &jobs);
+        executor.metrics().n_mismatches > 0
+    });
+    assert!(found, "{:?}", executor.metrics());
+    for outcomes in run_all(&executor, &jobs) {
+        assert!(outcomes.iter().all(|it| it == "1" || it == "2.0"), "{outcomes:?}");
+    }
+}
+
+#[test]
+fn what_was_asked_before_is_not_run_again() {
+    let executor = PythonExecutor::start(ExecutorOptions { cache_entries: 100, ..options(1) }).unwrap();
+    let first = job("def f(x):\n    return x + 1", &["1", "2"]);
+    assert_eq!(run(&executor, &first), ["2", "3"]);
+    let more = job("def f(x):\n    return x + 1", &["2", "5", "1"]);
+    assert_eq!(run(&executor, &more), ["3", "6", "2"]);
+    let metrics = executor.metrics();
+    assert_eq!((metrics.n_inputs, metrics.n_cache_hits, metrics.n_children), (5, 2, 3));
+}
+
 #[test]
 fn less_isolation_than_asked_for_is_refused() {
     let options = ExecutorOptions {
-        workers: 1,
         least: Level::Strict,
         left_out: vec![Layer::Namespaces, Layer::Landlock, Layer::Seccomp],
-        ..ExecutorOptions::default()
+        ..options(1)
     };
     let Err(error) = PythonExecutor::start(options) else { panic!("no layer is there to prove it") };
     let StartError::TooWeak { isolation, .. } = &error else { panic!("{error}") };
@@ -70,7 +139,7 @@ fn a_call_near_its_limit_runs_again_alone() {
         def f(x):\n end = clock() + x\n while clock() < end: pass\n return x";
     assert_eq!(run(&executor, &job(program, &["0.1", "0.55"])), ["0.1", "timed out"]);
     let metrics = executor.metrics();
-    assert_eq!((metrics.n_near_limit_reruns, metrics.n_timeouts, metrics.n_children), (1, 1, 2));
+    assert_eq!((metrics.n_near_limit_reruns, metrics.n_timeouts, metrics.n_children), (1, 1, 3));
 }
 
 #[cfg(target_os = "linux")]

@@ -1,5 +1,6 @@
 //! Programs: what defines `f`, and what is refused before anything runs.
 
+mod company;
 mod entry;
 mod leak;
 mod policy;
@@ -21,6 +22,8 @@ pub struct Program {
     pub source: String,
     /// Every import statement, wherever it stands, without repetitions and in the order of the source.
     pub imports: Vec<String>,
+    /// The class of programs whose process it may share, by the modules they import; `None` where it has to run alone.
+    pub company: Option<String>,
 }
 
 /// Why a program may not run.
@@ -87,7 +90,7 @@ pub fn prepare(source: &str, policy: &Policy) -> Result<Program, Refusal> {
             imports.push(import);
         }
     }
-    Ok(Program { source: renamed, imports })
+    Ok(Program { source: renamed, imports, company: company::class_of(body, &scopes) })
 }
 
 fn render_import(import: &Stmt) -> String {

@@ -87,7 +87,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     // What is examined is what the file holds: weights rounded to bf16.
     let mut config = quickstart;
     config.policy.model = args.out.to_string_lossy().into_owned();
-    let run_settings = config.run_settings(config::threads_or_cores(config.python.workers));
+    let run_settings = config.run_settings(world.executor.parallelism());
     let mut state = RunState::new(vec![wire::policy(&config)?]);
     let examined = pretrain::examine(&mut state, &*world.env, &held_out, &run_settings)?;
     for (name, value) in &examined {

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use kelvin_core::task::{Step, Task};
+use kelvin_core::{
+    executor::Executor,
+    task::{Step, Task},
+};
 use kelvin_selfplay::{
     checkpoint::RunDir,
     run::{self, End},
@@ -157,7 +160,7 @@ fn play(
     plain: bool,
     interrupt: &Interrupt,
 ) -> anyhow::Result<()> {
-    let settings = config.run_settings(config::threads_or_cores(config.python.workers));
+    let settings = config.run_settings(world.executor.parallelism());
     let mut progress = Progress::new(&settings, plain);
     let end =
         run::run(&mut state, &*world.env, &settings, dir, &|| interrupt.requested().is_some(), &mut |it| {

@@ -25,6 +25,8 @@ fn counts(config: &Config) -> anyhow::Result<()> {
         ("azr.n_solutions", azr.n_solutions),
         ("azr.seed_factor", azr.seed_factor),
         ("azr.buffer_max", azr.buffer_max),
+        ("python.batch_max", config.python.batch_max),
+        ("python.queue_max", config.python.queue_max),
         ("eval.n_samples", config.eval.n_samples),
         ("checkpoint.every", config.checkpoint.every as usize),
         ("checkpoint.keep", config.checkpoint.keep),

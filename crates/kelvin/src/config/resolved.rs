@@ -11,7 +11,7 @@ use kelvin_core::{
     task::{Step, TaskType},
 };
 use kelvin_env::python_triplet::{InductionReward, PromptSet, Settings};
-use kelvin_exec::PythonExecutor;
+use kelvin_exec::{ExecutorOptions, PythonExecutor};
 use kelvin_model::NativeOptions;
 use kelvin_python::{Equality, Policy};
 use kelvin_selfplay::settings::{
@@ -209,6 +209,12 @@ pub(crate) struct PythonSettings {
     pub(crate) path: PathBuf,
     /// Programs running at once; 0 is one per core.
     pub(crate) workers: usize,
+    /// Most inputs that run in one process, of programs that leave nothing behind; 1 gives each input its own.
+    pub(crate) batch_max: usize,
+    /// Programs that wait for a worker at most.
+    pub(crate) queue_max: usize,
+    /// Outcomes kept for programs that come again; 0 for none.
+    pub(crate) cache_entries: usize,
     /// The weakest isolation of programs that will do.
     pub(crate) isolation: Least,
     /// Prompts and the form of responses.
@@ -248,9 +254,13 @@ impl Default for PythonSettings {
             message_chars_max,
             leak_tokens,
         } = Settings::default();
+        let ExecutorOptions { batch_max, queue_max, cache_entries, .. } = ExecutorOptions::default();
         PythonSettings {
             path: PathBuf::new(),
             workers: 0,
+            batch_max,
+            queue_max,
+            cache_entries,
             isolation: Least::default(),
             prompt_set,
             task_types,
@@ -280,8 +290,15 @@ impl PythonSettings {
     /// # Errors
     /// If no Python comes up, or programs would be confined less than these settings want.
     pub(crate) fn start_executor(&self) -> anyhow::Result<PythonExecutor> {
-        let python = Some(self.path.clone()).filter(|path| !path.as_os_str().is_empty());
-        sandbox::start(python, self.workers, self.isolation)
+        sandbox::start(ExecutorOptions {
+            python: Some(self.path.clone()).filter(|path| !path.as_os_str().is_empty()),
+            workers: threads_or_cores(self.workers),
+            batch_max: self.batch_max,
+            queue_max: self.queue_max,
+            cache_entries: self.cache_entries,
+            least: self.isolation.level(),
+            ..ExecutorOptions::default()
+        })
     }
 
     /// What the environment reads.

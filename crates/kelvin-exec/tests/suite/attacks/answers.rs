@@ -32,27 +32,30 @@ pub(super) const ATTACKS: &[Attack] = &[
     // With the nonce it can speak for itself, and for nobody else: no gold value is near.
     attack(
         "forge an answer with the nonce",
-        "say = sys._getframe(4).f_locals['say']\n say(0, b'V', 0, b'42')\n posix._exit(0)",
+        "voice = sys._getframe(4).f_locals['voice']\n voice.answer(b'V', b'42', 0)\n voice.speak()\n posix._exit(0)",
         &["42"],
     ),
     attack(
         "forge the answer of another input",
-        "say = sys._getframe(4).f_locals['say']\n say(1, b'V', 0, b'42')\n posix._exit(0)",
+        "voice = sys._getframe(4).f_locals['voice']\n voice.index = 1\n voice.answer(b'V', b'42', 0)\n voice.speak()\n \
+         posix._exit(0)",
         &["crashed: malformed answer"],
     ),
     attack(
         "answer twice",
-        "say = sys._getframe(4).f_locals['say']\n say(0, b'V', 0, b'42')\n say(0, b'V', 0, b'43')\n posix._exit(0)",
+        "voice = sys._getframe(4).f_locals['voice']\n voice.answer(b'V', b'42', 0)\n voice.answer(b'V', b'43', 0)\n \
+         voice.speak()\n posix._exit(0)",
         &["42", "crashed: malformed answer"],
     ),
     attack(
-        "ask to be alone for ever",
-        "say = sys._getframe(4).f_locals['say']\n say(0, b'A', 0, b'')\n posix._exit(0)",
-        &["crashed: "],
+        "notes without end",
+        "voice = sys._getframe(4).f_locals['voice']\n while True:\n  voice.say(b'T', b'', 0)\n  voice.speak()",
+        &["crashed: wrote over"],
     ),
     attack(
         "answer that is no text",
-        "say = sys._getframe(4).f_locals['say']\n say(0, b'V', 0, bytes([255]))\n posix._exit(0)",
+        "voice = sys._getframe(4).f_locals['voice']\n voice.answer(b'V', bytes([255]), 0)\n voice.speak()\n \
+         posix._exit(0)",
         &["crashed: malformed answer"],
     ),
     attack(

@@ -9,7 +9,7 @@ mod processes;
 use kelvin_core::executor::{Job, Limits};
 use kelvin_exec::{ExecutorOptions, Layer, Level, PythonExecutor};
 
-use super::{LIMITS, executor, job, run};
+use super::{LIMITS, executor, job, options, run};
 
 /// A backstop short enough to wait for.
 const ATTACK_LIMITS: Limits = Limits { wall_s: 2.0, ..LIMITS };
@@ -91,8 +91,7 @@ fn attacks_on_processes_and_limits_alone() {
 }
 
 fn without(left_out: Vec<Layer>, least: Level) -> PythonExecutor {
-    PythonExecutor::start(ExecutorOptions { workers: 1, least, left_out, ..ExecutorOptions::default() })
-        .expect("Python is installed")
+    PythonExecutor::start(ExecutorOptions { least, left_out, ..options(1) }).expect("Python is installed")
 }
 
 /// Every attack comes to what it should, and the job after it is right. A machine that lacks a layer that the level

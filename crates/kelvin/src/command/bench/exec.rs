@@ -8,6 +8,7 @@ use std::{
 
 use clap::ValueEnum;
 use kelvin_core::executor::{Calls, Executor, HashSeed, Job};
+use kelvin_exec::ExecutorOptions;
 use kelvin_python::{Policy, arguments::parse_arguments, prepare};
 use kelvin_selfplay::clock::Stopwatch;
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,7 @@ use super::{median, quantile};
 use crate::{
     interrupt::Interrupt,
     jsonl::{Rows, Sink},
-    sandbox::SandboxArgs,
+    sandbox::{self, SandboxArgs},
 };
 
 const EXAMPLE: &str = r#"{"program": "def f(x):\n    return x + 1", "input": "2"}"#;
@@ -27,7 +28,7 @@ pub(crate) struct Args {
     /// Rows of `exec validate`, as JSON lines; rows that the policy refuses are left out
     #[arg(long, value_name = "F")]
     data: PathBuf,
-    /// What shares a child: nothing, or the inputs of a row
+    /// What shares a process: nothing, or whatever leaves nothing behind
     #[arg(long, value_enum, default_value = "isolated")]
     mode: Mode,
     /// Times over all rows
@@ -39,9 +40,9 @@ pub(crate) struct Args {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Mode {
-    /// A job for each row
+    /// Programs that leave nothing behind
     Batched,
-    /// A job for each input
+    /// Nothing
     Isolated,
 }
 
@@ -72,7 +73,13 @@ struct Measurement {
 /// If a row is bad or the sandbox is broken.
 pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let jobs = jobs(args)?;
-    let executor = args.sandbox.executor()?;
+    // What is measured is running, not remembering.
+    let mut options = ExecutorOptions { cache_entries: 0, ..args.sandbox.options() };
+    if args.mode == Mode::Isolated {
+        options.batch_max = 1;
+    }
+    let workers = options.workers;
+    let executor = sandbox::start(options)?;
     let threads = executor.parallelism();
     // Warm interpreters are the state that is measured.
     pass(&executor, &jobs[..jobs.len().min(4 * threads)], threads, interrupt)?;
@@ -88,7 +95,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
             Mode::Batched => "exec/batched",
             Mode::Isolated => "exec/isolated",
         },
-        threads,
+        threads: workers,
         seconds,
         repeats: args.repeats,
         n_jobs: jobs.len(),
@@ -115,15 +122,12 @@ fn jobs(args: &Args) -> anyhow::Result<Vec<Job>> {
         let job = |inputs: Vec<String>| Job {
             program: program.source.clone(),
             inputs,
+            company: program.company.clone(),
             hash_seed: HashSeed::A,
             calls: Calls::Twice,
             limits,
         };
-        match args.mode {
-            Mode::Batched if inputs.is_empty() => {}
-            Mode::Batched => jobs.push(job(inputs)),
-            Mode::Isolated => jobs.extend(inputs.into_iter().map(|input| job(vec![input]))),
-        }
+        jobs.extend(inputs.into_iter().map(|input| job(vec![input])));
     }
     if jobs.is_empty() {
         anyhow::bail!("{} holds no program that may run\nhint: a row is {EXAMPLE}", args.data.display());

@@ -7,6 +7,7 @@ use std::{
 
 use kelvin_core::{
     environment::DynEnvironment,
+    executor::Executor,
     rollout::Prompt,
     seed::Seed,
     task::{Grade, Rejection, Task, TaskType},
@@ -89,7 +90,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let config = config::resolve(&[&raw, &Raw::from_sets(&sets)?])?.config;
     let world = wire::world(&config)?;
     let env = Timed { env: &*world.env, validate_ns: AtomicU64::new(0), grade_ns: AtomicU64::new(0) };
-    let n_judges = threads_or_cores(config.python.workers);
+    let n_judges = world.executor.parallelism();
     let settings = config.run_settings(n_judges);
     let held_out = HeldOut::new(&env, &settings.task_types, &settings.eval)?;
     let mut state = RunState::new(vec![wire::policy(&config)?]);

@@ -1,0 +1,165 @@
+//! The threads of an executor: each takes jobs from the queue, runs them on its station, and answers.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, ensure};
+use kelvin_core::executor::{Calls, HashSeed, Limits, Outcome};
+
+use crate::metrics::Counters;
+use crate::preload::Preload;
+use crate::protocol::{Part, Request};
+use crate::queue::{Queue, Ticket};
+use crate::settle::{Attempt, Batch, End, Settlement};
+use crate::station::Station;
+use crate::worker::fresh_nonce;
+
+/// Of so many results that came from a shared child, one is checked against a run alone.
+const AUDIT_EVERY: u64 = 100;
+
+/// What the threads share.
+pub(crate) struct Crew {
+    pub(crate) queue: Queue,
+    pub(crate) counters: Counters,
+    /// Most inputs of one child; 1 gives each its own.
+    pub(crate) batch_max: usize,
+    pub(crate) n_threads: usize,
+    /// Classes of programs that no longer share a child, because a result came out otherwise alone.
+    pub(crate) apart: Mutex<HashSet<String>>,
+    /// Why no job can run any more.
+    pub(crate) broken: Mutex<Option<String>>,
+}
+
+impl Crew {
+    /// Serves until the queue closes.
+    pub(crate) fn serve(self: &Arc<Crew>, mut station: Station) {
+        while let Some(tickets) = self.queue.take(self.batch_max, self.n_threads, &self.apart) {
+            match self.run(&mut station, &tickets) {
+                Ok(mut outcomes) => {
+                    for ticket in tickets {
+                        let rest = outcomes.split_off(ticket.job.inputs.len());
+                        // Who asked may have gone.
+                        let _ = ticket.reply.send(Ok(std::mem::replace(&mut outcomes, rest)));
+                    }
+                }
+                Err(error) => {
+                    let why = format!("{error:#}");
+                    *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.clone());
+                    for ticket in tickets {
+                        let _ = ticket.reply.send(Err(why.clone()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The outcomes of all inputs of all jobs, which fit together.
+    fn run(&self, station: &mut Station, tickets: &[Ticket]) -> anyhow::Result<Vec<Outcome>> {
+        let first = &tickets[0];
+        let shared = 1 < self.batch_max && first.job.company.is_some();
+        let calls: Vec<Call<'_>> = tickets
+            .iter()
+            .flat_map(|ticket| ticket.job.inputs.iter().map(move |input| Call { ticket, input }))
+            .collect();
+        let mut settlement = Settlement::new(calls.len(), shared, &first.job.limits);
+        while let Some(batch) = settlement.next_batch() {
+            let crashed = match self.attempt(station, &calls, &batch)? {
+                Ok(attempt) => settlement.settle(batch, attempt, &self.counters),
+                Err(detail) => settlement.settle_lost(batch, &detail, &self.counters),
+            };
+            if crashed {
+                self.check_health(station, first.job.hash_seed)?;
+            }
+        }
+        let mut outcomes = settlement.finish();
+        if shared && 1 < calls.len() {
+            self.audit(station, &calls, &mut outcomes)?;
+        }
+        Ok(outcomes)
+    }
+
+    fn attempt(
+        &self,
+        station: &mut Station,
+        calls: &[Call<'_>],
+        batch: &Batch,
+    ) -> anyhow::Result<Result<Attempt, String>> {
+        let ticket = calls[batch.inputs[0]].ticket;
+        let mut parts: Vec<Part<'_>> = Vec::new();
+        let mut last: Option<&Ticket> = None;
+        for call in batch.inputs.iter().map(|&at| &calls[at]) {
+            if !last.is_some_and(|last| std::ptr::eq(last, call.ticket)) {
+                parts.push(Part { program: &call.ticket.job.program, inputs: Vec::new() });
+                last = Some(call.ticket);
+            }
+            parts.last_mut().expect("pushed above").inputs.push(call.input);
+        }
+        let job = &ticket.job;
+        let request = Request { nonce: fresh_nonce(), parts, calls: job.calls, limits: job.limits };
+        Ok(station.attempt(job.hash_seed, ticket.preload, &request, &self.counters)?)
+    }
+
+    /// Runs some of what came from a shared child again alone. Where that comes out otherwise it counts, and programs
+    /// of the class run alone from then on.
+    fn audit(
+        &self,
+        station: &mut Station,
+        calls: &[Call<'_>],
+        outcomes: &mut [Outcome],
+    ) -> anyhow::Result<()> {
+        let n_before = self.counters.n_shared.advance(calls.len());
+        for (at, call) in calls.iter().enumerate() {
+            if !(n_before + at as u64).is_multiple_of(AUDIT_EVERY) || depends_on_load(&outcomes[at]) {
+                continue;
+            }
+            self.counters.n_audits.add(1);
+            let mut alone = Settlement::new(1, false, &call.ticket.job.limits);
+            while let Some(batch) = alone.next_batch() {
+                match self.attempt(station, std::slice::from_ref(call), &batch)? {
+                    Ok(attempt) => alone.settle(batch, attempt, &self.counters),
+                    Err(detail) => alone.settle_lost(batch, &detail, &self.counters),
+                };
+            }
+            let alone = alone.finish().pop().expect("one input");
+            if alone != outcomes[at] && !depends_on_load(&alone) {
+                self.counters.n_mismatches.add(1);
+                let class = call.ticket.job.company.clone().unwrap_or_default();
+                self.apart.lock().unwrap_or_else(PoisonError::into_inner).insert(class);
+                outcomes[at] = alone;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells a program that dies from a machine on which every program does: the second is no outcome.
+    fn check_health(&self, station: &mut Station, hash_seed: HashSeed) -> anyhow::Result<()> {
+        let request = Request {
+            nonce: fresh_nonce(),
+            parts: vec![Part { program: "def f(x):\n    return x + 1", inputs: vec!["1"] }],
+            calls: Calls::Once,
+            limits: Limits::default(),
+        };
+        let seen = match station.attempt(hash_seed, Preload::Lean, &request, &self.counters)? {
+            Ok(Attempt { answers, end: End::Done }) => {
+                answers.into_iter().next().map(|answer| answer.outcome)
+            }
+            Ok(Attempt { end, .. }) => return Err(anyhow::anyhow!("{end:?}")).context(UNHEALTHY),
+            Err(detail) => return Err(anyhow::anyhow!(detail)).context(UNHEALTHY),
+        };
+        ensure!(seen == Some(Outcome::Value { repr: "2".into() }), "{UNHEALTHY} (it gives {seen:?})");
+        Ok(())
+    }
+}
+
+/// One input of one job.
+struct Call<'a> {
+    ticket: &'a Ticket,
+    input: &'a str,
+}
+
+fn depends_on_load(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::TimedOut | Outcome::OutOfMemory | Outcome::Crashed { .. })
+}
+
+const UNHEALTHY: &str = "the sandbox is broken: a program that adds one to one does not run either\n\
+    hint: check the machine's memory and process limits; `kelvin doctor` tells more";

@@ -1,0 +1,188 @@
+//! Jobs that wait: bounded, grading before proposing, each with where its answer goes. A thread that takes one takes
+//! others along that may share its process.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+
+use kelvin_core::executor::{Calls, Job, Outcome};
+
+use crate::preload::Preload;
+
+/// What comes back: outcomes, or why the sandbox is broken, in words.
+pub(crate) type Reply = Result<Vec<Outcome>, String>;
+
+/// A job that waits.
+pub(crate) struct Ticket {
+    pub(crate) job: Job,
+    pub(crate) preload: Preload,
+    pub(crate) reply: mpsc::Sender<Reply>,
+}
+
+impl Ticket {
+    /// Whether both can run in one child, as far as the child is concerned.
+    fn fits(&self, other: &Ticket) -> bool {
+        let (a, b) = (&self.job, &other.job);
+        (a.hash_seed, a.calls, a.limits, self.preload) == (b.hash_seed, b.calls, b.limits, other.preload)
+    }
+}
+
+/// How far a thread looks for company in the queue.
+const LOOK_AHEAD: usize = 128;
+
+pub(crate) struct Queue {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+    room: Condvar,
+    capacity: usize,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// Jobs that grade: someone's reward hangs on them, and they are short.
+    grading: VecDeque<Ticket>,
+    proposing: VecDeque<Ticket>,
+    closed: bool,
+}
+
+impl Queue {
+    pub(crate) fn new(capacity: usize) -> Queue {
+        let waiting = Mutex::new(Waiting::default());
+        Queue { waiting, arrived: Condvar::new(), room: Condvar::new(), capacity }
+    }
+
+    /// Waits for room.
+    pub(crate) fn push(&self, ticket: Ticket) {
+        let mut waiting = self.lock();
+        while self.capacity <= waiting.grading.len() + waiting.proposing.len() {
+            waiting = self.room.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        match ticket.job.calls {
+            Calls::Once => waiting.grading.push_back(ticket),
+            Calls::Twice => waiting.proposing.push_back(ticket),
+        }
+        drop(waiting);
+        self.arrived.notify_one();
+    }
+
+    /// The next job with those that may share its child: up to `inputs_max` inputs, and no more than leaves as many
+    /// for each of `n_threads`. `None` once the queue is closed.
+    pub(crate) fn take(
+        &self,
+        inputs_max: usize,
+        n_threads: usize,
+        apart: &Mutex<HashSet<String>>,
+    ) -> Option<Vec<Ticket>> {
+        let mut waiting = self.lock();
+        let first = loop {
+            if waiting.closed {
+                return None;
+            }
+            let next = waiting.grading.pop_front().or_else(|| waiting.proposing.pop_front());
+            match next {
+                Some(ticket) => break ticket,
+                None => waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+            }
+        };
+        let lane = match first.job.calls {
+            Calls::Once => &mut waiting.grading,
+            Calls::Twice => &mut waiting.proposing,
+        };
+        let apart = apart.lock().unwrap_or_else(PoisonError::into_inner);
+        let shares = |it: &Ticket| it.job.company.as_ref().is_some_and(|class| !apart.contains(class));
+        let n_jobs_max = (lane.len() + 1).div_ceil(n_threads);
+        let mut taken = vec![first];
+        if shares(&taken[0]) {
+            let mut n_inputs = taken[0].job.inputs.len();
+            let mut at = 0;
+            while at < lane.len().min(LOOK_AHEAD) && taken.len() < n_jobs_max {
+                let candidate = &lane[at];
+                let n_more = candidate.job.inputs.len();
+                if n_inputs + n_more <= inputs_max && shares(candidate) && taken[0].fits(candidate) {
+                    n_inputs += n_more;
+                    taken.extend(lane.remove(at));
+                } else {
+                    at += 1;
+                }
+            }
+        }
+        drop(apart);
+        drop(waiting);
+        self.room.notify_all();
+        Some(taken)
+    }
+
+    /// Lets every thread end. What waits is dropped.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.arrived.notify_all();
+    }
+
+    /// A panic elsewhere leaves the queue whole.
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kelvin_core::executor::{HashSeed, Limits};
+
+    use super::*;
+
+    fn queue(jobs: &[(&str, Option<&str>, Calls)]) -> Queue {
+        let queue = Queue::new(100);
+        for (program, company, calls) in jobs {
+            let job = Job {
+                program: (*program).into(),
+                inputs: vec!["1".into()],
+                company: company.map(str::to_owned),
+                hash_seed: HashSeed::A,
+                calls: *calls,
+                limits: Limits::default(),
+            };
+            queue.push(Ticket { job, preload: Preload::Lean, reply: mpsc::channel().0 });
+        }
+        queue
+    }
+
+    fn take(queue: &Queue, inputs_max: usize, n_threads: usize, apart: &[&str]) -> Vec<String> {
+        let apart = Mutex::new(apart.iter().map(|it| (*it).to_owned()).collect());
+        queue.take(inputs_max, n_threads, &apart).unwrap().into_iter().map(|it| it.job.program).collect()
+    }
+
+    #[test]
+    fn grading_comes_first_and_company_is_of_one_kind() {
+        let (once, twice) = (Calls::Once, Calls::Twice);
+        let queue = queue(&[
+            ("a", Some(""), twice),
+            ("b", Some("math"), once),
+            ("c", None, once),
+            ("d", Some(""), once),
+            ("e", Some(""), twice),
+            ("f", Some("re"), once),
+        ]);
+        assert_eq!(take(&queue, 10, 1, &["re"]), ["b", "d"]);
+        assert_eq!(take(&queue, 10, 1, &["re"]), ["c"]);
+        assert_eq!(take(&queue, 10, 1, &["re"]), ["f"]);
+        assert_eq!(take(&queue, 10, 1, &[]), ["a", "e"]);
+    }
+
+    #[test]
+    fn nobody_takes_what_others_could_run_meanwhile() {
+        let jobs: Vec<(&str, Option<&str>, Calls)> = vec![("a", Some(""), Calls::Once); 10];
+        let queue = queue(&jobs);
+        assert_eq!(take(&queue, 100, 4, &[]).len(), 3);
+        assert_eq!(take(&queue, 4, 1, &[]).len(), 4);
+        assert_eq!(take(&queue, 1, 1, &[]).len(), 1);
+    }
+
+    #[test]
+    fn a_closed_queue_ends_its_takers() {
+        let queue = queue(&[]);
+        std::thread::scope(|scope| {
+            let taker = scope.spawn(|| queue.take(1, 1, &Mutex::default()).is_none());
+            queue.close();
+            assert!(taker.join().unwrap());
+        });
+    }
+}
