@@ -179,6 +179,11 @@ impl<'a> Visitor<'a> for Check<'a> {
                 // A module that is passed on, or a name of one that is bound anew.
                 self.require(self.module_named(expr).is_none());
             }
+            // `type(name, bases, contents)` is a class in other words.
+            Expr::Call(call) => {
+                let is_type = matches!(call.func.as_ref(), Expr::Name(name) if name.id == "type");
+                self.require(!is_type || call.arguments.len() == 1);
+            }
             Expr::Await(_) => self.require(false),
             _ => {}
         }
@@ -259,6 +264,7 @@ mod tests {
             "def f(x):\n    return f'{x.__class__}'",
             "def f(x): return print(x)",
             "def f(x): return eval('x')",
+            "def f(x): return type('A', (), {'__del__': print})()",
             "def f(x):\n    import os\n    return x",
         ] {
             assert_eq!(class(program), None, "{program}");
