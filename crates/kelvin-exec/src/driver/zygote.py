@@ -45,8 +45,9 @@ FORK_US = 200_000
 # The functions below keep this copy, whatever a program does to the module.
 __builtins__ = dict(vars(builtins))
 libc = ctypes.CDLL(None)
-libc.prctl.argtypes = (ctypes.c_int,) + (ctypes.c_ulong,) * 4
-libc.syscall.restype = ctypes.c_long
+if LINUX:
+    libc.prctl.argtypes = (ctypes.c_int,) + (ctypes.c_ulong,) * 4
+    libc.syscall.restype = ctypes.c_long
 
 
 def serve():
