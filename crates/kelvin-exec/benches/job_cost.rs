@@ -1,6 +1,7 @@
 //! What a job costs: wall and CPU time (host, worker and children) of jobs of one and of ten inputs, one after the
 //! other on one worker. Prints one line each; compare lines of one run, since other load shows in all of them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::Instant;
 
@@ -58,20 +59,29 @@ fn round(executor: &PythonExecutor, job: &Job) -> (f64, f64) {
     (wall_us, (spent_cpu_us() - cpu_us) / N_JOBS as f64)
 }
 
-/// CPU time of this process, its workers and their children, from `/proc`, which counts in 10 ms.
+/// CPU time of this process, of all that run below it, and of the children that those have seen end, in
+/// microseconds, from `/proc`, which counts in 10 ms.
 fn spent_cpu_us() -> f64 {
-    let me = std::process::id().to_string();
-    let mut ticks = 0;
-    for entry in fs::read_dir("/proc").expect("Linux").flatten() {
-        let Ok(text) = fs::read_to_string(entry.path().join("stat")) else { continue };
-        let Some((head, rest)) = text.rsplit_once(") ") else { continue };
-        let fields: Vec<&str> = rest.split(' ').collect();
-        let is_self = head.starts_with(&format!("{me} "));
-        if is_self || fields[1] == me {
-            // A worker's ended children count with it; ours are other benches' and do not matter here.
-            let of_children = if is_self { 11..13 } else { 11..15 };
-            ticks += fields[of_children].iter().map(|field| field.parse::<u64>().unwrap_or(0)).sum::<u64>();
-        }
-    }
-    ticks as f64 * 1e4
+    let me = std::process::id();
+    let stats: BTreeMap<u32, Vec<u64>> =
+        fs::read_dir("/proc").expect("Linux").flatten().filter_map(stat).collect();
+    let is_below = |pid: u32| {
+        let parent = |pid: &u32| stats.get(pid).map(|fields| fields[1] as u32);
+        std::iter::successors(parent(&pid), parent).any(|it| it == me)
+    };
+    let ticks = stats.iter().map(|(&pid, fields)| match pid {
+        // Its own ended children are other benches'.
+        _ if pid == me => fields[11..13].iter().sum(),
+        _ if is_below(pid) => fields[11..15].iter().sum(),
+        _ => 0,
+    });
+    ticks.sum::<u64>() as f64 * 1e4
+}
+
+/// A process and the numbers of its `stat`, counted from the one after its name; what is no number is 0.
+fn stat(process: fs::DirEntry) -> Option<(u32, Vec<u64>)> {
+    let pid = process.file_name().to_str()?.parse().ok()?;
+    let text = fs::read_to_string(process.path().join("stat")).ok()?;
+    let (_, rest) = text.rsplit_once(") ")?;
+    Some((pid, rest.split(' ').map(|field| field.parse().unwrap_or(0)).collect()))
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use kelvin_core::executor::{Calls, HashSeed, Limits, Outcome};
 
 use crate::metrics::Counters;
@@ -26,15 +26,31 @@ pub(crate) struct Crew {
     pub(crate) n_threads: usize,
     /// Classes of programs that no longer share a child, because a result came out otherwise alone.
     pub(crate) apart: Mutex<HashSet<String>>,
-    /// Why no job can run any more.
+    /// See [`Crew::broken`].
     pub(crate) broken: Mutex<Option<String>>,
+}
+
+/// A thread that panics would leave those who wait for it waiting for ever.
+struct CloseOnPanic<'a>(&'a Queue);
+
+impl Drop for CloseOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.close();
+        }
+    }
 }
 
 impl Crew {
     /// Serves until the queue closes.
     pub(crate) fn serve(self: &Arc<Crew>, mut station: Station) {
+        let _guard = CloseOnPanic(&self.queue);
         while let Some(tickets) = self.queue.take(self.batch_max, self.n_threads, &self.apart) {
-            match self.run(&mut station, &tickets) {
+            let outcomes = match self.broken() {
+                Some(why) => Err(anyhow!(why)),
+                None => self.run(&mut station, &tickets),
+            };
+            match outcomes {
                 Ok(mut outcomes) => {
                     for ticket in tickets {
                         let rest = outcomes.split_off(ticket.job.inputs.len());
@@ -51,6 +67,11 @@ impl Crew {
                 }
             }
         }
+    }
+
+    /// Why no job can run any more, once one could not.
+    pub(crate) fn broken(&self) -> Option<String> {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The outcomes of all inputs of all jobs, which fit together.
@@ -143,8 +164,8 @@ impl Crew {
             Ok(Attempt { answers, end: End::Done }) => {
                 answers.into_iter().next().map(|answer| answer.outcome)
             }
-            Ok(Attempt { end, .. }) => return Err(anyhow::anyhow!("{end:?}")).context(UNHEALTHY),
-            Err(detail) => return Err(anyhow::anyhow!(detail)).context(UNHEALTHY),
+            Ok(Attempt { end, .. }) => return Err(anyhow!("{end:?}")).context(UNHEALTHY),
+            Err(detail) => return Err(anyhow!(detail)).context(UNHEALTHY),
         };
         ensure!(seen == Some(Outcome::Value { repr: "2".into() }), "{UNHEALTHY} (it gives {seen:?})");
         Ok(())

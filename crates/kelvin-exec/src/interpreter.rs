@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::level::{Isolation, Level};
-use crate::probe::Attempt;
 
 /// The oldest minor version of Python 3 that programs run in: the first with `-P`, which keeps the working
 /// directory off the module path.
@@ -49,7 +48,7 @@ pub enum StartError {
     /// The interpreter runs, but no worker comes up on it.
     #[error(
         "the sandbox is broken: no worker starts on {}: {reason}\nhint: `kelvin doctor` tells more; check memory \
-         and process limits",
+         and process limits, and that the temporary folder can be written",
         path.display()
     )]
     Worker {
@@ -63,7 +62,7 @@ pub enum StartError {
         "programs of a model would run with {} isolation here, which is under {least}{}\nhint: `kelvin doctor` shows \
          what is missing; to run them nevertheless, say so with --isolation {}",
         .isolation.level,
-        can_clause(.isolation),
+        .isolation.reach(),
         .isolation.level.name()
     )]
     TooWeak {
@@ -72,15 +71,6 @@ pub enum StartError {
         /// What was asked for.
         least: Level,
     },
-}
-
-fn can_clause(isolation: &Isolation) -> String {
-    let words = |attempts: &[Attempt]| attempts.iter().map(|it| it.words()).collect::<Vec<_>>().join(", ");
-    match (isolation.open.as_slice(), isolation.filter_alone.as_slice()) {
-        ([], []) => String::new(),
-        ([], alone) => format!(": only the system call filter keeps them from these: {}", words(alone)),
-        (open, _) => format!(": they could {}", words(open)),
-    }
 }
 
 fn seen_clause(seen: &[String]) -> String {

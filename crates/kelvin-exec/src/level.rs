@@ -78,6 +78,20 @@ pub struct Isolation {
     pub filter_alone: Vec<Attempt>,
 }
 
+impl Isolation {
+    /// A clause on what programs can do that they should not, or on what only the system call filter stops; empty if
+    /// there is neither.
+    pub fn reach(&self) -> String {
+        let words =
+            |attempts: &[Attempt]| attempts.iter().map(|it| it.words()).collect::<Vec<_>>().join(", ");
+        match (self.open.as_slice(), self.filter_alone.as_slice()) {
+            ([], []) => String::new(),
+            ([], alone) => format!("; only the system call filter keeps them from these: {}", words(alone)),
+            (open, _) => format!("; they could {}", words(open)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

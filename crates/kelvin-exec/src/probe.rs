@@ -126,22 +126,28 @@ fn prove(
     let bait = Bait::lay().map_err(|error| {
         broken(&python.path, format!("cannot write to {}: {error}", std::env::temp_dir().display()))
     })?;
-    let mut attempt = |layers: &Layers, filtered: bool| -> Result<Probed, StartError> {
+    let start = |layers: &Layers| {
+        Worker::start(python, HashSeed::A, Preload::Lean, layers)
+            .map_err(|reason| broken(&python.path, reason))
+    };
+    let attempt = |worker: &mut Worker, layers: &Layers, filtered: bool| -> Result<Probed, StartError> {
         let probed = worker.probe(&bait, filtered).map_err(|lost| match lost {
             Lost::Worker { detail: reason } | Lost::CannotFork { reason } => broken(&python.path, reason),
         })?;
         if matches!(&probed, Probed::Open(open) if open.contains(&Attempt::KillWorker)) {
-            worker = Worker::start(python, HashSeed::A, Preload::Lean, layers)
-                .map_err(|reason| broken(&python.path, reason))?;
+            *worker = start(layers)?;
         }
         Ok(probed)
     };
-    let mut filtered = attempt(&layers, true)?;
+    let mut filtered = attempt(&mut worker, &layers, true)?;
     if matches!(filtered, Probed::FilterRefused) {
+        // Children of this worker would load the filter or end.
         layers = layers.unfiltered();
-        filtered = attempt(&layers, false)?;
+        worker = start(&layers)?;
+        filtered = attempt(&mut worker, &layers, false)?;
     }
-    let (Probed::Open(filtered), Probed::Open(bare)) = (filtered, attempt(&layers, false)?) else {
+    let bare = attempt(&mut worker, &layers, false)?;
+    let (Probed::Open(filtered), Probed::Open(bare)) = (filtered, bare) else {
         return Err(broken(&python.path, "a child ends before it has done anything".into()));
     };
     let isolation = Isolation {

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 
 use anyhow::{anyhow, ensure};
@@ -151,8 +151,7 @@ impl PythonExecutor {
 
     /// Queues a job and waits.
     fn ask(&self, job: Job) -> anyhow::Result<Vec<Outcome>> {
-        let broken = self.crew.broken.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(why) = broken {
+        if let Some(why) = self.crew.broken() {
             return Err(anyhow!(why));
         }
         let preload = preload::needed(job.inputs.iter().chain([&job.program]).map(String::as_str));

@@ -50,11 +50,14 @@ impl Queue {
         Queue { waiting, arrived: Condvar::new(), room: Condvar::new(), capacity }
     }
 
-    /// Waits for room.
+    /// Waits for room. A closed queue drops the ticket, which whoever waits for its reply sees.
     pub(crate) fn push(&self, ticket: Ticket) {
         let mut waiting = self.lock();
-        while self.capacity <= waiting.grading.len() + waiting.proposing.len() {
+        while !waiting.closed && self.capacity <= waiting.grading.len() + waiting.proposing.len() {
             waiting = self.room.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        if waiting.closed {
+            return;
         }
         match ticket.job.calls {
             Calls::Once => waiting.grading.push_back(ticket),
@@ -113,8 +116,9 @@ impl Queue {
 
     /// Lets every thread end. What waits is dropped.
     pub(crate) fn close(&self) {
-        self.lock().closed = true;
+        *self.lock() = Waiting { closed: true, ..Waiting::default() };
         self.arrived.notify_all();
+        self.room.notify_all();
     }
 
     /// A panic elsewhere leaves the queue whole.
@@ -184,5 +188,30 @@ mod tests {
             queue.close();
             assert!(taker.join().unwrap());
         });
+    }
+
+    /// Whoever waits hears of it: those in the queue, those in front of a full one, and those who come later.
+    #[test]
+    fn a_closed_queue_drops_what_waits() {
+        let queue = Queue::new(1);
+        let job = Job {
+            program: String::new(),
+            inputs: Vec::new(),
+            company: None,
+            hash_seed: HashSeed::A,
+            calls: Calls::Once,
+            limits: Limits::default(),
+        };
+        let ask = || {
+            let (reply, answer) = mpsc::channel();
+            queue.push(Ticket { job: job.clone(), preload: Preload::Lean, reply });
+            answer.recv().is_err()
+        };
+        std::thread::scope(|scope| {
+            let waiting = [scope.spawn(ask), scope.spawn(ask)];
+            queue.close();
+            assert!(waiting.into_iter().all(|it| it.join().unwrap()));
+        });
+        assert!(ask());
     }
 }

@@ -22,6 +22,15 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 const WORN_CHILDREN: u64 = 50_000;
 const WORN_KIB: u64 = 64 << 10;
 
+/// As many turns as there are attempts, with the waits before all but the first.
+fn patiently() -> impl Iterator<Item = ()> {
+    (0..N_STARTS).map(|n_failed| {
+        if 0 < n_failed {
+            std::thread::sleep(FIRST_WAIT * 2u32.pow(n_failed - 1));
+        }
+    })
+}
+
 pub(crate) struct Station {
     python: Python,
     layers: Layers,
@@ -46,13 +55,8 @@ impl Station {
         request: &Request<'_>,
         counters: &Counters,
     ) -> Result<Result<Attempt, String>, StartError> {
-        let mut wait = FIRST_WAIT;
         let mut reason = String::new();
-        for n_tried in 0..N_STARTS {
-            if n_tried > 0 {
-                std::thread::sleep(wait);
-                wait *= 2;
-            }
+        for () in patiently() {
             let worker = self.warm(hash_seed, preload, counters)?;
             counters.n_children.add(1);
             match worker.run(request) {
@@ -101,13 +105,8 @@ impl Station {
     }
 
     fn start(&self, hash_seed: HashSeed, preload: Preload) -> Result<Worker, StartError> {
-        let mut wait = FIRST_WAIT;
         let mut reason = String::new();
-        for n_tried in 0..N_STARTS {
-            if n_tried > 0 {
-                std::thread::sleep(wait);
-                wait *= 2;
-            }
+        for () in patiently() {
             match Worker::start(&self.python, hash_seed, preload, &self.layers) {
                 Ok(worker) => return Ok(worker),
                 Err(why) => reason = why,

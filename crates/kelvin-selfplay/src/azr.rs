@@ -142,7 +142,7 @@ fn seed_round(
 pub struct StepReport {
     /// The proposals.
     pub estimated: Vec<Estimated>,
-    /// The trained solutions.
+    /// The solutions of the problems that were drawn.
     pub solved: Vec<Solved>,
     /// Both with their rewards, proposals first.
     pub rewarded: Vec<Rewarded>,

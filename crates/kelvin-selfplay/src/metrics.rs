@@ -38,7 +38,7 @@ pub const DEFINITIONS: &[Definition] = &[
     define("reject/*/*", "proposals", "proposals rejected for a reason"),
     define("estimate/*/solve_rate", "share", "mean Monte-Carlo solve rate of the valid proposals"),
     define("estimate/*/solved_*", "tasks", "valid proposals solved this many times in the estimate"),
-    define("solver/*/reward", "reward", "mean reward of the step's trained solutions"),
+    define("solver/*/reward", "reward", "mean reward of the step's solutions of drawn problems"),
     define("solver/*/formatted", "share", "solutions with the asked-for form"),
     define("solver/*/accuracy", "share", "right solutions"),
     define("solver/*/response_tokens", "tokens", "mean length of a solution"),

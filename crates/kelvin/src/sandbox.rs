@@ -7,7 +7,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use kelvin_core::executor::Limits;
-use kelvin_exec::{ExecutorOptions, Isolation, Level, Privileges, PythonExecutor};
+use kelvin_exec::{ExecutorOptions, Level, Privileges, PythonExecutor};
 use kelvin_python::{Equality, Policy};
 use serde::{Deserialize, Serialize};
 
@@ -155,7 +155,7 @@ pub(crate) fn start(options: ExecutorOptions) -> anyhow::Result<PythonExecutor> 
             "programs run with {} isolation{}{}",
             isolation.level,
             as_user(executor.privileges()),
-            reach(isolation)
+            isolation.reach()
         ));
     }
     Ok(executor)
@@ -170,15 +170,14 @@ pub(crate) fn as_user(privileges: Privileges) -> &'static str {
     }
 }
 
-/// What programs can do that they should not; what only the system call filter stops, if that is all.
-pub(crate) fn reach(isolation: &Isolation) -> String {
-    let words = |attempts: &[kelvin_exec::Attempt]| -> String {
-        attempts.iter().map(|it| it.words()).collect::<Vec<_>>().join(", ")
-    };
-    match (isolation.open.as_slice(), isolation.filter_alone.as_slice()) {
-        ([], []) => String::new(),
-        ([], alone) => format!("; the system call filter alone stops them from these: {}", words(alone)),
-        (open, _) => format!("; they could {}", words(open)),
+/// Says where a program changed what another one saw, which the static check should have made impossible.
+pub(crate) fn warn_of_mismatches(executor: &PythonExecutor) {
+    let n = executor.metrics().n_mismatches;
+    if 0 < n {
+        note(&format!(
+            "{n} results came out otherwise alone than in a shared process; the ones alone counted, and such programs \
+             no longer shared one. Please report it; --isolated and python.batch_max = 1 run every program alone"
+        ));
     }
 }
 

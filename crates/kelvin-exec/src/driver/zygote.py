@@ -234,7 +234,7 @@ def warm_up():
     """Runs the path of a job once, so that children share its pages."""
     code = compile("import math\ndef f(x):\n    return {str(i): [i / 2, (i,)] for i in x}", "<program>", "exec")
     for argument in "[1, 2]", "None":
-        answer(code, compile(f"f({argument})", "<input>", "eval"), 2, 4096, int)
+        answer(code, compile(f"f({argument})", "<input>", "eval"), 2, 4096, lambda: None)
 
 
 def load_everything():

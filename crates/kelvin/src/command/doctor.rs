@@ -8,11 +8,7 @@ use std::{
 
 use kelvin_exec::{ExecutorOptions, Layer, Level, Python, PythonExecutor};
 
-use crate::{
-    jsonl::Sink,
-    machine, model,
-    sandbox::{as_user, reach},
-};
+use crate::{jsonl::Sink, machine, model, sandbox::as_user};
 
 /// Below this much free memory, in bytes, the quick start may not fit.
 const MEMORY_ENOUGH: u64 = 2 << 30;
@@ -131,7 +127,7 @@ fn isolation(executor: &PythonExecutor) -> Finding {
     Finding::or(
         verdict,
         "isolation",
-        format!("{found}{}", reach(isolation)),
+        format!("{found}{}", isolation.reach()),
         format!(
             "{} would make it stricter; `train` and `exec` run programs at standard or over, and under that only \
              when told so with --isolation",

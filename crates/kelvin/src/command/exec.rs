@@ -21,7 +21,7 @@ use crate::{
     interrupt::Interrupt,
     jsonl::{Rows, Sink, Streams},
     ordered::{self, Finished},
-    sandbox::{EqualityArgs, RulesArgs, SandboxArgs},
+    sandbox::{EqualityArgs, RulesArgs, SandboxArgs, warn_of_mismatches},
 };
 
 const VALIDATE_EXAMPLE: &str = r#"{"id": 1, "program": "def f(x):\n    return x + 1", "input": "2"}"#;
@@ -124,7 +124,10 @@ where
 {
     let (executor, limits) = (sandbox.executor()?, sandbox.limits());
     let mut sink = Lines(Sink::create(&streams.output, &streams.input)?);
-    ordered::map(rows, executor.parallelism(), interrupt, |row| work(&executor, &limits, row), &mut sink)
+    let done =
+        ordered::map(rows, executor.parallelism(), interrupt, |row| work(&executor, &limits, row), &mut sink);
+    warn_of_mismatches(&executor);
+    done
 }
 
 /// Writes rows, and flushes when the next one is not there yet.

@@ -20,7 +20,7 @@ use crate::{
     progress::{self, Progress},
     report,
     run_folder::{self, RunFolder},
-    sandbox::IsolationArgs,
+    sandbox::{IsolationArgs, warn_of_mismatches},
     terminal::{say, show},
     wire::{self, World},
 };
@@ -167,6 +167,7 @@ fn play(
             progress.show(it);
         });
     progress.close();
+    warn_of_mismatches(&world.executor);
     let end = end.with_context(|| {
         format!("the run stopped after step {}\nhint: `{again}` goes on from its last checkpoint", state.step)
     })?;
