@@ -115,6 +115,14 @@ pub trait Executor: Send + Sync {
     /// If the sandbox is broken; never because of what the program does.
     fn run(&self, job: &Job) -> anyhow::Result<Vec<Outcome>>;
 
+    /// The outcomes of each job, in their order. An executor that runs jobs together does so with these.
+    ///
+    /// # Errors
+    /// Those of [`run`](Executor::run).
+    fn run_many(&self, jobs: &[Job]) -> anyhow::Result<Vec<Vec<Outcome>>> {
+        jobs.iter().map(|job| self.run(job)).collect()
+    }
+
     /// How many jobs are worth waiting for at once: more than run, where waiting ones can share a process. Callers use as
     /// many threads.
     fn parallelism(&self) -> usize;

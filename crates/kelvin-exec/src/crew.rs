@@ -55,14 +55,14 @@ impl Crew {
                     for ticket in tickets {
                         let rest = outcomes.split_off(ticket.job.inputs.len());
                         // Who asked may have gone.
-                        let _ = ticket.reply.send(Ok(std::mem::replace(&mut outcomes, rest)));
+                        let _ = ticket.reply.send((ticket.place, Ok(std::mem::replace(&mut outcomes, rest))));
                     }
                 }
                 Err(error) => {
                     let why = format!("{error:#}");
                     *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.clone());
                     for ticket in tickets {
-                        let _ = ticket.reply.send(Err(why.clone()));
+                        let _ = ticket.reply.send((ticket.place, Err(why.clone())));
                     }
                 }
             }

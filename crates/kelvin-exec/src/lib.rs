@@ -5,6 +5,7 @@
 //! named by its [`Level`].
 
 mod cache;
+mod channel;
 mod clock;
 mod crew;
 mod interpreter;

@@ -1,21 +1,20 @@
-//! The bytes between host, worker and child. Integers are little-endian and unsigned. The worker relays what a
-//! child writes without looking at it, so all of it is hostile here: every length is capped, every count checked,
-//! every text must be UTF-8.
+//! The bytes between host, worker and child. Integers are little-endian and unsigned. What a child writes comes to the
+//! host directly and is hostile: every length is capped, every count checked, every text must be UTF-8.
 
 use kelvin_core::executor::{Calls, Limits, Outcome};
 
 use crate::probe::Bait;
 
 /// Changes with the layout of any frame; `driver/zygote.py` has the same number.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 
-/// The largest frame a worker sends: 64 KiB of relayed bytes and some.
-const MAX_FRAME_BYTES: usize = 1 << 17;
+/// The largest frame a worker sends, with room for an error's text.
+const MAX_FRAME_BYTES: usize = 1 << 12;
 
 /// Kind (1 byte) and body length (4 bytes) before each frame between host and worker.
 pub(crate) const FRAME_HEAD_BYTES: usize = 5;
 
-/// Nonce (8), index (4), kind (1), CPU time (8) and payload length (4) before each answer or note of a child.
+/// Nonce (8), index (4), kind (1), CPU time (8) and payload length (4) before each answer of a child.
 const ANSWER_HEAD_BYTES: usize = 25;
 
 /// The longest payload that is not a result: two texts that `driver/answer.py` cuts at 200 characters of 4 bytes, or 10
@@ -62,23 +61,21 @@ impl Request<'_> {
         (calls * self.limits.cpu_s * 2.0).ceil().min(1e9) as u32 + 2
     }
 
-    /// How often a child may ask for another call's worth of CPU time: after compiling, and after each call.
+    /// How often a child may ask for another call's worth of CPU time: before each call.
     fn n_refills(&self) -> u64 {
-        self.parts.len() as u64 + self.n_inputs() as u64 * u64::from(self.n_calls())
+        self.n_inputs() as u64 * u64::from(self.n_calls())
     }
 
-    /// The most a child may write: an answer for each input, as many notes as there are refills, and one more.
+    /// The most a child may write: an answer for each input.
     pub(crate) fn max_answer_bytes(&self) -> u64 {
         let answer = ANSWER_HEAD_BYTES as u64 + self.limits.output_bytes.max(MAX_NOTE_BYTES as u64);
-        let notes = (1 + self.n_refills()).saturating_mul(ANSWER_HEAD_BYTES as u64);
-        (self.n_inputs() as u64).saturating_mul(answer).saturating_add(notes)
+        (self.n_inputs() as u64).saturating_mul(answer)
     }
 
     /// The frame that starts the job; the child loads the system call filter if it is to be `filtered`.
     pub(crate) fn encode(&self, filtered: bool) -> Vec<u8> {
         let mut body = Vec::with_capacity(64 + self.texts().map(str::len).sum::<usize>());
         body.extend(self.nonce.to_le_bytes());
-        body.extend(self.max_answer_bytes().to_le_bytes());
         body.extend(self.n_refills().to_le_bytes());
         body.extend(((self.limits.cpu_s * 1e6) as u64).to_le_bytes());
         body.extend(self.limits.memory_bytes.to_le_bytes());
@@ -109,7 +106,6 @@ const PROBE_CPU: (u64, u32) = (2_000_000, 5);
 pub(crate) fn encode_probe(nonce: u64, memory: u64, filtered: bool, kills: bool, bait: &Bait) -> Vec<u8> {
     let mut body = Vec::new();
     body.extend(nonce.to_le_bytes());
-    body.extend(64u64.to_le_bytes());
     body.extend(0u64.to_le_bytes());
     body.extend(PROBE_CPU.0.to_le_bytes());
     body.extend(memory.to_le_bytes());
@@ -146,14 +142,12 @@ fn length(bytes: usize) -> u32 {
 
 /// What a worker says.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum WorkerFrame<'a> {
+pub(crate) enum WorkerFrame {
     Hello {
         version: u32,
         nonce: u64,
         privileges: u8,
     },
-    /// Bytes that the child wrote.
-    Data(&'a [u8]),
     /// The child is gone.
     Exit {
         wait_status: i32,
@@ -170,8 +164,6 @@ pub(crate) enum WorkerFrame<'a> {
 pub(crate) enum Cause {
     /// It did not.
     Own,
-    /// The child wrote too much.
-    Flood,
     /// The child used too much CPU time.
     CpuLimit,
 }
@@ -182,7 +174,7 @@ pub(crate) enum Cause {
 pub(crate) struct BadFrame;
 
 /// The first frame in `bytes` and its length, or `None` while it is incomplete.
-pub(crate) fn decode_frame(bytes: &[u8]) -> Result<Option<(WorkerFrame<'_>, usize)>, BadFrame> {
+pub(crate) fn decode_frame(bytes: &[u8]) -> Result<Option<(WorkerFrame, usize)>, BadFrame> {
     let mut head = Reader(bytes);
     let (Some(kind), Some(body_bytes)) = (head.u8(), head.u32()) else { return Ok(None) };
     if body_bytes as usize > MAX_FRAME_BYTES {
@@ -190,7 +182,6 @@ pub(crate) fn decode_frame(bytes: &[u8]) -> Result<Option<(WorkerFrame<'_>, usiz
     }
     let Some(body) = head.take(body_bytes as usize) else { return Ok(None) };
     let frame = match kind {
-        b'D' => Some(WorkerFrame::Data(body)),
         b'E' => Some(WorkerFrame::CannotFork(printable(&String::from_utf8_lossy(body)))),
         b'H' => Reader(body).hello(),
         b'X' => Reader(body).exit(),
@@ -259,9 +250,7 @@ impl Answers {
             return None;
         }
         let payload = reader.take(payload_bytes)?;
-        if kind == b'T' {
-            // Only the worker, which has given the child more time, minds it.
-        } else if let Some(outcome) = decode_outcome(kind, payload) {
+        if let Some(outcome) = decode_outcome(kind, payload) {
             self.answers.push(Answer { outcome, cpu_us });
         } else {
             self.malformed = true;
@@ -319,17 +308,16 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
-    fn hello(&mut self) -> Option<WorkerFrame<'a>> {
+    fn hello(&mut self) -> Option<WorkerFrame> {
         Some(WorkerFrame::Hello { version: self.u32()?, nonce: self.u64()?, privileges: self.u8()? })
     }
 
-    fn exit(&mut self) -> Option<WorkerFrame<'a>> {
+    fn exit(&mut self) -> Option<WorkerFrame> {
         let wait_status = self.array().map(i32::from_le_bytes)?;
         let cpu_us = self.u64()?;
         let cause = match self.u8()? {
             0 => Cause::Own,
-            1 => Cause::Flood,
-            2 => Cause::CpuLimit,
+            1 => Cause::CpuLimit,
             _ => return None,
         };
         Some(WorkerFrame::Exit { wait_status, cpu_us, cause, worker_kib: self.u64()? })
@@ -407,9 +395,12 @@ mod tests {
 
     #[test]
     fn a_frame_over_the_cap_is_refused_before_its_body_comes() {
-        assert_eq!(decode_frame(&[b'D', 1, 0, 2, 0]), Err(BadFrame));
-        assert_eq!(decode_frame(&[b'D', 1, 0]), Ok(None));
-        assert_eq!(decode_frame(&[b'D', 1, 0, 0, 0, 9]), Ok(Some((WorkerFrame::Data(&[9]), 6))));
+        assert_eq!(decode_frame(&[b'E', 1, 0, 2, 0]), Err(BadFrame));
+        assert_eq!(decode_frame(&[b'E', 1, 0]), Ok(None));
+        assert_eq!(
+            decode_frame(&[b'E', 1, 0, 0, 0, b'x']),
+            Ok(Some((WorkerFrame::CannotFork("x".into()), 6)))
+        );
         assert_eq!(decode_frame(&[b'X', 1, 0, 0, 0, 9]), Err(BadFrame));
         assert_eq!(decode_frame(&[b'Z', 0, 0, 0, 0]), Err(BadFrame));
     }
@@ -429,7 +420,7 @@ mod tests {
             cut in 1usize..40,
         ) {
             let bytes: Vec<u8> = parts.iter().flat_map(|(index, kind, payload)| {
-                answer(NONCE, *index, b"VLRCNMBT?"[*kind as usize % 9], payload)
+                answer(NONCE, *index, b"VLRCNMB?"[*kind as usize % 8], payload)
             }).collect();
             let mut pieces = Answers::new(&request(3));
             bytes.chunks(cut).for_each(|piece| pieces.push(piece));

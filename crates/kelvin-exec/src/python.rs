@@ -48,7 +48,7 @@ impl Default for ExecutorOptions {
         ExecutorOptions {
             python: None,
             workers: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
-            batch_max: 32,
+            batch_max: 64,
             queue_max: 4096,
             cache_entries: 1 << 16,
             least: Level::Standard,
@@ -58,7 +58,7 @@ impl Default for ExecutorOptions {
 }
 
 /// Jobs worth waiting for at once, for each that runs: enough to fill children that are shared.
-const JOBS_PER_WORKER: usize = 16;
+const JOBS_PER_WORKER: usize = 32;
 
 /// Runs programs in children of warm CPython workers. Workers end when it is dropped.
 pub struct PythonExecutor {
@@ -72,32 +72,31 @@ pub struct PythonExecutor {
 
 impl Executor for PythonExecutor {
     fn run(&self, job: &Job) -> anyhow::Result<Vec<Outcome>> {
-        check_limits(&job.limits)?;
-        let counters = &self.crew.counters;
-        counters.n_jobs.add(1);
-        counters.n_inputs.add(job.inputs.len());
-        let n_bytes = job.program.len() + job.inputs.iter().map(String::len).sum::<usize>();
-        if n_bytes > MAX_JOB_BYTES {
-            let message = format!("program and inputs are over {MAX_JOB_BYTES} bytes");
-            return Ok(vec![Outcome::CompileError { message }; job.inputs.len()]);
-        }
-        let known: Vec<Option<Outcome>> = job.inputs.iter().map(|it| self.cache.get(job, it)).collect();
-        let unknown: Vec<String> =
-            job.inputs.iter().zip(&known).filter(|(_, it)| it.is_none()).map(|(it, _)| it.clone()).collect();
-        counters.n_cache_hits.add(job.inputs.len() - unknown.len());
-        let mut found = match unknown.is_empty() {
-            true => Vec::new(),
-            false => self.ask(Job { inputs: unknown, ..job.clone() })?,
-        }
-        .into_iter();
-        let outcomes = job.inputs.iter().zip(known).map(|(input, known)| {
-            known.unwrap_or_else(|| {
-                let outcome = found.next().expect("one outcome for each input that was asked for");
-                self.cache.put(job, input, &outcome);
-                outcome
-            })
+        Ok(self.run_many(std::slice::from_ref(job))?.pop().expect("one job"))
+    }
+
+    fn run_many(&self, jobs: &[Job]) -> anyhow::Result<Vec<Vec<Outcome>>> {
+        let known = jobs.iter().map(|job| self.known(job)).collect::<anyhow::Result<Vec<_>>>()?;
+        let unknown = jobs.iter().zip(&known).enumerate().filter_map(|(place, (job, known))| {
+            let wanted = |(input, it): (&String, &Option<Outcome>)| it.is_none().then(|| input.clone());
+            let inputs: Vec<String> = job.inputs.iter().zip(known).filter_map(wanted).collect();
+            (!inputs.is_empty()).then(|| (place, Job { inputs, ..job.clone() }))
         });
-        Ok(outcomes.collect())
+        let mut found: Vec<_> = jobs.iter().map(|_| Vec::new().into_iter()).collect();
+        for (place, outcomes) in self.ask(unknown.collect())? {
+            found[place] = outcomes.into_iter();
+        }
+        let complete = |((job, known), mut found): ((&Job, Vec<Option<Outcome>>), std::vec::IntoIter<_>)| {
+            let outcomes = job.inputs.iter().zip(known).map(|(input, known)| {
+                known.unwrap_or_else(|| {
+                    let outcome = found.next().expect("one outcome for each input that was asked for");
+                    self.cache.put(job, input, &outcome);
+                    outcome
+                })
+            });
+            outcomes.collect()
+        };
+        Ok(jobs.iter().zip(known).zip(found).map(complete).collect())
     }
 
     fn parallelism(&self) -> usize {
@@ -149,16 +148,39 @@ impl PythonExecutor {
         Ok(PythonExecutor { crew, threads, cache, python, privileges, isolation })
     }
 
-    /// Queues a job and waits.
-    fn ask(&self, job: Job) -> anyhow::Result<Vec<Outcome>> {
+    /// What can be said of each input of a job without running it.
+    fn known(&self, job: &Job) -> anyhow::Result<Vec<Option<Outcome>>> {
+        check_limits(&job.limits)?;
+        let counters = &self.crew.counters;
+        counters.n_jobs.add(1);
+        counters.n_inputs.add(job.inputs.len());
+        let n_bytes = job.program.len() + job.inputs.iter().map(String::len).sum::<usize>();
+        if n_bytes > MAX_JOB_BYTES {
+            let message = format!("program and inputs are over {MAX_JOB_BYTES} bytes");
+            return Ok(vec![Some(Outcome::CompileError { message }); job.inputs.len()]);
+        }
+        let known: Vec<Option<Outcome>> = job.inputs.iter().map(|it| self.cache.get(job, it)).collect();
+        counters.n_cache_hits.add(known.iter().flatten().count());
+        Ok(known)
+    }
+
+    /// Queues jobs and waits for all of them. Gives outcomes by the place that came with each job.
+    fn ask(&self, jobs: Vec<(usize, Job)>) -> anyhow::Result<Vec<(usize, Vec<Outcome>)>> {
         if let Some(why) = self.crew.broken() {
             return Err(anyhow!(why));
         }
-        let preload = preload::needed(job.inputs.iter().chain([&job.program]).map(String::as_str));
-        let (reply, answer) = mpsc::channel();
-        self.crew.queue.push(Ticket { job, preload, reply });
-        let answer = answer.recv().expect("a thread answers or panics, and a panic is ours");
-        answer.map_err(|why| anyhow!(why))
+        let (reply, answers) = mpsc::channel();
+        let n_jobs = jobs.len();
+        self.crew.queue.push(jobs.into_iter().map(|(place, job)| {
+            let preload = preload::needed(job.inputs.iter().chain([&job.program]).map(String::as_str));
+            Ticket { job, preload, place, reply: reply.clone() }
+        }));
+        drop(reply);
+        let take = |_| {
+            let (place, answer) = answers.recv().expect("a thread answers or panics, and a panic is ours");
+            Ok((place, answer.map_err(|why: String| anyhow!(why))?))
+        };
+        (0..n_jobs).map(take).collect()
     }
 
     /// The interpreter that programs run in.

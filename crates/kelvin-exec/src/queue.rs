@@ -15,14 +15,18 @@ pub(crate) type Reply = Result<Vec<Outcome>, String>;
 pub(crate) struct Ticket {
     pub(crate) job: Job,
     pub(crate) preload: Preload,
-    pub(crate) reply: mpsc::Sender<Reply>,
+    /// Of the job among those that were asked for together.
+    pub(crate) place: usize,
+    pub(crate) reply: mpsc::Sender<(usize, Reply)>,
 }
 
 impl Ticket {
-    /// Whether both can run in one child, as far as the child is concerned.
+    /// Whether another can run in this one's child, as far as the child is concerned. Who needs few modules may join
+    /// one who needs all.
     fn fits(&self, other: &Ticket) -> bool {
         let (a, b) = (&self.job, &other.job);
-        (a.hash_seed, a.calls, a.limits, self.preload) == (b.hash_seed, b.calls, b.limits, other.preload)
+        (a.hash_seed, a.calls, a.limits) == (b.hash_seed, b.calls, b.limits)
+            && (self.preload == other.preload || self.preload == Preload::Full)
     }
 }
 
@@ -50,21 +54,22 @@ impl Queue {
         Queue { waiting, arrived: Condvar::new(), room: Condvar::new(), capacity }
     }
 
-    /// Waits for room. A closed queue drops the ticket, which whoever waits for its reply sees.
-    pub(crate) fn push(&self, ticket: Ticket) {
+    /// Waits for room. A closed queue drops tickets, which whoever waits for their reply sees.
+    pub(crate) fn push(&self, tickets: impl IntoIterator<Item = Ticket>) {
         let mut waiting = self.lock();
-        while !waiting.closed && self.capacity <= waiting.grading.len() + waiting.proposing.len() {
-            waiting = self.room.wait(waiting).unwrap_or_else(PoisonError::into_inner);
-        }
-        if waiting.closed {
-            return;
-        }
-        match ticket.job.calls {
-            Calls::Once => waiting.grading.push_back(ticket),
-            Calls::Twice => waiting.proposing.push_back(ticket),
+        for ticket in tickets {
+            while !waiting.closed && self.capacity <= waiting.grading.len() + waiting.proposing.len() {
+                self.arrived.notify_all();
+                waiting = self.room.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            }
+            match ticket.job.calls {
+                _ if waiting.closed => return,
+                Calls::Once => waiting.grading.push_back(ticket),
+                Calls::Twice => waiting.proposing.push_back(ticket),
+            }
         }
         drop(waiting);
-        self.arrived.notify_one();
+        self.arrived.notify_all();
     }
 
     /// The next job with those that may share its child: up to `inputs_max` inputs, and no more than leaves as many
@@ -144,7 +149,7 @@ mod tests {
                 calls: *calls,
                 limits: Limits::default(),
             };
-            queue.push(Ticket { job, preload: Preload::Lean, reply: mpsc::channel().0 });
+            queue.push([Ticket { job, preload: Preload::Lean, place: 0, reply: mpsc::channel().0 }]);
         }
         queue
     }
@@ -204,7 +209,7 @@ mod tests {
         };
         let ask = || {
             let (reply, answer) = mpsc::channel();
-            queue.push(Ticket { job: job.clone(), preload: Preload::Lean, reply });
+            queue.push([Ticket { job: job.clone(), preload: Preload::Lean, place: 0, reply }]);
             answer.recv().is_err()
         };
         std::thread::scope(|scope| {

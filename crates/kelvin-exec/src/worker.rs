@@ -2,15 +2,14 @@
 //! an error here, since a program may have killed it.
 
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::io::{self, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use kelvin_core::executor::HashSeed;
 
+use crate::channel::{Channel, Heard};
 use crate::clock::Deadline;
 use crate::interpreter::Python;
 use crate::preload::Preload;
@@ -56,9 +55,7 @@ pub enum Privileges {
 
 pub(crate) struct Worker {
     process: Child,
-    socket: UnixStream,
-    /// What the worker sent that is not read yet.
-    unread: Vec<u8>,
+    channel: Channel,
     pub(crate) privileges: Privileges,
     /// Children load the system call filter.
     filtered: bool,
@@ -90,7 +87,6 @@ impl Worker {
         preload: Preload,
         layers: &Layers,
     ) -> Result<Worker, String> {
-        let (socket, theirs) = UnixStream::pair().map_err(|error| error.to_string())?;
         #[expect(clippy::disallowed_methods, reason = "this crate is the one that starts processes")]
         let mut command = Command::new(&python.path);
         command
@@ -99,17 +95,15 @@ impl Worker {
             .arg(preload.name())
             .arg(if layers.own_processes() { "1" } else { "0" })
             .arg(layers.ruleset().to_string())
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
             .stderr(Stdio::piped());
+        let channel = Channel::open(&mut command, GRACE).map_err(|error| error.to_string())?;
         layers.apply(&mut command, hash_seed);
         let process = command.spawn().map_err(|error| error.to_string())?;
-        // The command holds the worker's end of the socket: open here, a worker's death would go unseen.
+        // The command holds the worker's ends of the channel: open here, a worker's death would go unseen.
         drop(command);
         let mut worker = Worker {
             process,
-            socket,
-            unread: Vec::new(),
+            channel,
             privileges: Privileges::Ordinary,
             filtered: !layers.filter().is_empty(),
             n_children: 0,
@@ -122,22 +116,21 @@ impl Worker {
 
     fn shake_hands(&mut self, filter: &[u8]) -> Result<(), Lost> {
         let ours = fresh_nonce();
-        self.socket.set_write_timeout(Some(GRACE))?;
-        self.socket.write_all(&protocol::encode_hello(ours, filter))?;
-        let deadline = Deadline::after(START_WAIT);
-        self.privileges = self.next_frame(deadline, |frame| match frame {
-            WorkerFrame::Hello { version, nonce, privileges }
+        self.channel.send(&protocol::encode_hello(ours, filter))?;
+        self.privileges = match self.channel.next(Deadline::after(START_WAIT), &mut Vec::new())? {
+            Heard::Frame(WorkerFrame::Hello { version, nonce, privileges })
                 if version == protocol::VERSION && nonce == ours =>
             {
                 match privileges {
-                    0 => Ok(Privileges::Ordinary),
-                    1 => Ok(Privileges::Dropped),
-                    2 => Ok(Privileges::Root),
-                    other => Err(out_of_turn(&format!("privileges {other}"))),
+                    0 => Privileges::Ordinary,
+                    1 => Privileges::Dropped,
+                    2 => Privileges::Root,
+                    other => return Err(out_of_turn(&format!("privileges {other}"))),
                 }
             }
-            other => Err(out_of_turn(&format!("{other:?}"))),
-        })?;
+            Heard::Frame(other) => return Err(out_of_turn(&format!("{other:?}"))),
+            Heard::Child => return Err(out_of_turn("an answer")),
+        };
         Ok(())
     }
 
@@ -162,50 +155,47 @@ impl Worker {
 
     /// Runs one child. After [`Lost::Worker`] this worker is of no further use.
     pub(crate) fn run(&mut self, request: &Request<'_>) -> Result<Attempt, Lost> {
-        self.socket.write_all(&request.encode(self.filtered))?;
+        self.channel.send(&request.encode(self.filtered))?;
         let wall = Duration::from_secs_f64(request.limits.wall_s * f64::from(request.n_calls()));
-        let mut answers = Answers::new(request);
         let mut deadline = Deadline::after(wall);
-        let mut killed = false;
+        let mut answers = Answers::new(request);
+        let (mut said, mut left) = (Vec::new(), request.max_answer_bytes());
+        let mut killed = None;
         loop {
+            let heard = self.channel.next(deadline, &mut said);
             let n_before = answers.answers.len();
-            let step = self.next_frame(deadline, |frame| match frame {
-                WorkerFrame::Data(bytes) => {
-                    answers.push(bytes);
-                    Ok(Step::Answers)
-                }
-                WorkerFrame::Exit { wait_status, cpu_us, cause, worker_kib } => {
-                    Ok(Step::Exit { wait_status, cpu_us, cause, worker_kib })
-                }
-                WorkerFrame::CannotFork(reason) => Err(Lost::CannotFork { reason }),
-                WorkerFrame::Hello { .. } => Err(out_of_turn("a greeting")),
-            });
-            match step {
-                Ok(Step::Answers) if answers.answers.len() > n_before && !killed => {
-                    deadline = Deadline::after(wall);
-                }
-                Ok(Step::Answers) => {}
-                Ok(Step::Exit { wait_status, cpu_us, cause, worker_kib }) => {
+            let flooded = left < said.len() as u64;
+            left = left.saturating_sub(said.len() as u64);
+            if killed.is_none() && !flooded {
+                answers.push(&said);
+            }
+            said.clear();
+            let kill = match heard {
+                Ok(Heard::Child) => flooded.then_some(Killed::Flood),
+                Ok(Heard::Frame(WorkerFrame::Exit { wait_status, cpu_us, cause, worker_kib })) => {
                     self.n_children += 1;
                     self.kib = (if self.n_children == 1 { worker_kib } else { self.kib.0 }, worker_kib);
-                    let end = match cause {
-                        _ if killed => End::WallLimit,
-                        Cause::Flood => {
+                    let end = match (killed.or(flooded.then_some(Killed::Flood)), cause) {
+                        (Some(Killed::Late), _) => End::WallLimit,
+                        (Some(Killed::Flood), _) => {
                             End::Died { detail: format!("wrote over {} bytes", request.max_answer_bytes()) }
                         }
-                        Cause::CpuLimit => End::CpuLimit,
-                        Cause::Own => how_it_ended(wait_status, cpu_us, request, &answers),
+                        (None, Cause::CpuLimit) => End::CpuLimit,
+                        (None, Cause::Own) => how_it_ended(wait_status, cpu_us, request, &answers),
                     };
                     return Ok(Attempt { answers: answers.answers, end });
                 }
-                Err(lost) => {
-                    if killed || deadline.left().is_some() {
-                        return Err(lost);
-                    }
-                    killed = true;
-                    self.socket.write_all(&protocol::encode_kill())?;
-                    deadline = Deadline::after(GRACE);
-                }
+                Ok(Heard::Frame(WorkerFrame::CannotFork(reason))) => return Err(Lost::CannotFork { reason }),
+                Ok(Heard::Frame(WorkerFrame::Hello { .. })) => return Err(out_of_turn("a greeting")),
+                Err(lost) if killed.is_some() || deadline.left().is_some() => return Err(lost),
+                Err(_) => Some(Killed::Late),
+            };
+            if killed.is_none() && kill.is_some() {
+                killed = kill;
+                self.channel.send(&protocol::encode_kill())?;
+                deadline = Deadline::after(GRACE);
+            } else if killed.is_none() && n_before < answers.answers.len() {
+                deadline = Deadline::after(wall);
             }
         }
     }
@@ -232,53 +222,19 @@ impl Worker {
     /// What one child says of its attempts; `None` if the kernel refuses the filter.
     fn probe_once(&mut self, bait: &Bait, filtered: bool, kills: bool) -> Result<Option<Vec<u8>>, Lost> {
         let nonce = fresh_nonce();
-        self.socket.write_all(&protocol::encode_probe(nonce, PROBE_MEMORY, filtered, kills, bait))?;
+        self.channel.send(&protocol::encode_probe(nonce, PROBE_MEMORY, filtered, kills, bait))?;
         let deadline = Deadline::after(START_WAIT);
         let mut said = Vec::new();
         loop {
-            let status = self.next_frame(deadline, |frame| match frame {
-                WorkerFrame::Data(bytes) => {
-                    said.extend_from_slice(bytes);
-                    Ok(None)
+            match self.channel.next(deadline, &mut said)? {
+                Heard::Child => {}
+                Heard::Frame(WorkerFrame::Exit { wait_status, .. }) => {
+                    let confined = ExitStatus::from_raw(wait_status).code() != Some(EXIT_UNCONFINED);
+                    let verdicts = said.strip_prefix(&nonce.to_le_bytes()).unwrap_or_default();
+                    return Ok(confined.then(|| verdicts.to_vec()));
                 }
-                WorkerFrame::Exit { wait_status, .. } => Ok(Some(ExitStatus::from_raw(wait_status))),
-                WorkerFrame::CannotFork(reason) => Err(Lost::CannotFork { reason }),
-                WorkerFrame::Hello { .. } => Err(out_of_turn("a greeting")),
-            })?;
-            match status {
-                None => {}
-                Some(status) if status.code() == Some(EXIT_UNCONFINED) => return Ok(None),
-                Some(_) => {
-                    return Ok(Some(said.strip_prefix(&nonce.to_le_bytes()).unwrap_or_default().to_vec()));
-                }
-            }
-        }
-    }
-
-    /// Waits for the next frame and gives what `read` makes of it.
-    fn next_frame<T>(
-        &mut self,
-        deadline: Deadline,
-        read: impl FnOnce(WorkerFrame<'_>) -> Result<T, Lost>,
-    ) -> Result<T, Lost> {
-        let mut chunk = [0; 1 << 14];
-        loop {
-            let decoded = protocol::decode_frame(&self.unread)
-                .map_err(|error| Lost::Worker { detail: error.to_string() })?;
-            if let Some((frame, used)) = decoded {
-                let taken = read(frame);
-                self.unread.drain(..used);
-                return taken;
-            }
-            let late = || Lost::Worker { detail: "the worker does not answer".into() };
-            self.socket.set_read_timeout(Some(deadline.left().ok_or_else(late)?))?;
-            match self.socket.read(&mut chunk) {
-                Ok(0) => return Err(Lost::Worker { detail: "the worker died".into() }),
-                Ok(n_bytes) => self.unread.extend_from_slice(&chunk[..n_bytes]),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted => {}
-                    _ => return Err(error.into()),
-                },
+                Heard::Frame(WorkerFrame::CannotFork(reason)) => return Err(Lost::CannotFork { reason }),
+                Heard::Frame(WorkerFrame::Hello { .. }) => return Err(out_of_turn("a greeting")),
             }
         }
     }
@@ -297,9 +253,11 @@ impl Drop for Worker {
     }
 }
 
-enum Step {
-    Answers,
-    Exit { wait_status: i32, cpu_us: u64, cause: Cause, worker_kib: u64 },
+/// Why the host had a child killed.
+#[derive(Clone, Copy)]
+enum Killed {
+    Late,
+    Flood,
 }
 
 /// A nonce only tells messages apart, so it needs no seed of the run.

@@ -65,16 +65,15 @@ def confine(memory, total_s, filtered):
             posix._exit(EXIT_UNCONFINED)
 
 
-def child(kind, body, reader, writer):
+def child(kind, body):
     """Never returns: whatever happens here, no child may come back to the zygote's loop."""
     status = 70
     try:
         posix.close(control)
-        posix.close(reader)
         if kind == b"P":
-            probe(Fields(body), writer)
+            probe(Fields(body))
         else:
-            answer_all(Fields(body), writer)
+            answer_all(Fields(body))
         status = 0
     except MemoryError:
         status = EXIT_OUT_OF_MEMORY
@@ -83,13 +82,13 @@ def child(kind, body, reader, writer):
 
 
 class Fields:
-    """The fields of a frame, taken from its front. The first three are the zygote's and the host's alone."""
+    """The fields of a frame, taken from its front. """
 
     def __init__(self, body):
         self.body = body
         self.at = 0
         self.nonce = self.take(8)
-        self.take(16)
+        self.take(8)  # for the zygote
 
     def take(self, width):
         self.at += width
@@ -102,7 +101,7 @@ class Fields:
         return self.take(self.number(4)).decode()
 
 
-def probe(fields, writer):
+def probe(fields):
     """Tries what a program must not be able to do and says, a byte each, what was held (`h`) and what not (`o`).
     `probe.rs` has the same order. Or it tries to kill the zygote, which shows in whether that lives on."""
     _, memory, total_s, filtered, kills = (fields.number(width) for width in (8, 8, 4, 1, 1))
@@ -113,7 +112,7 @@ def probe(fields, writer):
             posix.kill(zygote_pid, _signal.SIGKILL)
         except OSError:
             pass
-        return write_all(writer, fields.nonce)
+        return write_all(ANSWERS, fields.nonce)
 
     def read_secret():
         return posix.read(posix.open(f"{folder}/secret", posix.O_RDONLY), 1)
@@ -148,16 +147,16 @@ def probe(fields, writer):
         except (OSError, MemoryError):
             succeeded = False
         verdicts += b"o" if succeeded else b"h"
-    write_all(writer, fields.nonce + verdicts)
+    write_all(ANSWERS, fields.nonce + verdicts)
 
 
-def answer_all(fields, writer):
+def answer_all(fields):
     cpu_us, memory, total_s, filtered, calls = (fields.number(width) for width in (8, 8, 4, 1, 1))
     limit = fields.number(8)
     parts = [(fields.text(), [fields.text() for _ in range(fields.number(4))]) for _ in range(fields.number(4))]
     confine(memory, total_s, filtered)
     gc.enable()
-    voice = Voice(writer, fields.nonce, cpu_us)
+    voice = Voice(fields.nonce, cpu_us)
     for program, inputs in parts:
         answer_part(program, inputs, calls, limit, voice)
     voice.speak()
@@ -169,7 +168,6 @@ def answer_part(program, inputs, calls, limit, voice):
         code = compile(program, "<program>", "exec", dont_inherit=True)
     except Exception as error:
         code, failure = None, describe(error).replace(b"\0", b": ")
-    voice.refresh()
     for text in inputs:
         if code is None:
             voice.answer(b"C", failure, 0)
@@ -180,41 +178,41 @@ def answer_part(program, inputs, calls, limit, voice):
             voice.answer(b"C", b"input: " + describe(error).replace(b"\0", b": "), 0)
         else:
             voice.answer(*answer(code, call, calls, limit, voice.refresh))
-        voice.refresh()
 
 
 class Voice:
-    """Answers on their way to the zygote, sent together where little time passes between them. Everything that the
-    zygote hears gives the child another call's worth of CPU time."""
+    """Answers on their way to the host, sent together where little time passes between them."""
 
-    def __init__(self, writer, nonce, cpu_us):
-        self.writer, self.nonce, self.cpu_us = writer, nonce, cpu_us
-        self.pending, self.index, self.heard_ns = b"", 0, time.thread_time_ns()
+    def __init__(self, nonce, cpu_us):
+        self.nonce, self.cpu_us = nonce, cpu_us
+        self.pending, self.index, self.spoke_ns = b"", 0, time.thread_time_ns()
         arm(cpu_us)
 
     def answer(self, kind, payload, used_us):
-        self.say(kind, payload, used_us)
+        head = self.nonce + number(self.index, 4) + kind + number(used_us, 8) + number(len(payload), 4)
+        self.pending += head + payload
         self.index += 1
         if len(self.pending) > 16384:
             self.speak()
 
-    def refresh(self):
-        """Speaks up where a twentieth of the time is spent, if only to be heard."""
-        if time.thread_time_ns() - self.heard_ns > self.cpu_us * 50:
-            self.say(b"T", b"", 0)
+    def refresh(self, now_ns):
+        """Is heard, which gives the child another call's worth of CPU time; called between two calls. Answers wait
+        no longer than a twentieth of that."""
+        heard.value = now_ns // 1000
+        if not LINUX:
+            arm(self.cpu_us)
+        if self.pending and now_ns - self.spoke_ns > self.cpu_us * 50:
             self.speak()
-
-    def say(self, kind, payload, used_us):
-        head = self.nonce + number(self.index, 4) + kind + number(used_us, 8) + number(len(payload), 4)
-        self.pending += head + payload
+            self.spoke_ns = now_ns
 
     def speak(self):
-        write_all(self.writer, self.pending)
-        self.pending, self.heard_ns = b"", time.thread_time_ns()
-        arm(self.cpu_us)
+        write_all(ANSWERS, self.pending)
+        self.pending = b""
 
 
 def arm(cpu_us):
     """Where the zygote cannot read a child's clock, a timer of the child's own ends it."""
     if not LINUX:
         _signal.setitimer(_signal.ITIMER_PROF, cpu_us * 1.25e-6)
+
+

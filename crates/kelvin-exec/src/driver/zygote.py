@@ -1,8 +1,8 @@
-"""The warm worker: forks one child per job, relays what the child writes and reports how it ended.
+"""The warm worker: forks one child per job and reports how it ended. What children write goes to the host directly.
 
-Frames are those of protocol.rs, spoken on file descriptor 0. The arguments: which modules to have ready (`lean` or
-`full`), whether a process namespace waits for its first process, and the descriptor of a Landlock ruleset or -1.
-The files beside this one are its other halves and are read as one text.
+Frames are those of protocol.rs, spoken on file descriptor 0; children write to descriptor 1. The arguments: which
+modules to have ready (`lean` or `full`), whether a process namespace waits for its first process, and the descriptor
+of a Landlock ruleset or -1. The files beside this one are its other halves and are read as one text.
 """
 
 import posix
@@ -35,34 +35,42 @@ try:
 except ImportError:
     pass
 
-VERSION = 3
+VERSION = 4
 LINUX = sys.platform == "linux"
 NOBODY = 65534
-CAUSE_FLOOD, CAUSE_CPU = 1, 2
+CAUSE_CPU = 1
+ANSWERS = 1  # the descriptor
 # What forking a child and its first steps may cost, on top of its program's own time.
 FORK_US = 200_000
 
 # The functions below keep this copy, whatever a program does to the module.
 __builtins__ = dict(vars(builtins))
 libc = ctypes.CDLL(None)
+# Without what `posix.fork` does around it for threads that are not there: a third of what a fork costs.
+bare_fork = ctypes.PyDLL(None, use_errno=True).fork
 if LINUX:
     libc.prctl.argtypes = (ctypes.c_int,) + (ctypes.c_ulong,) * 4
     libc.syscall.restype = ctypes.c_long
+    libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t) + (ctypes.c_int,) * 3 + (ctypes.c_long,)
+    libc.mmap.restype = ctypes.c_void_p
 
 
 def serve():
     """Runs jobs until the host closes the socket."""
-    global control, null, base_bytes, zygote_pid, drops_root, descendants
+    global control, unread, poller, heard, base_bytes, zygote_pid, drops_root, descendants
     if OWN_PROCESSES:
         libc.prctl(PR_SET_PDEATHSIG, _signal.SIGKILL, 0, 0, 0)
     null = posix.open("/dev/null", posix.O_RDWR)
-    control = posix.dup(0)
+    control, unread = posix.dup(0), b""
     posix.dup2(null, 0)
     sys.stdin, sys.stdout, sys.stderr = None, Null(), sys.__stderr__
     for each in _signal.SIGINT, _signal.SIGPROF, _signal.SIGXCPU, _signal.SIGCHLD:
         _signal.signal(each, _signal.SIG_DFL)  # the host may have been started with some ignored
     zygote_pid = posix.getpid()
     drops_root = posix.geteuid() == 0 and can_drop_root()
+    heard = shared_number()
+    poller = select.poll()
+    poller.register(control, select.POLLIN)
     if PRELOAD == "full":
         load_everything()
     warm_up()
@@ -75,6 +83,7 @@ def serve():
     privileges = 1 if drops_root else 2 if posix.geteuid() == 0 else 0
     send_frame(b"H", number(VERSION, 4) + hello[:8] + number(privileges, 1))
     posix.dup2(null, 2)
+    posix.close(null)
     sys.stderr = Null()
     gc.collect()
     gc.freeze()
@@ -86,74 +95,68 @@ def serve():
 
 
 def run_job(kind, body):
-    reader, writer = posix.pipe()
-    try:
-        pid = posix.fork()
-    except OSError as error:
-        posix.close(reader)
-        posix.close(writer)
-        return send_frame(b"E", posix.strerror(error.errno).encode())
+    heard.value = 0
+    pid = bare_fork()
     if pid == 0:
-        child(kind, body, reader, writer)
-    posix.close(writer)
-    left, refills, cpu_us = (int.from_bytes(body[at : at + 8], "little") for at in (8, 16, 24))
-    relay(pid, reader, left, refills, cpu_us)
-
-
-def relay(pid, reader, left, refills, cpu_us):
-    """Passes on at most `left` bytes of what the child writes until it ends, then ends what it leaves behind. It
-    has `cpu_us` of CPU time and a quarter more between two things that it writes: what ends near the limit is seen
-    to end. Forging such things gains it no more than `refills` times that."""
-    cause, limit_us = 0, FORK_US + cpu_us * 5 // 4
-    watched = posix.pidfd_open(pid) if hasattr(posix, "pidfd_open") else -1
-    poller = select.poll()
-    for fd in control, reader, watched:
-        if fd >= 0:
-            poller.register(fd, select.POLLIN)
-    running = True
-    while running:
-        left_us = limit_us - spent_us(pid) if LINUX else 2_000
-        if left_us <= 0 and not cause:
-            cause = CAUSE_CPU
-            kill(pid)
-        for fd, _ in poller.poll(max(1, min(left_us // 1000 + 1, 1 << 30))):
-            if fd == reader:
-                chunk = posix.read(reader, min(left + 1, 65536))
-                if not chunk:
-                    poller.unregister(reader)
-                elif len(chunk) > left:
-                    cause, left = cause or CAUSE_FLOOD, 0
-                    poller.unregister(reader)
-                    kill(pid)
-                else:
-                    left -= len(chunk)
-                    send_frame(b"D", chunk)
-                    if refills:
-                        refills -= 1
-                        limit_us = spent_us(pid) + cpu_us * 5 // 4
-            elif fd == control:
-                try:
-                    read_frame()  # only ever a request to kill
-                finally:
-                    kill(pid)
-        running = posix.waitid(posix.P_PID, pid, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT) is None
-    kill(pid)  # its group, while the number is still its own
+        child(kind, body)
+    if pid < 0:
+        return send_frame(b"E", posix.strerror(ctypes.get_errno()).encode())
+    # What the child asks for more time, and the time of each call: after the nonce.
+    refills, cpu_us = int.from_bytes(body[8:16], "little"), int.from_bytes(body[16:24], "little")
+    cause = watch(pid, refills, cpu_us)
+    if not LINUX:
+        kill(pid)  # its group, while the number is still its own
     _, status, usage = posix.wait4(pid, 0)
     reap_orphans()
-    # Nothing writes any more: what the pipe still holds is all there is.
-    posix.set_blocking(reader, False)
-    try:
-        while left > 0 and (chunk := posix.read(reader, min(left, 65536))):
-            left -= len(chunk)
-            send_frame(b"D", chunk)
-    except BlockingIOError:
-        pass
-    posix.close(reader)
-    if watched >= 0:
-        posix.close(watched)
+    if filter_program is None:
+        posix.set_blocking(ANSWERS, True)  # the child could have changed it for those after it
     used_us = int((usage.ru_utime + usage.ru_stime) * 1e6)
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     send_frame(b"X", number(status, 4) + number(used_us, 8) + number(cause, 1) + number(own, 8))
+
+
+def watch(pid, refills, cpu_us):
+    """Waits for a child's end and gives the cause if it is this one. A child has `cpu_us` of CPU time and a quarter
+    more between two moments at which it is heard: what ends near the limit is seen to end. Forging such moments gains
+    it no more than `refills` times that."""
+    cause, last, watched = 0, 0, descriptor_of(pid)
+    limit_us = left_us = FORK_US + cpu_us * 5 // 4
+    if watched >= 0:
+        poller.register(watched, select.POLLIN)
+    while True:
+        ready = [fd for fd, _ in poller.poll(max(1, min(left_us // 1000 + 1, 1 << 30)) if watched >= 0 else 2)]
+        if unread or control in ready:
+            try:
+                read_frame()  # only ever a request to kill
+            finally:
+                kill(pid)
+        if watched in ready or watched < 0 and has_ended(pid):
+            break
+        spent = spent_us(pid) if LINUX else 0
+        if heard.value != last and refills:
+            last = heard.value
+            refills -= 1
+            limit_us = min(last, spent) + cpu_us * 5 // 4
+        left_us = limit_us - spent
+        if left_us <= 0 and not cause:
+            cause = CAUSE_CPU
+            kill(pid)
+    if watched >= 0:
+        poller.unregister(watched)
+        posix.close(watched)
+    return cause
+
+
+def descriptor_of(pid):
+    """Ready when the process ends; -1 where there is no such thing."""
+    try:
+        return posix.pidfd_open(pid)
+    except (OSError, AttributeError):
+        return -1
+
+
+def has_ended(pid):
+    return posix.waitid(posix.P_PID, pid, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT) is not None
 
 
 def spent_us(pid):
@@ -192,19 +195,16 @@ def reap_orphans():
 
 
 def read_frame():
-    head = read_exactly(5)
-    return head[:1], read_exactly(int.from_bytes(head[1:], "little"))
-
-
-def read_exactly(count):
-    parts = []
-    while count:
-        part = posix.read(control, min(count, 1 << 20))
+    global unread
+    while True:
+        size = 5 + int.from_bytes(unread[1:5], "little")
+        if 5 <= len(unread) and size <= len(unread):
+            frame, unread = unread[:size], unread[size:]
+            return frame[:1], frame[5:]
+        part = posix.read(control, max(1 << 15, size - len(unread)))
         if not part:
             raise EOFError
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)
+        unread += part
 
 
 def send_frame(kind, body):
@@ -218,6 +218,15 @@ def write_all(fd, text):
 
 def number(value, width):
     return value.to_bytes(width, "little")
+
+
+def shared_number():
+    """A number that a child changes and this process sees: how much CPU time it had used when last heard, in
+    microseconds. What it says is as hostile as all that a child says."""
+    if not LINUX:
+        return ctypes.c_uint64()
+    page, protection, shared_anonymous = resource.getpagesize(), 3, 0x21
+    return ctypes.c_uint64.from_address(libc.mmap(None, page, protection, shared_anonymous, -1, 0))
 
 
 def mapped_bytes():
@@ -234,7 +243,7 @@ def warm_up():
     """Runs the path of a job once, so that children share its pages."""
     code = compile("import math\ndef f(x):\n    return {str(i): [i / 2, (i,)] for i in x}", "<program>", "exec")
     for argument in "[1, 2]", "None":
-        answer(code, compile(f"f({argument})", "<input>", "eval"), 2, 4096, lambda: None)
+        answer(code, compile(f"f({argument})", "<input>", "eval"), 2, 4096, lambda _: None)
 
 
 def load_everything():

@@ -9,7 +9,7 @@ use super::{executor, job, options, run};
 #[test]
 fn threads_get_their_own_answers_whichever_worker_runs_them() {
     let executor = executor(3);
-    assert_eq!(executor.parallelism(), 48);
+    assert_eq!(executor.parallelism(), 96);
     std::thread::scope(|scope| {
         for thread in 0..8 {
             let executor = &executor;
@@ -240,8 +240,15 @@ mod leaks {
         let job_of = |worker: u32| {
             children_of(forker_of(worker)).into_iter().find(|&pid| session_of(pid) == Some(pid))
         };
-        let worker = wait_for(&|| children_of(host.id()).into_iter().find(|&pid| job_of(pid).is_some()))
-            .expect("the job starts");
+        // Probes lead a session too, but not for long.
+        let lasting_job_of = |worker: u32| {
+            let first = job_of(worker)?;
+            std::thread::sleep(std::time::Duration::from_millis(500));
+            job_of(worker).filter(|&it| it == first)
+        };
+        let worker =
+            wait_for(&|| children_of(host.id()).into_iter().find(|&pid| lasting_job_of(pid).is_some()))
+                .expect("the job starts");
         let (forker, child) = (forker_of(worker), job_of(worker).expect("it waits for a minute"));
         host.kill().unwrap();
         host.wait().unwrap();

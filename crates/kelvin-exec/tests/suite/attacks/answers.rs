@@ -48,10 +48,26 @@ pub(super) const ATTACKS: &[Attack] = &[
         &["42", "crashed: malformed answer"],
     ),
     attack(
-        "notes without end",
-        "voice = sys._getframe(4).f_locals['voice']\n while True:\n  voice.say(b'T', b'', 0)\n  voice.speak()",
-        &["crashed: wrote over"],
+        "answers without end",
+        "voice = sys._getframe(4).f_locals['voice']\n while True:\n  voice.answer(b'V', b'1', 0)\n  voice.speak()",
+        &["1"],
     ),
+    attack(
+        "more time without end",
+        "voice = sys._getframe(4).f_locals['voice']\n while True:\n  voice.refresh(1 << 63)",
+        &["timed out"],
+    ),
+    attack(
+        "time that never passes",
+        "voice = sys._getframe(4).f_locals['voice']\n voice.refresh(1000)\n while True: pass",
+        &["timed out"],
+    ),
+    attack(
+        "pipe that does not wait, for the next job",
+        "return libc.fcntl(1, 4, posix.O_WRONLY | posix.O_NONBLOCK)",
+        &["-1"],
+    )
+    .else_(&["0"]),
     attack(
         "answer that is no text",
         "voice = sys._getframe(4).f_locals['voice']\n voice.answer(b'V', bytes([255]), 0)\n voice.speak()\n \

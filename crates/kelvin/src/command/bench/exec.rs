@@ -64,6 +64,8 @@ struct Measurement {
     jobs_per_s: f64,
     p50_ms: f64,
     p99_ms: f64,
+    /// On average, in the measured passes.
+    jobs_per_child: f64,
     isolation: &'static str,
 }
 
@@ -78,14 +80,16 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     if args.mode == Mode::Isolated {
         options.batch_max = 1;
     }
-    let workers = options.workers;
+    let (workers, together) = (options.workers, options.batch_max);
     let executor = sandbox::start(options)?;
-    let threads = executor.parallelism();
-    // Warm interpreters are the state that is measured.
-    pass(&executor, &jobs[..jobs.len().min(4 * threads)], threads, interrupt)?;
+    // Twice as many asked for as can run, so that no worker waits for this program.
+    let asking = Asking { together, threads: if together == 1 { workers } else { 2 * workers } };
+    // Warm interpreters, of every kind that these jobs need, are the state that is measured.
+    asking.pass(&executor, &jobs, interrupt)?;
+    let n_before = executor.metrics().n_children;
     let mut passes = Vec::new();
     for _ in 0..args.repeats {
-        passes.push(pass(&executor, &jobs, threads, interrupt)?);
+        passes.push(asking.pass(&executor, &jobs, interrupt)?);
     }
     let latency = |q: f64| median(passes.iter().map(|it| 1e3 * quantile(it.latencies.iter().copied(), q)));
     let seconds = median(passes.iter().map(|it| it.seconds));
@@ -102,6 +106,8 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         jobs_per_s: jobs.len() as f64 / seconds,
         p50_ms: latency(0.5),
         p99_ms: latency(0.99),
+        jobs_per_child: (jobs.len() * passes.len()) as f64
+            / (executor.metrics().n_children - n_before) as f64,
         isolation: executor.isolation().level.name(),
     })?;
     out.flush()
@@ -141,29 +147,33 @@ struct Pass {
     latencies: Vec<f64>,
 }
 
-/// Runs every job once, each thread taking the next.
-fn pass(
-    executor: &dyn Executor,
-    jobs: &[Job],
+/// How jobs are asked for.
+#[derive(Clone, Copy)]
+struct Asking {
+    together: usize,
     threads: usize,
-    interrupt: &Interrupt,
-) -> anyhow::Result<Pass> {
-    let next = AtomicUsize::new(0);
-    let watch = Stopwatch::start();
-    let latencies = thread::scope(|scope| {
-        let work = || -> anyhow::Result<Vec<f64>> {
-            let mut latencies = Vec::new();
-            while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                interrupt.check()?;
-                let watch = Stopwatch::start();
-                executor.run(job)?;
-                latencies.push(watch.seconds());
-            }
-            Ok(latencies)
-        };
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        let joined = workers.into_iter().map(|worker| worker.join().expect("an executor does not panic"));
-        joined.collect::<anyhow::Result<Vec<Vec<f64>>>>()
-    })?;
-    Ok(Pass { seconds: watch.seconds(), latencies: latencies.into_iter().flatten().collect() })
+}
+
+impl Asking {
+    /// Runs every job once, each thread taking the next ones.
+    fn pass(self, executor: &dyn Executor, jobs: &[Job], interrupt: &Interrupt) -> anyhow::Result<Pass> {
+        let next = AtomicUsize::new(0);
+        let watch = Stopwatch::start();
+        let latencies = thread::scope(|scope| {
+            let work = || -> anyhow::Result<Vec<f64>> {
+                let mut latencies = Vec::new();
+                while let Some(chunk) = jobs.chunks(self.together).nth(next.fetch_add(1, Ordering::Relaxed)) {
+                    interrupt.check()?;
+                    let watch = Stopwatch::start();
+                    executor.run_many(chunk)?;
+                    latencies.extend(vec![watch.seconds(); chunk.len()]);
+                }
+                Ok(latencies)
+            };
+            let workers: Vec<_> = (0..self.threads).map(|_| scope.spawn(work)).collect();
+            let joined = workers.into_iter().map(|it| it.join().expect("an executor does not panic"));
+            joined.collect::<anyhow::Result<Vec<Vec<f64>>>>()
+        })?;
+        Ok(Pass { seconds: watch.seconds(), latencies: latencies.into_iter().flatten().collect() })
+    }
 }
