@@ -113,7 +113,7 @@ def bare_fork_ms():
 
 def kelvin(binary, data, mode, workers):
     """What `kelvin bench exec` says of one pass."""
-    command = [binary, "bench", "exec", "--data", data, "--mode", mode, "--repeats", "3", "--workers", str(workers)]
+    command = [binary, "bench", "exec", "--data", data, "--mode", mode, "--repeats", "5", "--workers", str(workers)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 

@@ -48,7 +48,7 @@ impl Default for ExecutorOptions {
         ExecutorOptions {
             python: None,
             workers: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
-            batch_max: 64,
+            batch_max: 256,
             queue_max: 4096,
             cache_entries: 1 << 16,
             least: Level::Standard,
@@ -58,7 +58,10 @@ impl Default for ExecutorOptions {
 }
 
 /// Jobs worth waiting for at once, for each that runs: enough to fill children that are shared.
-const JOBS_PER_WORKER: usize = 32;
+const JOBS_PER_WORKER: usize = 64;
+
+/// Jobs worth waiting for at once on any machine: a caller has a thread for each.
+const JOBS_MAX: usize = 1024;
 
 /// Runs programs in children of warm CPython workers. Workers end when it is dropped.
 pub struct PythonExecutor {
@@ -100,7 +103,12 @@ impl Executor for PythonExecutor {
     }
 
     fn parallelism(&self) -> usize {
-        if self.crew.batch_max == 1 { self.crew.n_threads } else { JOBS_PER_WORKER * self.crew.n_threads }
+        let n_threads = self.crew.n_threads;
+        if self.crew.batch_max == 1 {
+            n_threads
+        } else {
+            (JOBS_PER_WORKER * n_threads).min(JOBS_MAX).max(n_threads)
+        }
     }
 }
 

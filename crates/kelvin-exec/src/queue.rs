@@ -31,7 +31,7 @@ impl Ticket {
 }
 
 /// How far a thread looks for company in the queue.
-const LOOK_AHEAD: usize = 128;
+const LOOK_AHEAD: usize = 1024;
 
 pub(crate) struct Queue {
     waiting: Mutex<Waiting>,
@@ -101,17 +101,19 @@ impl Queue {
         let mut taken = vec![first];
         if shares(&taken[0]) {
             let mut n_inputs = taken[0].job.inputs.len();
-            let mut at = 0;
-            while at < lane.len().min(LOOK_AHEAD) && taken.len() < n_jobs_max {
-                let candidate = &lane[at];
-                let n_more = candidate.job.inputs.len();
-                if n_inputs + n_more <= inputs_max && shares(candidate) && taken[0].fits(candidate) {
-                    n_inputs += n_more;
-                    taken.extend(lane.remove(at));
+            let n_seen = lane.len().min(LOOK_AHEAD);
+            let mut passed_over = Vec::new();
+            for candidate in lane.drain(..n_seen) {
+                let n_with = n_inputs + candidate.job.inputs.len();
+                let has_room = taken.len() < n_jobs_max && n_with <= inputs_max;
+                if has_room && shares(&candidate) && taken[0].fits(&candidate) {
+                    n_inputs = n_with;
+                    taken.push(candidate);
                 } else {
-                    at += 1;
+                    passed_over.push(candidate);
                 }
             }
+            passed_over.into_iter().rev().for_each(|it| lane.push_front(it));
         }
         drop(apart);
         drop(waiting);

@@ -189,8 +189,8 @@ class Voice:
         arm(cpu_us)
 
     def answer(self, kind, payload, used_us):
-        head = self.nonce + number(self.index, 4) + kind + number(used_us, 8) + number(len(payload), 4)
-        self.pending += head + payload
+        index, used, size = self.index.to_bytes(4, "little"), used_us.to_bytes(8, "little"), len(payload)
+        self.pending += b"".join((self.nonce, index, kind, used, size.to_bytes(4, "little"), payload))
         self.index += 1
         if len(self.pending) > 16384:
             self.speak()

@@ -87,6 +87,7 @@ def serve():
     sys.stderr = Null()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000)  # programs are short: what they leave in circles is soon gone with their child
     gc.disable()
     while True:
         kind, body = read_frame()

@@ -9,7 +9,7 @@ use super::{executor, job, options, run};
 #[test]
 fn threads_get_their_own_answers_whichever_worker_runs_them() {
     let executor = executor(3);
-    assert_eq!(executor.parallelism(), 96);
+    assert_eq!(executor.parallelism(), 192);
     std::thread::scope(|scope| {
         for thread in 0..8 {
             let executor = &executor;

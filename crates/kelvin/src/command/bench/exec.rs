@@ -13,7 +13,7 @@ use kelvin_python::{Policy, arguments::parse_arguments, prepare};
 use kelvin_selfplay::clock::Stopwatch;
 use serde::{Deserialize, Serialize};
 
-use super::{median, quantile};
+use super::quantile;
 use crate::{
     interrupt::Interrupt,
     jsonl::{Rows, Sink},
@@ -82,17 +82,14 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     }
     let (workers, together) = (options.workers, options.batch_max);
     let executor = sandbox::start(options)?;
-    // Twice as many asked for as can run, so that no worker waits for this program.
-    let asking = Asking { together, threads: if together == 1 { workers } else { 2 * workers } };
+    // More asked for than can run, so that no worker waits for this program or has few to choose from.
+    let asking = Asking { together, threads: if together == 1 { workers } else { 4 * workers } };
     // Warm interpreters, of every kind that these jobs need, are the state that is measured.
-    asking.pass(&executor, &jobs, interrupt)?;
+    asking.stream(&executor, &jobs, 1, interrupt)?;
     let n_before = executor.metrics().n_children;
-    let mut passes = Vec::new();
-    for _ in 0..args.repeats {
-        passes.push(asking.pass(&executor, &jobs, interrupt)?);
-    }
-    let latency = |q: f64| median(passes.iter().map(|it| 1e3 * quantile(it.latencies.iter().copied(), q)));
-    let seconds = median(passes.iter().map(|it| it.seconds));
+    let Stream { seconds, latencies } = asking.stream(&executor, &jobs, args.repeats, interrupt)?;
+    let latency = |q: f64| 1e3 * quantile(latencies.iter().copied(), q);
+    let n_run = jobs.len() * args.repeats as usize;
     let mut out = Sink::stdout();
     out.row(&Measurement {
         name: match args.mode {
@@ -103,11 +100,10 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         seconds,
         repeats: args.repeats,
         n_jobs: jobs.len(),
-        jobs_per_s: jobs.len() as f64 / seconds,
+        jobs_per_s: n_run as f64 / seconds,
         p50_ms: latency(0.5),
         p99_ms: latency(0.99),
-        jobs_per_child: (jobs.len() * passes.len()) as f64
-            / (executor.metrics().n_children - n_before) as f64,
+        jobs_per_child: n_run as f64 / (executor.metrics().n_children - n_before) as f64,
         isolation: executor.isolation().level.name(),
     })?;
     out.flush()
@@ -141,7 +137,7 @@ fn jobs(args: &Args) -> anyhow::Result<Vec<Job>> {
     Ok(jobs)
 }
 
-struct Pass {
+struct Stream {
     seconds: f64,
     /// Of each job, in seconds.
     latencies: Vec<f64>,
@@ -155,25 +151,36 @@ struct Asking {
 }
 
 impl Asking {
-    /// Runs every job once, each thread taking the next ones.
-    fn pass(self, executor: &dyn Executor, jobs: &[Job], interrupt: &Interrupt) -> anyhow::Result<Pass> {
+    /// Runs every job `repeats` times without a pause between, each thread taking the next ones.
+    fn stream(
+        self,
+        executor: &dyn Executor,
+        jobs: &[Job],
+        repeats: u32,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<Stream> {
+        let chunks: Vec<&[Job]> = jobs.chunks(self.together).collect();
+        let n_chunks = chunks.len() * repeats as usize;
         let next = AtomicUsize::new(0);
         let watch = Stopwatch::start();
         let latencies = thread::scope(|scope| {
             let work = || -> anyhow::Result<Vec<f64>> {
                 let mut latencies = Vec::new();
-                while let Some(chunk) = jobs.chunks(self.together).nth(next.fetch_add(1, Ordering::Relaxed)) {
+                loop {
+                    let turn = next.fetch_add(1, Ordering::Relaxed);
+                    if n_chunks <= turn {
+                        return Ok(latencies);
+                    }
                     interrupt.check()?;
-                    let watch = Stopwatch::start();
+                    let (chunk, watch) = (chunks[turn % chunks.len()], Stopwatch::start());
                     executor.run_many(chunk)?;
                     latencies.extend(vec![watch.seconds(); chunk.len()]);
                 }
-                Ok(latencies)
             };
             let workers: Vec<_> = (0..self.threads).map(|_| scope.spawn(work)).collect();
             let joined = workers.into_iter().map(|it| it.join().expect("an executor does not panic"));
             joined.collect::<anyhow::Result<Vec<Vec<f64>>>>()
         })?;
-        Ok(Pass { seconds: watch.seconds(), latencies: latencies.into_iter().flatten().collect() })
+        Ok(Stream { seconds: watch.seconds(), latencies: latencies.into_iter().flatten().collect() })
     }
 }
