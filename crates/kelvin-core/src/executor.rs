@@ -44,15 +44,26 @@ pub enum Calls {
     Twice,
 }
 
+/// What argument lists may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Names {
+    /// Nothing but the constructors of literals. Whatever an answer names, it gets no further.
+    Literals,
+    /// What the program may name and what it defines: the list is part of a proposal, as much as the program is.
+    Program,
+}
+
 /// One program and the argument lists its entry function `f` is called with. Each list runs in a fresh
-/// namespace. The program has passed the static policy and the lists are canonical literals: the host prepares
-/// both, and nothing in a job says what the right answer is.
+/// namespace. The program has passed the static policy and the lists are canonical literals, or expressions between
+/// the parentheses of one call: the host prepares both, and nothing in a job says what the right answer is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
     /// Python source that defines `f`.
     pub program: String,
     /// Argument lists without parentheses, such as `[3, 1], k=2`.
     pub inputs: Vec<String>,
+    /// What they may name.
+    pub names: Names,
     /// The class of programs whose process it may share: programs of which it is known that they leave nothing behind.
     /// `None` gives every input a process of its own.
     pub company: Option<String>,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Instant;
 
-use kelvin_core::executor::{Calls, Executor, HashSeed, Job, Limits, Outcome};
+use kelvin_core::executor::{Calls, Executor, HashSeed, Job, Limits, Names, Outcome};
 use kelvin_exec::{ExecutorOptions, PythonExecutor};
 
 const N_JOBS: usize = 300;
@@ -32,6 +32,7 @@ fn main() {
         let job = Job {
             program: program.into(),
             inputs,
+            names: Names::Literals,
             company: company.map(str::to_owned),
             hash_seed: HashSeed::A,
             calls,

@@ -4,7 +4,7 @@
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 
-use kelvin_core::executor::{Calls, HashSeed, Job, Outcome};
+use kelvin_core::executor::{Calls, HashSeed, Job, Names, Outcome};
 use lru::LruCache;
 use sha2::{Digest, Sha256};
 
@@ -54,12 +54,13 @@ fn key(job: &Job, input: &str) -> Key {
     digest.update(limits.memory_bytes.to_le_bytes());
     digest.update(limits.output_bytes.to_le_bytes());
     digest.update([u8::from(job.hash_seed == HashSeed::B), u8::from(job.calls == Calls::Twice)]);
+    digest.update([u8::from(job.names == Names::Program)]);
     digest.finalize().into()
 }
 
 #[cfg(test)]
 mod tests {
-    use kelvin_core::executor::Limits;
+    use kelvin_core::executor::{Limits, Names};
 
     use super::*;
 
@@ -68,6 +69,7 @@ mod tests {
         let job = Job {
             program: "def f(x): return x".into(),
             inputs: Vec::new(),
+            names: Names::Literals,
             company: None,
             hash_seed: HashSeed::A,
             calls: Calls::Once,

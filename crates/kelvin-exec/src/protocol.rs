@@ -1,12 +1,12 @@
 //! The bytes between host, worker and child. Integers are little-endian and unsigned. What a child writes comes to the
 //! host directly and is hostile: every length is capped, every count checked, every text must be UTF-8.
 
-use kelvin_core::executor::{Calls, Limits, Outcome};
+use kelvin_core::executor::{Calls, Limits, Names, Outcome};
 
 use crate::probe::Bait;
 
 /// Changes with the layout of any frame; `driver/zygote.py` has the same number.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 
 /// The largest frame a worker sends, with room for an error's text.
 const MAX_FRAME_BYTES: usize = 1 << 12;
@@ -27,6 +27,7 @@ pub(crate) struct Request<'a> {
     pub(crate) nonce: u64,
     pub(crate) parts: Vec<Part<'a>>,
     pub(crate) calls: Calls,
+    pub(crate) names: Names,
     pub(crate) limits: Limits,
 }
 
@@ -82,6 +83,7 @@ impl Request<'_> {
         body.extend(self.total_cpu_s().to_le_bytes());
         body.push(u8::from(filtered));
         body.push(self.n_calls() as u8);
+        body.push(u8::from(self.names == Names::Program));
         body.extend(self.limits.output_bytes.to_le_bytes());
         body.extend(length(self.parts.len()).to_le_bytes());
         for part in &self.parts {
@@ -336,6 +338,7 @@ mod tests {
             nonce: NONCE,
             parts: vec![Part { program: "def f(): pass", inputs: vec![""; n_inputs] }],
             calls: Calls::Once,
+            names: Names::Literals,
             limits: Limits { output_bytes: 8, ..Limits::default() },
         }
     }

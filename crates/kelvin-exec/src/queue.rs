@@ -25,7 +25,7 @@ impl Ticket {
     /// one who needs all.
     fn fits(&self, other: &Ticket) -> bool {
         let (a, b) = (&self.job, &other.job);
-        (a.hash_seed, a.calls, a.limits) == (b.hash_seed, b.calls, b.limits)
+        (a.hash_seed, a.calls, a.names, a.limits) == (b.hash_seed, b.calls, b.names, b.limits)
             && (self.preload == other.preload || self.preload == Preload::Full)
     }
 }
@@ -136,7 +136,7 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use kelvin_core::executor::{HashSeed, Limits};
+    use kelvin_core::executor::{HashSeed, Limits, Names};
 
     use super::*;
 
@@ -146,6 +146,7 @@ mod tests {
             let job = Job {
                 program: (*program).into(),
                 inputs: vec!["1".into()],
+                names: Names::Literals,
                 company: company.map(str::to_owned),
                 hash_seed: HashSeed::A,
                 calls: *calls,
@@ -204,6 +205,7 @@ mod tests {
         let job = Job {
             program: String::new(),
             inputs: Vec::new(),
+            names: Names::Literals,
             company: None,
             hash_seed: HashSeed::A,
             calls: Calls::Once,

@@ -10,7 +10,7 @@ use std::{
 };
 
 use kelvin_core::{
-    executor::{Calls, Executor, HashSeed, Job, Limits, Outcome},
+    executor::{Calls, Executor, HashSeed, Job, Limits, Names, Outcome},
     seed::Seed,
 };
 
@@ -90,6 +90,7 @@ fn label_one(
     let job = Job {
         program: draw.program.text.clone(),
         inputs: inputs.clone(),
+        names: Names::Literals,
         company: prepare(&draw.program.text, &Policy::Kelvin).ok().and_then(|it| it.company),
         hash_seed: HashSeed::A,
         calls: Calls::Once,

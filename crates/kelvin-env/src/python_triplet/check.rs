@@ -2,7 +2,7 @@
 //! its inputs, and what comes back is parsed here and compared here.
 
 use kelvin_core::{
-    executor::{Calls, Executor, HashSeed, Job, Limits, Outcome},
+    executor::{Calls, Executor, HashSeed, Job, Limits, Names, Outcome},
     task::{Grade, Miss, Reason, Rejection},
 };
 use kelvin_python::{
@@ -36,7 +36,8 @@ pub enum InductionReward {
     AnyCorrect,
 }
 
-/// Checks that `program` maps each of `inputs` to one literal (azr.md section 3).
+/// Checks that `program` maps each of `inputs` to one literal (azr.md section 3). With [`Names::Program`] an input may
+/// be any expression, as the original lets it be; those that are literals come back in their canonical form.
 ///
 /// # Errors
 /// If the executor is broken; a bad program is a rejection.
@@ -46,22 +47,30 @@ pub fn validate_program(
     policy: &Policy,
     program: &str,
     inputs: &[String],
+    names: Names,
 ) -> anyhow::Result<Result<Valid, Rejection>> {
     let Program { source: program, company, .. } = match prepare(program, policy) {
         Ok(program) => program,
         Err(refusal) => return Ok(Err(refused(&refusal))),
     };
     let mut canonical = Vec::with_capacity(inputs.len());
+    let mut all_literals_too = true;
     for input in inputs {
         match parse_arguments(input) {
             Ok(arguments) => canonical.push(arguments.canonical()),
+            Err(LiteralError::NotLiteral(_)) if names == Names::Program => {
+                all_literals_too = false;
+                canonical.push(input.trim().to_owned());
+            }
             Err(error) => return Ok(Err(Rejection::new(Reason::InputNotLiteral, error.detail()))),
         }
     }
     let mut job = Job {
         program,
         inputs: canonical,
-        company,
+        // What an expression does to the process is not looked at.
+        company: company.filter(|_| all_literals_too),
+        names: if all_literals_too { Names::Literals } else { Names::Program },
         hash_seed: HashSeed::A,
         calls: Calls::Twice,
         limits: *limits,
@@ -164,7 +173,8 @@ fn runnable(program: &str, policy: &Policy) -> Result<Program, Miss> {
 
 fn once(program: Program, inputs: Vec<String>, limits: &Limits) -> Job {
     let Program { source: program, company, .. } = program;
-    Job { program, inputs, company, hash_seed: HashSeed::A, calls: Calls::Once, limits: *limits }
+    let names = Names::Literals;
+    Job { program, inputs, names, company, hash_seed: HashSeed::A, calls: Calls::Once, limits: *limits }
 }
 
 fn run(executor: &dyn Executor, job: &Job) -> anyhow::Result<Vec<Outcome>> {

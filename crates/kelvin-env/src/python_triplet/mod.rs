@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use kelvin_core::{
     environment::Environment,
-    executor::Executor,
+    executor::{Executor, Names},
     rollout::Prompt,
     seed::Seed,
     task::{Grade, Reason, Rejection, Task, TaskType},
@@ -82,7 +82,8 @@ impl PythonTriplet {
         inputs: &[String],
     ) -> anyhow::Result<Result<check::Valid, Rejection>> {
         let Settings { limits, policy, returns_none_allowed, .. } = &self.settings;
-        let checked = check::validate_program(&*self.executor, limits, policy, program, inputs)?;
+        let checked =
+            check::validate_program(&*self.executor, limits, policy, program, inputs, Names::Literals)?;
         Ok(checked.and_then(|valid| {
             if !returns_none_allowed && valid.outputs.iter().any(|output| output == "None") {
                 return Err(Rejection::new(Reason::ReturnsNone, "the program returns None"));

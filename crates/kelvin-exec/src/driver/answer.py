@@ -19,9 +19,9 @@ hide_addresses = re.compile(r" at 0x[0-9a-fA-F]+").sub
 INFINITIES = math.inf, -math.inf
 
 
-def answer(code, call, calls, limit, refresh):
-    """Kind and payload of one input's outcome, and the CPU time of its longer call in microseconds. `refresh` is told
-    the time before each call."""
+def answer(code, call, calls, own_names, limit, refresh):
+    """Kind and payload of one input's outcome, and the CPU time of its longer call in microseconds. Its text
+    names what the program can name, or literals alone. `refresh` is told the time before each call."""
     module = ModuleType("program")
     sys.modules["program"] = module  # dataclasses look their module up
     space = module.__dict__
@@ -33,7 +33,7 @@ def answer(code, call, calls, limit, refresh):
         exec(code, space)
         if "f" not in space:
             raise NameError("name 'f' is not defined")
-        scope = {"__builtins__": LITERALS, "f": space["f"]}
+        scope = space if own_names else {"__builtins__": LITERALS, "f": space["f"]}
     except MemoryError:
         outcome = b"M", b"", b""
     except BaseException as error:

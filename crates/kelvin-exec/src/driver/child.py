@@ -151,18 +151,18 @@ def probe(fields):
 
 
 def answer_all(fields):
-    cpu_us, memory, total_s, filtered, calls = (fields.number(width) for width in (8, 8, 4, 1, 1))
+    cpu_us, memory, total_s, filtered, calls, own_names = (fields.number(width) for width in (8, 8, 4, 1, 1, 1))
     limit = fields.number(8)
     parts = [(fields.text(), [fields.text() for _ in range(fields.number(4))]) for _ in range(fields.number(4))]
     confine(memory, total_s, filtered)
     gc.enable()
     voice = Voice(fields.nonce, cpu_us)
     for program, inputs in parts:
-        answer_part(program, inputs, calls, limit, voice)
+        answer_part(program, inputs, calls, own_names, limit, voice)
     voice.speak()
 
 
-def answer_part(program, inputs, calls, limit, voice):
+def answer_part(program, inputs, calls, own_names, limit, voice):
     """All inputs of one program."""
     try:
         code = compile(program, "<program>", "exec", dont_inherit=True)
@@ -173,11 +173,11 @@ def answer_part(program, inputs, calls, limit, voice):
             voice.answer(b"C", failure, 0)
             continue
         try:
-            call = compile(f"f({text})", "<input>", "eval", dont_inherit=True)
+            call = compile(f"f({text}\n)", "<input>", "eval", dont_inherit=True)
         except Exception as error:
             voice.answer(b"C", b"input: " + describe(error).replace(b"\0", b": "), 0)
         else:
-            voice.answer(*answer(code, call, calls, limit, voice.refresh))
+            voice.answer(*answer(code, call, calls, own_names, limit, voice.refresh))
 
 
 class Voice:

@@ -35,7 +35,7 @@ try:
 except ImportError:
     pass
 
-VERSION = 4
+VERSION = 5
 LINUX = sys.platform == "linux"
 NOBODY = 65534
 CAUSE_CPU = 1
@@ -244,7 +244,7 @@ def warm_up():
     """Runs the path of a job once, so that children share its pages."""
     code = compile("import math\ndef f(x):\n    return {str(i): [i / 2, (i,)] for i in x}", "<program>", "exec")
     for argument in "[1, 2]", "None":
-        answer(code, compile(f"f({argument})", "<input>", "eval"), 2, 4096, lambda _: None)
+        answer(code, compile(f"f({argument})", "<input>", "eval"), 2, False, 4096, lambda _: None)
 
 
 def load_everything():

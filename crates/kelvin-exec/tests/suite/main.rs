@@ -3,8 +3,10 @@
 mod attacks;
 mod outcomes;
 mod pool;
+#[cfg(target_os = "linux")]
+mod soak;
 
-use kelvin_core::executor::{Calls, Executor, HashSeed, Job, Limits, Outcome};
+use kelvin_core::executor::{Calls, Executor, HashSeed, Job, Limits, Names, Outcome};
 use kelvin_exec::{ExecutorOptions, Level, PythonExecutor};
 
 /// A wall backstop that no innocent program here comes near, on a machine under any load.
@@ -24,6 +26,7 @@ fn job(program: &str, inputs: &[&str]) -> Job {
     Job {
         program: program.into(),
         inputs: inputs.iter().map(|input| input.to_string()).collect(),
+        names: Names::Literals,
         company: None,
         hash_seed: HashSeed::A,
         calls: Calls::Once,

@@ -143,12 +143,12 @@ fn a_call_near_its_limit_runs_again_alone() {
 }
 
 #[cfg(target_os = "linux")]
-mod leaks {
+pub(super) mod leaks {
     use super::*;
     use std::fs;
     use std::path::Path;
 
-    fn n_descriptors(process: &Path) -> usize {
+    pub(crate) fn n_descriptors(process: &Path) -> usize {
         fs::read_dir(process.join("fd")).expect("the process runs").count()
     }
 
@@ -162,7 +162,7 @@ mod leaks {
         stat(pid, 3)
     }
 
-    fn children_of(parent: u32) -> Vec<u32> {
+    pub(crate) fn children_of(parent: u32) -> Vec<u32> {
         let pids = fs::read_dir("/proc").unwrap().flatten();
         let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         pids.filter(|&pid| stat(pid, 1) == Some(parent)).collect()

@@ -4,7 +4,7 @@
 use anyhow::Context;
 use clap::Subcommand;
 use kelvin_core::{
-    executor::{Executor, Limits},
+    executor::{Executor, Limits, Names},
     task::{Grade, Miss, Reason, Rejection},
 };
 use kelvin_env::{
@@ -13,7 +13,7 @@ use kelvin_env::{
         InductionReward, Valid, grade_abduction, grade_deduction, grade_induction, validate_program,
     },
 };
-use kelvin_python::parse_arguments;
+use kelvin_python::{Policy, parse_arguments};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -92,9 +92,13 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     match &args.verb {
         Verb::Validate(args) => {
             let policy = &args.rules.policy;
+            let names = match policy {
+                Policy::Kelvin => Names::Literals,
+                Policy::Code => Names::Program,
+            };
             let rows = Rows::<Proposal>::open(&args.streams.input, VALIDATE_EXAMPLE)?;
             stream(rows, &args.streams, &args.sandbox, interrupt, |executor, limits, row: Proposal| {
-                let outcome = validate_program(executor, limits, policy, &row.program, &row.inputs)
+                let outcome = validate_program(executor, limits, policy, &row.program, &row.inputs, names)
                     .with_context(|| format!("row {}", row.id))?;
                 Ok(Verdict::new(row.id, row.is_single, outcome))
             })

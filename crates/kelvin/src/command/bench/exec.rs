@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::ValueEnum;
-use kelvin_core::executor::{Calls, Executor, HashSeed, Job};
+use kelvin_core::executor::{Calls, Executor, HashSeed, Job, Names};
 use kelvin_exec::ExecutorOptions;
 use kelvin_python::{Policy, arguments::parse_arguments, prepare};
 use kelvin_selfplay::clock::Stopwatch;
@@ -124,6 +124,7 @@ fn jobs(args: &Args) -> anyhow::Result<Vec<Job>> {
         let job = |inputs: Vec<String>| Job {
             program: program.source.clone(),
             inputs,
+            names: Names::Literals,
             company: program.company.clone(),
             hash_seed: HashSeed::A,
             calls: Calls::Twice,
