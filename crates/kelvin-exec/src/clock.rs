@@ -1,4 +1,4 @@
-//! The one place that reads the clock: deadlines of processes, never results.
+//! The one place that reads the clock: deadlines of processes and how long things took, never results.
 
 use std::time::{Duration, Instant};
 
@@ -17,5 +17,21 @@ impl Deadline {
     pub(crate) fn left(self) -> Option<Duration> {
         let left = self.0.saturating_duration_since(Instant::now());
         (!left.is_zero()).then_some(left)
+    }
+}
+
+/// When something began.
+#[derive(Clone, Copy)]
+pub(crate) struct Watch(Instant);
+
+impl Watch {
+    #[expect(clippy::disallowed_methods, reason = "for metrics alone")]
+    pub(crate) fn start() -> Watch {
+        Watch(Instant::now())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "for metrics alone")]
+    pub(crate) fn passed(self) -> Duration {
+        Instant::now().saturating_duration_since(self.0)
     }
 }

@@ -46,6 +46,7 @@ impl Crew {
     pub(crate) fn serve(self: &Arc<Crew>, mut station: Station) {
         let _guard = CloseOnPanic(&self.queue);
         while let Some(tickets) = self.queue.take(self.batch_max, self.n_threads, &self.apart) {
+            tickets.iter().for_each(|it| self.counters.queue.add(it.since.passed()));
             let outcomes = match self.broken() {
                 Some(why) => Err(anyhow!(why)),
                 None => self.run(&mut station, &tickets),

@@ -23,7 +23,7 @@ mod worker;
 
 pub use interpreter::{Python, StartError, find_python};
 pub use level::{Isolation, Level};
-pub use metrics::Metrics;
+pub use metrics::{Latency, Metrics};
 pub use probe::Attempt;
 pub use python::{ExecutorOptions, PythonExecutor};
 pub use sandbox::Layer;

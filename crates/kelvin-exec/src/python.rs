@@ -9,6 +9,7 @@ use anyhow::{anyhow, ensure};
 use kelvin_core::executor::{Executor, Job, Limits, Outcome};
 
 use crate::cache::Cache;
+use crate::clock::Watch;
 use crate::crew::Crew;
 use crate::interpreter::{Python, StartError, find_python};
 use crate::level::{Isolation, Level};
@@ -181,7 +182,7 @@ impl PythonExecutor {
         let n_jobs = jobs.len();
         self.crew.queue.push(jobs.into_iter().map(|(place, job)| {
             let preload = preload::needed(job.inputs.iter().chain([&job.program]).map(String::as_str));
-            Ticket { job, preload, place, reply: reply.clone() }
+            Ticket { job, preload, since: Watch::start(), place, reply: reply.clone() }
         }));
         drop(reply);
         let take = |_| {

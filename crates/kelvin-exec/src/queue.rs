@@ -6,6 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 
 use kelvin_core::executor::{Calls, Job, Outcome};
 
+use crate::clock::Watch;
 use crate::preload::Preload;
 
 /// What comes back: outcomes, or why the sandbox is broken, in words.
@@ -15,6 +16,7 @@ pub(crate) type Reply = Result<Vec<Outcome>, String>;
 pub(crate) struct Ticket {
     pub(crate) job: Job,
     pub(crate) preload: Preload,
+    pub(crate) since: Watch,
     /// Of the job among those that were asked for together.
     pub(crate) place: usize,
     pub(crate) reply: mpsc::Sender<(usize, Reply)>,
@@ -152,7 +154,13 @@ mod tests {
                 calls: *calls,
                 limits: Limits::default(),
             };
-            queue.push([Ticket { job, preload: Preload::Lean, place: 0, reply: mpsc::channel().0 }]);
+            queue.push([Ticket {
+                job,
+                preload: Preload::Lean,
+                since: Watch::start(),
+                place: 0,
+                reply: mpsc::channel().0,
+            }]);
         }
         queue
     }
@@ -213,7 +221,13 @@ mod tests {
         };
         let ask = || {
             let (reply, answer) = mpsc::channel();
-            queue.push([Ticket { job: job.clone(), preload: Preload::Lean, place: 0, reply }]);
+            queue.push([Ticket {
+                job: job.clone(),
+                preload: Preload::Lean,
+                since: Watch::start(),
+                place: 0,
+                reply,
+            }]);
             answer.recv().is_err()
         };
         std::thread::scope(|scope| {

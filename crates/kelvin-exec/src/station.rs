@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kelvin_core::executor::HashSeed;
 
+use crate::clock::Watch;
 use crate::interpreter::{Python, StartError};
 use crate::metrics::Counters;
 use crate::preload::Preload;
@@ -59,8 +60,11 @@ impl Station {
         for () in patiently() {
             let worker = self.warm(hash_seed, preload, counters)?;
             counters.n_children.add(1);
+            let watch = Watch::start();
             match worker.run(request) {
-                Ok(attempt) => {
+                Ok((attempt, cpu)) => {
+                    counters.child.add(watch.passed());
+                    counters.child_cpu.add(cpu);
                     if WORN_CHILDREN <= worker.n_children || WORN_KIB <= worker.grown_kib() {
                         *self.place(hash_seed, preload) = None;
                         counters.n_recycled.add(1);

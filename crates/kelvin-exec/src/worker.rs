@@ -24,6 +24,13 @@ const DRIVER: &str = concat!(
     include_str!("driver/answer.py")
 );
 
+/// Reads the driver from the socket, so that it does not fill the list of processes; a length of four bytes comes first.
+const BOOT: &str = "import posix
+size, text = int.from_bytes(posix.read(0, 4), 'little'), b''
+while part := posix.read(0, size - len(text)):
+    text += part
+exec(compile(text, '<driver>', 'exec'))";
+
 /// No `-I`: it ignores PYTHONHASHSEED. `-s -P` and the empty environment do the rest of its work. `-S` and `-B`:
 /// no site packages, no bytecode written.
 const ARGUMENTS: [&str; 7] = ["-s", "-P", "-S", "-B", "-W", "ignore", "-c"];
@@ -91,7 +98,7 @@ impl Worker {
         let mut command = Command::new(&python.path);
         command
             .args(ARGUMENTS)
-            .arg(DRIVER)
+            .arg(BOOT)
             .arg(preload.name())
             .arg(if layers.own_processes() { "1" } else { "0" })
             .arg(layers.ruleset().to_string())
@@ -109,6 +116,8 @@ impl Worker {
             n_children: 0,
             kib: (0, 0),
         };
+        let driver = [&(DRIVER.len() as u32).to_le_bytes(), DRIVER.as_bytes()].concat();
+        worker.channel.send(&driver).map_err(|error| worker.last_words(error.into()))?;
         worker.shake_hands(layers.filter()).map_err(|lost| worker.last_words(lost))?;
         worker.process.stderr = None;
         Ok(worker)
@@ -153,8 +162,8 @@ impl Worker {
         self.kib.1.saturating_sub(self.kib.0)
     }
 
-    /// Runs one child. After [`Lost::Worker`] this worker is of no further use.
-    pub(crate) fn run(&mut self, request: &Request<'_>) -> Result<Attempt, Lost> {
+    /// Runs one child and says what CPU time it took. After [`Lost::Worker`] this worker is of no further use.
+    pub(crate) fn run(&mut self, request: &Request<'_>) -> Result<(Attempt, Duration), Lost> {
         self.channel.send(&request.encode(self.filtered))?;
         let wall = Duration::from_secs_f64(request.limits.wall_s * f64::from(request.n_calls()));
         let mut deadline = Deadline::after(wall);
@@ -183,7 +192,7 @@ impl Worker {
                         (None, Cause::CpuLimit) => End::CpuLimit,
                         (None, Cause::Own) => how_it_ended(wait_status, cpu_us, request, &answers),
                     };
-                    return Ok(Attempt { answers: answers.answers, end });
+                    return Ok((Attempt { answers: answers.answers, end }, Duration::from_micros(cpu_us)));
                 }
                 Ok(Heard::Frame(WorkerFrame::CannotFork(reason))) => return Err(Lost::CannotFork { reason }),
                 Ok(Heard::Frame(WorkerFrame::Hello { .. })) => return Err(out_of_turn("a greeting")),

@@ -130,7 +130,7 @@ def watch(pid, refills, cpu_us):
             try:
                 read_frame()  # only ever a request to kill
             finally:
-                kill(pid)
+                kill(pid, watched)
         if watched in ready or watched < 0 and has_ended(pid):
             break
         spent = spent_us(pid) if LINUX else 0
@@ -141,7 +141,7 @@ def watch(pid, refills, cpu_us):
         left_us = limit_us - spent
         if left_us <= 0 and not cause:
             cause = CAUSE_CPU
-            kill(pid)
+            kill(pid, watched)
     if watched >= 0:
         poller.unregister(watched)
         posix.close(watched)
@@ -168,11 +168,11 @@ def spent_us(pid):
         return 0  # it has ended
 
 
-def kill(pid):
-    """The number is the child's own until it is reaped. It may not have become the leader of its group yet."""
-    for end in posix.kill, posix.killpg:
+def kill(pid, descriptor=-1):
+    """The child, and its group if it leads one yet; the number is its own until it is reaped."""
+    for end, whom in (posix.kill, pid) if descriptor < 0 else (_signal.pidfd_send_signal, descriptor), (posix.killpg, pid):
         try:
-            end(pid, _signal.SIGKILL)
+            end(whom, _signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
             pass
 

@@ -66,6 +66,10 @@ struct Measurement {
     p99_ms: f64,
     /// On average, in the measured passes.
     jobs_per_child: f64,
+    /// Stages of all passes, the first one too.
+    queue_p50_ms: f64,
+    child_p50_ms: f64,
+    child_cpu_p50_ms: f64,
     isolation: &'static str,
 }
 
@@ -91,6 +95,8 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let latency = |q: f64| 1e3 * quantile(latencies.iter().copied(), q);
     let n_run = jobs.len() * args.repeats as usize;
     let mut out = Sink::stdout();
+    let metrics = executor.metrics();
+    let in_ms = |us: u64| us as f64 / 1e3;
     out.row(&Measurement {
         name: match args.mode {
             Mode::Batched => "exec/batched",
@@ -103,7 +109,10 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         jobs_per_s: n_run as f64 / seconds,
         p50_ms: latency(0.5),
         p99_ms: latency(0.99),
-        jobs_per_child: n_run as f64 / (executor.metrics().n_children - n_before) as f64,
+        jobs_per_child: n_run as f64 / (metrics.n_children - n_before) as f64,
+        queue_p50_ms: in_ms(metrics.queue.p50_us),
+        child_p50_ms: in_ms(metrics.child.p50_us),
+        child_cpu_p50_ms: in_ms(metrics.child_cpu.p50_us),
         isolation: executor.isolation().level.name(),
     })?;
     out.flush()
