@@ -9,6 +9,8 @@ mod syntax;
 pub mod value;
 
 pub use arguments::{Arguments, parse_arguments};
-pub use program::{Policy, Program, Refusal, contains_program, prepare};
-pub use syntax::{MAX_BRACKETS, MAX_DEPTH, MAX_INDENTS, MAX_SOURCE_BYTES};
+pub use program::{
+    Complexity, Halstead, Policy, Program, Refusal, complexity, contains_program, distance, prepare,
+};
+pub use syntax::{MAX_BRACKETS, MAX_DEPTH, MAX_INDENTS, MAX_SOURCE_BYTES, syntax_error};
 pub use value::{Equality, LiteralError, MAX_INT_DIGITS, Value, parse_literal};

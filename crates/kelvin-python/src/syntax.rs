@@ -1,5 +1,7 @@
-//! Reads hostile text as Python 3.11. Length and nesting are bounded before the parser sees the text, so that no
+//! Reads hostile text as Python. Length and nesting are bounded before the parser sees the text, so that no
 //! walk over a tree, and no drop of one, can exhaust the stack.
+
+mod overlooked;
 
 use std::borrow::Cow;
 
@@ -32,22 +34,44 @@ pub(crate) fn normalise(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Parses a program.
+/// The version whose syntax programs and literals are held to, whichever newer one runs them.
+const OLDEST: PythonVersion = PythonVersion::PY311;
+
+/// Why Python 3.`minor` (11 or newer) cannot parse a program, with its line; `None` where it can. White space
+/// around the program is no part of it. What a compiler refuses after the parse (`return` outside a function) is
+/// no syntax error here.
+pub fn syntax_error(source: &str, minor: u8) -> Option<String> {
+    parse_module_as(&normalise(source), PythonVersion { major: 3, minor }).err()
+}
+
+/// Parses a program as [`OLDEST`] reads it.
 ///
 /// # Errors
 /// The first syntax error, with its line.
 pub(crate) fn parse_module(source: &str) -> Result<Parsed<ModModule>, String> {
+    parse_module_as(source, OLDEST)
+}
+
+fn parse_module_as(source: &str, version: PythonVersion) -> Result<Parsed<ModModule>, String> {
     check(source, Mode::Module)?;
-    let parsed = parse_module_leniently(source);
-    match first_error(source, &parsed) {
-        Some(error) => Err(error),
+    let parsed = parse_leniently(source, version);
+    if let Some(error) = first_error(source, &parsed) {
+        return Err(error);
+    }
+    match overlooked::first_error(source, parsed.tokens(), &parsed.syntax().body, version) {
+        Some((offset, what)) => Err(at_line(source, offset, &what)),
         None => Ok(parsed),
     }
 }
 
 /// Parses a program whose errors the caller reads from the result; the text has passed [`scan`].
 pub(crate) fn parse_module_leniently(source: &str) -> Parsed<ModModule> {
-    parse_unchecked(source, options(Mode::Module)).try_into_module().expect("module mode gives a module")
+    parse_leniently(source, OLDEST)
+}
+
+fn parse_leniently(source: &str, version: PythonVersion) -> Parsed<ModModule> {
+    let options = ParseOptions::from(Mode::Module).with_target_version(version);
+    parse_unchecked(source, options).try_into_module().expect("module mode gives a module")
 }
 
 /// Parses one expression (or tuple without parentheses), as `eval` reads it.
@@ -56,7 +80,8 @@ pub(crate) fn parse_module_leniently(source: &str) -> Parsed<ModModule> {
 /// The first syntax error, with its line.
 pub(crate) fn parse_expression(source: &str) -> Result<Box<Expr>, String> {
     check(source, Mode::Expression)?;
-    let parsed = parse_unchecked(source, options(Mode::Expression));
+    let options = ParseOptions::from(Mode::Expression).with_target_version(OLDEST);
+    let parsed = parse_unchecked(source, options);
     match (first_error(source, &parsed), parsed.into_syntax()) {
         (Some(error), _) => Err(error),
         (None, Mod::Expression(expression)) => Ok(expression.body),
@@ -64,12 +89,10 @@ pub(crate) fn parse_expression(source: &str) -> Result<Box<Expr>, String> {
     }
 }
 
-fn options(mode: Mode) -> ParseOptions {
-    ParseOptions::from(mode).with_target_version(PythonVersion::PY311)
-}
-
 fn first_error<T>(source: &str, parsed: &Parsed<T>) -> Option<String> {
-    let broken = parsed.errors().first().map(|error| at_line(source, error.location.start(), &error.error));
+    let mut errors = parsed.errors().iter();
+    let broken = errors.find(|error| !overlooked::is_bare_raise(parsed.tokens(), error.location.start()));
+    let broken = broken.map(|error| at_line(source, error.location.start(), &error.error));
     broken.or_else(|| {
         let newer = parsed.unsupported_syntax_errors().first()?;
         Some(at_line(source, newer.range().start(), newer))

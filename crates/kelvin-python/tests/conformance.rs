@@ -116,6 +116,13 @@ fn floats_have_no_tolerance() {
 }
 
 #[test]
+fn of_two_shortest_floats_the_even_one_is_written() {
+    assert_eq!(literal("-183753284358545.125").canonical(), "-183753284358545.12");
+    assert_eq!(literal("2162664108979523.25").canonical(), "2162664108979523.2");
+    assert_eq!(literal("5e-324").canonical(), "5e-324");
+}
+
+#[test]
 fn always_equal_objects_and_closed_parentheses() {
     let answers = [
         "0) or (1",

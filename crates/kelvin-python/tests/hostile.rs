@@ -145,6 +145,36 @@ fn tokens() -> impl Strategy<Value = String> {
     prop::collection::vec(prop::sample::select(TOKENS), 0..60).prop_map(|tokens| tokens.concat())
 }
 
+/// Text that begins like a literal: numbers of any length, strings with any escapes, deep brackets, a part cut off.
+fn almost_literal() -> impl Strategy<Value = String> {
+    let starts = ["", "0x", "-", "1_", "1.", "0b1", "1e", "1e-"];
+    let long_number = (prop::sample::select(starts.to_vec()), 1usize..6000)
+        .prop_map(|(start, n_digits)| format!("{start}{}", "7".repeat(n_digits)));
+    let leaf = prop_oneof![
+        4 => "[-+0-9_.eEjJxXoObB]{1,20}",
+        4 => r#"[bBrRuUfF]{0,2}['"]{1,3}(\\[\\'"abfnrtvxuUN0-7{} ]|[0-9a-fA-F{}é\n]){0,9}['"]{0,3}"#,
+        4 => r"[bur]?'(\\(u[0-9a-dA-F]{1,5}|U[01][0-9a-f]{5,8}|x[0-9a-g]{2}|N\{[A-Z ]*\}?|[0-9]{3})){1,4}'",
+        4 => r"(None|True|\.{3}|nan|set|frozenset|dict|\*{1,2}|k=|[a-z]|#|\n|\\|\x00|\u{2028}| ){1,3}",
+        1 => long_number,
+    ];
+    let brackets =
+        [("(", ")"), ("[", "]"), ("{", "}"), ("{1:", "}"), ("set([", "])"), ("dict(k=", ")"), ("-", "")];
+    let nested = leaf.prop_recursive(3, 12, 3, move |inner| {
+        let bracket = prop::sample::select(brackets.to_vec());
+        let separator = prop::sample::select(vec![", ", ",", "\n", " "]);
+        let n_levels = prop_oneof![9 => 1usize..3, 1 => 100usize..300];
+        (bracket, prop::collection::vec(inner, 0..4), separator, n_levels).prop_map(
+            |((open, close), items, separator, n_levels)| {
+                format!("{}{}{}", open.repeat(n_levels), items.join(separator), close.repeat(n_levels))
+            },
+        )
+    });
+    (nested, prop_oneof![2 => Just(1.0), 1 => 0.0..1.0f64]).prop_map(|(text, share)| {
+        let n_bytes = (text.len() as f64 * share) as usize;
+        text[..text.floor_char_boundary(n_bytes)].to_owned()
+    })
+}
+
 fn number() -> impl Strategy<Value = Value> {
     let float = || any::<f64>().prop_filter("finite", |float| float.is_finite());
     prop_oneof![
@@ -213,6 +243,11 @@ proptest! {
     fn any_tokens_are_read(text in tokens()) {
         read(&text);
         read(&format!("def g(x):\n    return x\n{text}"));
+    }
+
+    #[test]
+    fn any_almost_literal_is_read(text in almost_literal()) {
+        read(&text);
     }
 
     #[test]

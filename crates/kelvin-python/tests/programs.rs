@@ -138,6 +138,18 @@ fn syntax_is_python_3_11() {
         "print 'a'\ndef f(x): return x",
         "def f(x):\n    return t'{x}'",
         "def f(x):\n    return '\0'",
+        "def f(x):\n\tdef g(x):\n    return x",
+        "def f(x):\n    y = yield, *x",
+        "def f(x):\n    return [1async for y in x]",
+        "def f(x):\n    match x:\n        case [1.real]: pass",
+        "def f(x):\n    match x:\n        case [1. real]: pass",
+        "def f(x):\n    match x:\n        case [1 real]: pass",
+        "def f(x):\n    with (yield x for y in x): pass",
+        "def f(x):\n    return f'{x:{x:{x}}}'",
+        "def f(x):\n    return f'{*x}'",
+        "def f(x):\n    return f'{x!r }'",
+        "def f(x):\n    match x:\n        case _.a: pass",
+        "def f(x):\n    match x:\n        case 'a' f'b': pass",
     ];
     for text in programs {
         let refusal = refusal(text, Policy::Kelvin);
@@ -150,6 +162,8 @@ fn syntax_is_python_3_11() {
     assert!(detail.starts_with("line 2: "), "{detail}");
     let accepted = "def f(x):\n    match x:\n        case {'a': b, **rest}:\n            return b\n    try:\n        pass\n    except* ValueError:\n        pass";
     assert_eq!(source(accepted), accepted);
+    let bare_raise = "def f(x):\n    try: return x\n    except ValueError: raise; x = 1";
+    assert_eq!(source(bare_raise), bare_raise);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Programs: what defines `f`, and what is refused before anything runs.
 
 mod company;
+mod complexity;
+mod distance;
 mod entry;
 mod leak;
 mod policy;
@@ -8,6 +10,8 @@ mod scopes;
 
 use std::fmt;
 
+pub use complexity::{Complexity, Halstead, complexity};
+pub use distance::distance;
 pub use leak::contains_program;
 pub use policy::{ALLOWED_MODULES, Policy};
 use ruff_python_ast::{Alias, Stmt};

@@ -87,20 +87,39 @@ impl<'a> Scopes<'a> {
 
     /// What `name` refers to in `scope`.
     pub(crate) fn resolve(&self, name: &str, scope: usize) -> Binding {
+        match self.home(name, scope) {
+            Some(MODULE) => Binding::Module,
+            Some(_) => Binding::Local,
+            None => Binding::Unbound,
+        }
+    }
+
+    /// The scope that binds what `name` refers to in `scope`.
+    pub(crate) fn home(&self, name: &str, scope: usize) -> Option<usize> {
         let mut current = scope;
         loop {
             let here = &self.scopes[current];
             // A class's names are seen in its body and not in the functions inside it.
             let is_visible = current == scope || here.kind != ScopeKind::Class;
             if here.kind == ScopeKind::Module || here.global.contains(name) {
-                let is_bound = self.scopes[MODULE].bound.contains(name);
-                return if is_bound { Binding::Module } else { Binding::Unbound };
+                return self.scopes[MODULE].bound.contains(name).then_some(MODULE);
             }
             if is_visible && here.bound.contains(name) && !here.nonlocal.contains(name) {
-                return Binding::Local;
+                return Some(current);
             }
             current = here.parent;
         }
+    }
+
+    /// How many scopes stand around `scope`.
+    pub(crate) fn depth(&self, scope: usize) -> usize {
+        let mut current = scope;
+        let mut n_outer = 0;
+        while current != MODULE {
+            current = self.scopes[current].parent;
+            n_outer += 1;
+        }
+        n_outer
     }
 
     /// Whether the module binds the name.

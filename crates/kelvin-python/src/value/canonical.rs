@@ -94,7 +94,7 @@ fn float_digits(float: f64) -> String {
     if float.is_infinite() {
         return format!("{sign}inf");
     }
-    let scientific = format!("{:e}", float.abs());
+    let scientific = scientific(float.abs());
     let (mantissa, exponent) = scientific.split_once('e').expect("`e` format writes an exponent");
     let digits = mantissa.replace('.', "");
     let exponent: i32 = exponent.parse().expect("`e` format writes a small integer");
@@ -113,6 +113,15 @@ fn float_digits(float: f64) -> String {
             format!("{sign}{mantissa}e{exponent_sign}{:02}", exponent.unsigned_abs())
         }
     }
+}
+
+/// The shortest digits; where two of that length are equally near, the even ones. The `e` format alone takes the
+/// greater ones.
+fn scientific(float: f64) -> String {
+    let shortest = format!("{float:e}");
+    let n_digits = shortest.bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count();
+    let nearest = format!("{float:.*e}", n_digits - 1);
+    if nearest.parse() == Ok(float) { nearest } else { shortest }
 }
 
 fn write_complex(out: &mut String, re: f64, im: f64) {
