@@ -91,7 +91,7 @@ pub(crate) fn parse_expression(source: &str) -> Result<Box<Expr>, String> {
 
 fn first_error<T>(source: &str, parsed: &Parsed<T>) -> Option<String> {
     let mut errors = parsed.errors().iter();
-    let broken = errors.find(|error| !overlooked::is_bare_raise(parsed.tokens(), error.location.start()));
+    let broken = errors.find(|error| !overlooked::is_no_error(parsed.tokens(), error));
     let broken = broken.map(|error| at_line(source, error.location.start(), &error.error));
     broken.or_else(|| {
         let newer = parsed.unsupported_syntax_errors().first()?;

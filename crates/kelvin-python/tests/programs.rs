@@ -140,6 +140,13 @@ fn syntax_is_python_3_11() {
         "def f(x):\n    return '\0'",
         "def f(x):\n\tdef g(x):\n    return x",
         "def f(x):\n    y = yield, *x",
+        "def f(x):\n    y = yield x, @x",
+        "def f(x):\n    match x:\n        case 1 ** 2j: pass",
+        "def f(x):\n    match x:\n        case 1j + 2: pass",
+        "def f(x):\n    match x:\n        case -1 .real: pass",
+        "x = 1; match x:\n    case 1: pass\ndef f(x): pass",
+        "def f(x):\n    return [(y) := x]",
+        "def f(x):\n    try: pass\n    else: pass\n    finally: pass",
         "def f(x):\n    return [1async for y in x]",
         "def f(x):\n    match x:\n        case [1.real]: pass",
         "def f(x):\n    match x:\n        case [1. real]: pass",
@@ -164,6 +171,8 @@ fn syntax_is_python_3_11() {
     assert_eq!(source(accepted), accepted);
     let bare_raise = "def f(x):\n    try: return x\n    except ValueError: raise; x = 1";
     assert_eq!(source(bare_raise), bare_raise);
+    let soft_keywords = "type = 1; match = 2; match[0] = type; case = 3; match *= 2\ndef f(x): return x";
+    assert_eq!(source(soft_keywords), soft_keywords);
 }
 
 #[test]

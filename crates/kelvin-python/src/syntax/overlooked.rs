@@ -2,31 +2,41 @@
 
 use ruff_python_ast::token::{TokenKind, Tokens};
 use ruff_python_ast::visitor::{self, Visitor};
-use ruff_python_ast::{Expr, FString, InterpolatedStringElement, Pattern, PythonVersion, Stmt};
+use ruff_python_ast::{
+    Expr, FString, InterpolatedStringElement, Operator, Pattern, PythonVersion, Stmt, UnaryOp,
+};
+use ruff_python_parser::{ParseError, ParseErrorType};
 use ruff_text_size::{Ranged, TextRange, TextSize};
 
 /// Where the first such error stands, and what is wrong.
 pub(super) fn first_error<'a>(
-    source: &'a str,
-    tokens: &Tokens,
+    source: &str,
+    tokens: &'a Tokens,
     body: &'a [Stmt],
     version: PythonVersion,
 ) -> Option<(TextSize, &'static str)> {
     let by_tokens =
         || inconsistent_indentation(source, tokens).or_else(|| broken_pair(source, tokens, version));
     let by_tree = || {
-        let mut walk = Walk { source, version, n_specs_around: 0, error: None };
+        let mut walk = Walk { tokens, version, n_specs_around: 0, error: None };
         walk.visit_body(body);
         walk.error
     };
     by_tokens().or_else(by_tree)
 }
 
-/// Whether the parser complains about a `raise` without an exception, which a semicolon may follow.
-pub(super) fn is_bare_raise(tokens: &Tokens, error_at: TextSize) -> bool {
+/// Whether the parser complains about what Python reads: a semicolon after a `raise` without an exception, and the
+/// names `match`, `case` and `type` after a semicolon.
+pub(super) fn is_no_error(tokens: &Tokens, error: &ParseError) -> bool {
+    let is_statement = matches!(error.error, ParseErrorType::SimpleAndCompoundStatementOnSameLine);
     let mut pairs = tokens.windows(2);
     pairs.any(|pair| {
-        pair[1].start() == error_at && pair[0].kind() == TokenKind::Raise && pair[1].kind() == TokenKind::Semi
+        pair[1].start() == error.location.start()
+            && match (pair[0].kind(), pair[1].kind()) {
+                (TokenKind::Raise, TokenKind::Semi) => true,
+                (TokenKind::Semi, TokenKind::Name) => is_statement,
+                _ => false,
+            }
     })
 }
 
@@ -106,6 +116,9 @@ fn broken_pair(source: &str, tokens: &Tokens, version: PythonVersion) -> Option<
         (TokenKind::Yield, second) if needs_left_side(second) => {
             Some((pair[1].start(), "an operator after `yield`"))
         }
+        (TokenKind::Rpar, TokenKind::ColonEqual) => {
+            Some((pair[1].start(), "`:=` after a bracket: its target is a name"))
+        }
         (TokenKind::Int | TokenKind::Float | TokenKind::Complex, _) if pair[0].end() == pair[1].start() => {
             let rest = &source[pair[1].start().to_usize()..];
             let is_word = rest.starts_with(|c: char| c.is_alphabetic() || c == '_');
@@ -131,33 +144,85 @@ fn needs_left_side(kind: TokenKind) -> bool {
 
 /// Finds what only the tree shows.
 struct Walk<'a> {
-    source: &'a str,
+    tokens: &'a Tokens,
     version: PythonVersion,
     n_specs_around: usize,
     error: Option<(TextSize, &'static str)>,
 }
 
 impl Walk<'_> {
+    fn count(&self, kind: TokenKind, start: TextSize, end: TextSize) -> usize {
+        let between = self.tokens.in_range(TextRange::new(start, end));
+        between.iter().filter(|token| token.kind() == kind).count()
+    }
+
     fn report(&mut self, at: TextSize, what: &'static str) {
         self.error.get_or_insert((at, what));
     }
 }
 
-fn is_below_wildcard(mut dotted: &Expr) -> bool {
+/// Whether a pattern may compare with this: a string, a number with a sign, `1 + 2j`, `a.b`, a singleton as a key.
+fn is_pattern_value(value: &Expr) -> bool {
+    let number = |expr: &Expr| expr.as_number_literal_expr().map(|literal| literal.value.is_complex());
+    match value {
+        Expr::StringLiteral(_) | Expr::BytesLiteral(_) | Expr::NumberLiteral(_) => true,
+        Expr::NoneLiteral(_) | Expr::BooleanLiteral(_) => true,
+        Expr::UnaryOp(unary) => unary.op == UnaryOp::USub && number(&unary.operand).is_some(),
+        Expr::BinOp(sum) => {
+            let left = match &*sum.left {
+                Expr::UnaryOp(unary) if unary.op == UnaryOp::USub => &*unary.operand,
+                left => left,
+            };
+            let is_sum = matches!(sum.op, Operator::Add | Operator::Sub);
+            is_sum && number(left) == Some(false) && number(&sum.right) == Some(true)
+        }
+        Expr::Attribute(attribute) => root(&attribute.value).is_name_expr(),
+        _ => false,
+    }
+}
+
+/// What the first of the dots follows.
+fn root(mut dotted: &Expr) -> &Expr {
     while let Expr::Attribute(attribute) = dotted {
         dotted = &attribute.value;
     }
-    dotted.as_name_expr().is_some_and(|name| name.id == "_")
+    dotted
+}
+
+/// What an operator follows directly.
+fn left_operand(expr: &Expr) -> Option<&Expr> {
+    match expr {
+        Expr::BinOp(it) => Some(&it.left),
+        Expr::Compare(it) => Some(&it.left),
+        Expr::BoolOp(it) => it.values.first(),
+        _ => None,
+    }
 }
 
 impl<'a> Visitor<'a> for Walk<'a> {
+    fn visit_stmt(&mut self, stmt: &'a Stmt) {
+        if let Stmt::Try(it) = stmt
+            && it.handlers.is_empty()
+            && let Some(first) = it.orelse.first()
+        {
+            self.report(first.start(), "expected 'except' or 'finally' block");
+        }
+        visitor::walk_stmt(self, stmt);
+    }
+
     fn visit_expr(&mut self, expr: &'a Expr) {
+        let is_yield = |left: &&Expr| left.is_yield_expr() || left.is_yield_from_expr();
+        if let Some(left) = left_operand(expr).filter(is_yield)
+            && left.start() == expr.start()
+        {
+            self.report(expr.start(), "an operator after `yield`");
+        }
         if let Expr::Generator(generator) = expr
             && matches!(*generator.elt, Expr::Yield(_) | Expr::YieldFrom(_))
         {
-            let before = &self.source[TextRange::new(generator.start(), generator.elt.start())];
             // The brackets of the generator itself are not those of its element.
-            if before.matches('(').count() == usize::from(generator.parenthesized) {
+            let n_opened = self.count(TokenKind::Lpar, generator.start(), generator.elt.start());
+            if n_opened == usize::from(generator.parenthesized) {
                 self.report(generator.elt.start(), "`yield` without parentheses in a generator");
             }
         }
@@ -169,17 +234,24 @@ impl<'a> Visitor<'a> for Walk<'a> {
             Pattern::MatchValue(value) => (std::slice::from_ref(&*value.value), Some(&*value.value)),
             Pattern::MatchMapping(mapping) => (mapping.keys.as_slice(), None),
             Pattern::MatchClass(class) => ([].as_slice(), Some(&*class.cls)),
+            Pattern::MatchSequence(sequence) => {
+                if let [first, second, ..] = sequence.patterns.as_slice()
+                    && self.count(TokenKind::Comma, first.end(), second.start()) == 0
+                {
+                    self.report(second.start(), "expected ','");
+                }
+                ([].as_slice(), None)
+            }
             Pattern::MatchSingleton(_)
-            | Pattern::MatchSequence(_)
             | Pattern::MatchStar(_)
             | Pattern::MatchAs(_)
             | Pattern::MatchOr(_) => ([].as_slice(), None),
         };
-        if let Some(value) = values.iter().find(|value| value.is_f_string_expr()) {
+        if let Some(value) = values.iter().find(|value| !is_pattern_value(value)) {
             self.report(value.start(), "patterns may only match literals and attribute lookups");
         }
         // The wildcard is read first, and nothing may follow it.
-        if dotted.is_some_and(is_below_wildcard) {
+        if dotted.is_some_and(|dotted| root(dotted).as_name_expr().is_some_and(|name| name.id == "_")) {
             self.report(pattern.start(), "an attribute or a call of `_` in a pattern");
         }
         visitor::walk_pattern(self, pattern);
