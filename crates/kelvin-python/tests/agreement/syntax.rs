@@ -42,11 +42,11 @@ def depends_on_version(node):
 /// What one micro version reads and another does not.
 const EITHER: &str = "either";
 
-const SEED: u64 = 26;
+const SEED: u64 = 22;
 
 #[test]
 fn a_mutated_program_is_one_where_cpython_says_so() {
-    let n_mutants = n_texts(500, 300_000);
+    let n_mutants = n_texts(500, 100_000);
     let mut draw = Draw(SEED);
     let mut texts: BTreeSet<String> = PROGRAMS.iter().map(|program| program.trim().to_owned()).collect();
     while texts.len() < PROGRAMS.len() + n_mutants {
