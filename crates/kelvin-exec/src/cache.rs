@@ -60,21 +60,14 @@ fn key(job: &Job, input: &str) -> Key {
 
 #[cfg(test)]
 mod tests {
-    use kelvin_core::executor::{Limits, Names};
+    use kelvin_core::executor::Limits;
 
     use super::*;
+    use crate::queue::tests::plain_job;
 
     #[test]
     fn an_outcome_is_found_by_all_it_depends_on() {
-        let job = Job {
-            program: "def f(x): return x".into(),
-            inputs: Vec::new(),
-            names: Names::Literals,
-            company: None,
-            hash_seed: HashSeed::A,
-            calls: Calls::Once,
-            limits: Limits::default(),
-        };
+        let job = plain_job("def f(x): return x");
         let value = Outcome::Value { repr: "1".into() };
         let cache = Cache::new(2);
         cache.put(&job, "1", &value);
@@ -84,6 +77,7 @@ mod tests {
             Job { program: "def f(x): return 1".into(), ..job.clone() },
             Job { hash_seed: HashSeed::B, ..job.clone() },
             Job { calls: Calls::Twice, ..job.clone() },
+            Job { names: Names::Program, ..job.clone() },
             Job { limits: Limits { output_bytes: 1, ..job.limits }, ..job.clone() },
         ] {
             assert_eq!(cache.get(&other, "1"), None);

@@ -139,7 +139,7 @@ fn put_text(body: &mut Vec<u8>, text: &str) {
 }
 
 fn length(bytes: usize) -> u32 {
-    u32::try_from(bytes).expect("the executor refuses jobs of more than 16 MiB")
+    u32::try_from(bytes).expect("what shares a child has no more than 16 MiB")
 }
 
 /// What a worker says.

@@ -16,13 +16,10 @@ use crate::level::{Isolation, Level};
 use crate::metrics::{Counters, Metrics};
 use crate::preload;
 use crate::probe;
-use crate::queue::{Queue, Ticket};
+use crate::queue::{MAX_JOB_BYTES, Queue, Ticket, n_bytes};
 use crate::sandbox::Layer;
 use crate::station::Station;
 use crate::worker::Privileges;
-
-/// A program and its inputs together: far over what a model writes.
-const MAX_JOB_BYTES: usize = 16 << 20;
 
 /// How to start a [`PythonExecutor`].
 #[derive(Clone, Debug)]
@@ -163,8 +160,7 @@ impl PythonExecutor {
         let counters = &self.crew.counters;
         counters.n_jobs.add(1);
         counters.n_inputs.add(job.inputs.len());
-        let n_bytes = job.program.len() + job.inputs.iter().map(String::len).sum::<usize>();
-        if n_bytes > MAX_JOB_BYTES {
+        if n_bytes(job) > MAX_JOB_BYTES {
             let message = format!("program and inputs are over {MAX_JOB_BYTES} bytes");
             return Ok(vec![Some(Outcome::CompileError { message }); job.inputs.len()]);
         }

@@ -32,6 +32,14 @@ impl Ticket {
     }
 }
 
+/// A program and its inputs together, and all that share a child: far over what a model writes.
+pub(crate) const MAX_JOB_BYTES: usize = 16 << 20;
+
+/// The length of a job's texts.
+pub(crate) fn n_bytes(job: &Job) -> usize {
+    job.program.len() + job.inputs.iter().map(String::len).sum::<usize>()
+}
+
 /// How far a thread looks for company in the queue.
 const LOOK_AHEAD: usize = 1024;
 
@@ -103,13 +111,16 @@ impl Queue {
         let mut taken = vec![first];
         if shares(&taken[0]) {
             let mut n_inputs = taken[0].job.inputs.len();
+            let mut n_bytes_taken = n_bytes(&taken[0].job);
             let n_seen = lane.len().min(LOOK_AHEAD);
             let mut passed_over = Vec::new();
             for candidate in lane.drain(..n_seen) {
                 let n_with = n_inputs + candidate.job.inputs.len();
-                let has_room = taken.len() < n_jobs_max && n_with <= inputs_max;
+                let n_bytes_with = n_bytes_taken + n_bytes(&candidate.job);
+                let has_room =
+                    taken.len() < n_jobs_max && n_with <= inputs_max && n_bytes_with <= MAX_JOB_BYTES;
                 if has_room && shares(&candidate) && taken[0].fits(&candidate) {
-                    n_inputs = n_with;
+                    (n_inputs, n_bytes_taken) = (n_with, n_bytes_with);
                     taken.push(candidate);
                 } else {
                     passed_over.push(candidate);
@@ -137,23 +148,28 @@ impl Queue {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use kelvin_core::executor::{HashSeed, Limits, Names};
 
     use super::*;
 
+    /// A job of one input that grades and shares no child.
+    pub(crate) fn plain_job(program: &str) -> Job {
+        Job {
+            program: program.into(),
+            inputs: vec!["1".into()],
+            names: Names::Literals,
+            company: None,
+            hash_seed: HashSeed::A,
+            calls: Calls::Once,
+            limits: Limits::default(),
+        }
+    }
+
     fn queue(jobs: &[(&str, Option<&str>, Calls)]) -> Queue {
         let queue = Queue::new(100);
         for (program, company, calls) in jobs {
-            let job = Job {
-                program: (*program).into(),
-                inputs: vec!["1".into()],
-                names: Names::Literals,
-                company: company.map(str::to_owned),
-                hash_seed: HashSeed::A,
-                calls: *calls,
-                limits: Limits::default(),
-            };
+            let job = Job { company: company.map(str::to_owned), calls: *calls, ..plain_job(program) };
             queue.push([Ticket {
                 job,
                 preload: Preload::Lean,
@@ -197,6 +213,18 @@ mod tests {
     }
 
     #[test]
+    fn what_shares_a_child_fits_in_one_frame() {
+        let long = "x".repeat(MAX_JOB_BYTES / 2);
+        let queue = queue(&[
+            (&long, Some(""), Calls::Once),
+            (&long, Some(""), Calls::Once),
+            ("a", Some(""), Calls::Once),
+        ]);
+        assert_eq!(take(&queue, 100, 1, &[]), [long.as_str(), "a"]);
+        assert_eq!(take(&queue, 100, 1, &[]), [long]);
+    }
+
+    #[test]
     fn a_closed_queue_ends_its_takers() {
         let queue = queue(&[]);
         std::thread::scope(|scope| {
@@ -210,15 +238,7 @@ mod tests {
     #[test]
     fn a_closed_queue_drops_what_waits() {
         let queue = Queue::new(1);
-        let job = Job {
-            program: String::new(),
-            inputs: Vec::new(),
-            names: Names::Literals,
-            company: None,
-            hash_seed: HashSeed::A,
-            calls: Calls::Once,
-            limits: Limits::default(),
-        };
+        let job = plain_job("");
         let ask = || {
             let (reply, answer) = mpsc::channel();
             queue.push([Ticket {

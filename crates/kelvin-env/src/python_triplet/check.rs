@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub struct Valid {
     /// The source with its entry named `f`.
     pub program: String,
-    /// The argument lists in canonical form.
+    /// The argument lists, in canonical form where they are literals.
     pub inputs: Vec<String>,
     /// The results as canonical literals.
     pub outputs: Vec<String>,
