@@ -12,6 +12,7 @@ use rustix::fs::OFlags;
 
 use crate::clock::Deadline;
 use crate::protocol::{self, WorkerFrame};
+use crate::restore::Calls;
 use crate::worker::Lost;
 
 pub(crate) struct Channel {
@@ -19,14 +20,19 @@ pub(crate) struct Channel {
     answers: PipeReader,
     /// What the worker sent that is not read yet.
     unread: Vec<u8>,
+    /// Where a child's system calls are told of.
+    pub(crate) calls: Option<Calls>,
 }
 
 /// What there was to hear.
+#[derive(Debug)]
 pub(crate) enum Heard {
     /// The worker.
     Frame(WorkerFrame),
     /// A child, whose bytes are in the buffer now.
     Child,
+    /// Nothing, until the deadline.
+    Silence,
 }
 
 impl Channel {
@@ -41,7 +47,7 @@ impl Channel {
         // The flag belongs to this end; children write as to any pipe.
         rustix::fs::fcntl_setfl(&answers, rustix::fs::fcntl_getfl(&answers)? | OFlags::NONBLOCK)?;
         command.stdin(OwnedFd::from(theirs)).stdout(OwnedFd::from(writer));
-        Ok(Channel { socket, answers, unread: Vec::new() })
+        Ok(Channel { socket, answers, unread: Vec::new(), calls: None })
     }
 
     pub(crate) fn send(&mut self, frame: &[u8]) -> io::Result<()> {
@@ -58,7 +64,7 @@ impl Channel {
                 }
                 return Ok(Heard::Frame(frame));
             }
-            let (said, answered) = self.wait(deadline)?;
+            let Some((said, answered)) = self.wait(deadline)? else { return Ok(Heard::Silence) };
             if answered && self.read_answers(child)? {
                 return Ok(Heard::Child);
             }
@@ -83,19 +89,36 @@ impl Channel {
         }))
     }
 
-    /// Whether the worker has something to say, and whether a child has.
-    fn wait(&self, deadline: Deadline) -> Result<(bool, bool), Lost> {
-        let left =
-            deadline.left().ok_or_else(|| Lost::Worker { detail: "the worker does not answer".into() })?;
+    /// Whether the worker has something to say, and whether a child has; `None` once it is too late.
+    fn wait(&mut self, deadline: Deadline) -> Result<Option<(bool, bool)>, Lost> {
+        let Some(left) = deadline.left() else { return Ok(None) };
         let timeout = Timespec::try_from(left).expect("deadlines are not that far away");
-        let ends = [self.socket.as_fd(), self.answers.as_fd()];
-        let mut ends = ends.map(|it| PollFd::from_borrowed_fd(it, PollFlags::IN));
+        let mut ends: Vec<PollFd<'_>> = [self.socket.as_fd(), self.answers.as_fd()]
+            .into_iter()
+            .chain(self.calls.as_ref().map(AsFd::as_fd))
+            .map(|it| PollFd::from_borrowed_fd(it, PollFlags::IN))
+            .collect();
         match rustix::event::poll(&mut ends, Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(io::Error::from(error).into()),
         }
-        let [said, answered] = ends.map(|it| !it.revents().is_empty());
-        Ok((said, answered))
+        let ready: Vec<PollFlags> = ends.iter().map(PollFd::revents).collect();
+        if let (Some(calls), Some(told)) = (&mut self.calls, ready.get(2)) {
+            if told.contains(PollFlags::IN) {
+                calls.let_through()?;
+            } else if !told.is_empty() {
+                // Whoever could make any is gone.
+                self.calls = None;
+            }
+        }
+        Ok(Some((!ready[0].is_empty(), !ready[1].is_empty())))
+    }
+
+    /// Takes whatever a stopped child has written since it was last heard. Whether there was anything.
+    pub(crate) fn drain(&mut self) -> Result<bool, Lost> {
+        let mut said = Vec::new();
+        while self.read_answers(&mut said)? {}
+        Ok(!said.is_empty())
     }
 
     /// Whether there was anything to read.

@@ -12,6 +12,14 @@ impl Deadline {
         Deadline(Instant::now() + wait)
     }
 
+    /// This, or after a wait, whichever comes first.
+    pub(crate) fn or_after(self, wait: Duration) -> Deadline {
+        match self.left() {
+            Some(left) if wait < left => Deadline::after(wait),
+            _ => self,
+        }
+    }
+
     /// What is left, or `None` once it has passed.
     #[expect(clippy::disallowed_methods, reason = "a process that waits is ended by the wall clock alone")]
     pub(crate) fn left(self) -> Option<Duration> {

@@ -10,8 +10,8 @@ use crate::metrics::Counters;
 use crate::preload::Preload;
 use crate::protocol::{Part, Request};
 use crate::queue::{Queue, Ticket};
-use crate::settle::{Attempt, Batch, End, Settlement};
-use crate::station::Station;
+use crate::settle::{Attempt, Batch, End, Settlement, Turn};
+use crate::station::{Fresh, Station};
 use crate::worker::fresh_nonce;
 
 /// Of so many results that came from a shared child, one is checked against a run alone.
@@ -85,7 +85,8 @@ impl Crew {
             .collect();
         let mut settlement = Settlement::new(calls.len(), shared, &first.job.limits);
         while let Some(batch) = settlement.next_batch() {
-            let crashed = match self.attempt(station, &calls, &batch)? {
+            let fresh = if shared || batch.turn == Turn::Again { Fresh::Forked } else { Fresh::Enough };
+            let crashed = match self.attempt(station, &calls, &batch, fresh)? {
                 Ok(attempt) => settlement.settle(batch, attempt, &self.counters),
                 Err(detail) => settlement.settle_lost(batch, &detail, &self.counters),
             };
@@ -105,6 +106,7 @@ impl Crew {
         station: &mut Station,
         calls: &[Call<'_>],
         batch: &Batch,
+        fresh: Fresh,
     ) -> anyhow::Result<Result<Attempt, String>> {
         let ticket = calls[batch.inputs[0]].ticket;
         let mut parts: Vec<Part<'_>> = Vec::new();
@@ -119,7 +121,7 @@ impl Crew {
         let job = &ticket.job;
         let request =
             Request { nonce: fresh_nonce(), parts, calls: job.calls, names: job.names, limits: job.limits };
-        Ok(station.attempt(job.hash_seed, ticket.preload, &request, &self.counters)?)
+        Ok(station.attempt(job.hash_seed, ticket.preload, &request, &self.counters, fresh)?)
     }
 
     /// Runs some of what came from a shared child again alone. Where that comes out otherwise it counts, and programs
@@ -138,7 +140,7 @@ impl Crew {
             self.counters.n_audits.add(1);
             let mut alone = Settlement::new(1, false, &call.ticket.job.limits);
             while let Some(batch) = alone.next_batch() {
-                match self.attempt(station, std::slice::from_ref(call), &batch)? {
+                match self.attempt(station, std::slice::from_ref(call), &batch, Fresh::Forked)? {
                     Ok(attempt) => alone.settle(batch, attempt, &self.counters),
                     Err(detail) => alone.settle_lost(batch, &detail, &self.counters),
                 };
@@ -163,7 +165,7 @@ impl Crew {
             names: Names::Literals,
             limits: Limits::default(),
         };
-        let seen = match station.attempt(hash_seed, Preload::Lean, &request, &self.counters)? {
+        let seen = match station.attempt(hash_seed, Preload::Lean, &request, &self.counters, Fresh::Forked)? {
             Ok(Attempt { answers, end: End::Done }) => {
                 answers.into_iter().next().map(|answer| answer.outcome)
             }

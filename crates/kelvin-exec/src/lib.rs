@@ -2,11 +2,16 @@
 //! fork one child per job; a child ends with its job, over its limits, or with the host.
 //!
 //! What confines a child lies in `sandbox`, one file a layer; what it confines is proven when an executor starts, and
-//! named by its [`Level`].
+//! named by its [`Level`]. Where the machine can do it, a child that has its process for itself is set back after its job
+//! instead of forked anew (`restore`).
+
+// What only children that are set back need.
+#![cfg_attr(not(all(target_os = "linux", target_arch = "x86_64")), allow(dead_code))]
 
 mod cache;
 mod channel;
 mod clock;
+mod conversation;
 mod crew;
 mod interpreter;
 mod level;
@@ -16,6 +21,8 @@ mod probe;
 mod protocol;
 mod python;
 mod queue;
+#[cfg_attr(not(all(target_os = "linux", target_arch = "x86_64")), path = "restore/elsewhere.rs")]
+mod restore;
 mod sandbox;
 mod settle;
 mod station;

@@ -11,8 +11,12 @@ pub struct Metrics {
     pub n_jobs: u64,
     /// Inputs in those jobs.
     pub n_inputs: u64,
-    /// Children forked, counting second attempts.
+    /// Children that ran something, counting second attempts.
     pub n_children: u64,
+    /// Of these, children that were set back afterwards instead of ended.
+    pub n_restored: u64,
+    /// Children that were set back and were not as before. What they answered did not count, and none is set back any more.
+    pub n_unsound: u64,
     /// Inputs over their CPU limit or wall backstop.
     pub n_timeouts: u64,
     /// Inputs whose child was ended by the wall backstop; they count as timeouts too.
@@ -83,6 +87,8 @@ counters!(
     n_jobs,
     n_inputs,
     n_children,
+    n_restored,
+    n_unsound,
     n_timeouts,
     n_wall_kills,
     n_out_of_memory,

@@ -110,7 +110,7 @@ pub(crate) fn strongest(
 ) -> Result<(Worker, Layers, Isolation), StartError> {
     let mut reason = String::new();
     for layers in Layers::candidates(left_out) {
-        match Worker::start(python, HashSeed::A, Preload::Lean, &layers) {
+        match Worker::start(python, HashSeed::A, Preload::Lean, &layers, -1) {
             Ok(worker) => return prove(python, worker, layers),
             Err(why) => reason = why,
         }
@@ -127,7 +127,7 @@ fn prove(
         broken(&python.path, format!("cannot write to {}: {error}", std::env::temp_dir().display()))
     })?;
     let start = |layers: &Layers| {
-        Worker::start(python, HashSeed::A, Preload::Lean, layers)
+        Worker::start(python, HashSeed::A, Preload::Lean, layers, -1)
             .map_err(|reason| broken(&python.path, reason))
     };
     let attempt = |worker: &mut Worker, layers: &Layers, filtered: bool| -> Result<Probed, StartError> {

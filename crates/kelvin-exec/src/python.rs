@@ -30,6 +30,9 @@ pub struct ExecutorOptions {
     pub workers: usize,
     /// Most inputs that run in one child, of programs that may share one; 1 gives each input its own.
     pub batch_max: usize,
+    /// After so many inputs of its own child each, a worker keeps one that is set back after each instead, where the
+    /// machine can do that; [`u32::MAX`] for never.
+    pub restore_after: u32,
     /// Jobs that wait at most; whoever asks for more waits for room.
     pub queue_max: usize,
     /// Outcomes that are kept for programs that are asked for again; 0 for none.
@@ -47,6 +50,7 @@ impl Default for ExecutorOptions {
             python: None,
             workers: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
             batch_max: 256,
+            restore_after: 16,
             queue_max: 4096,
             cache_entries: 1 << 16,
             least: Level::Standard,
@@ -146,7 +150,7 @@ impl PythonExecutor {
         let mut first = Some(first);
         let threads = (0..n_threads).map(|_| {
             let crew = crew.clone();
-            let station = Station::new(python.clone(), layers.clone(), first.take());
+            let station = Station::new(python.clone(), layers.clone(), first.take(), options.restore_after);
             std::thread::spawn(move || crew.serve(station))
         });
         let threads = threads.collect();

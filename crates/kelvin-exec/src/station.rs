@@ -10,6 +10,7 @@ use crate::interpreter::{Python, StartError};
 use crate::metrics::Counters;
 use crate::preload::Preload;
 use crate::protocol::Request;
+use crate::restore::{Fate, Refused, Restorer};
 use crate::sandbox::Layers;
 use crate::settle::Attempt;
 use crate::worker::{Lost, Worker};
@@ -32,17 +33,43 @@ fn patiently() -> impl Iterator<Item = ()> {
     })
 }
 
+/// Which child will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fresh {
+    /// One that is as good as new.
+    Enough,
+    /// One that is forked for the purpose.
+    Forked,
+}
+
 pub(crate) struct Station {
     python: Python,
     layers: Layers,
     /// Indexed by hash seed, then by preload.
     workers: [[Option<Worker>; 2]; 2],
+    /// Those whose child is set back after each job, in the same order.
+    restored: [[Place; 2]; 2],
+    /// After so many jobs that are forked it is worth while to have one; [`u32::MAX`] where none can be had.
+    restore_after: u32,
+}
+
+#[derive(Default)]
+struct Place {
+    restorer: Option<Restorer>,
+    /// Since a child could last not be set back.
+    n_forked: u32,
 }
 
 impl Station {
     /// `first` is a lean worker with the first hash seed.
-    pub(crate) fn new(python: Python, layers: Layers, first: Option<Worker>) -> Station {
-        Station { python, layers, workers: [[first, None], [None, None]] }
+    pub(crate) fn new(python: Python, layers: Layers, first: Option<Worker>, restore_after: u32) -> Station {
+        Station {
+            python,
+            layers,
+            workers: [[first, None], [None, None]],
+            restored: Default::default(),
+            restore_after,
+        }
     }
 
     /// Runs one child on a warm worker, starting one where there is none.
@@ -55,7 +82,13 @@ impl Station {
         preload: Preload,
         request: &Request<'_>,
         counters: &Counters,
+        fresh: Fresh,
     ) -> Result<Result<Attempt, String>, StartError> {
+        if fresh == Fresh::Enough
+            && let Some(attempt) = self.attempt_restored(hash_seed, preload, request, counters)
+        {
+            return Ok(attempt);
+        }
         let mut reason = String::new();
         for () in patiently() {
             let worker = self.warm(hash_seed, preload, counters)?;
@@ -80,6 +113,71 @@ impl Station {
             }
         }
         Err(StartError::Worker { path: self.python.path.clone(), reason })
+    }
+
+    /// Runs a request in a child that is set back afterwards; `None` where none stands ready.
+    fn attempt_restored(
+        &mut self,
+        hash_seed: HashSeed,
+        preload: Preload,
+        request: &Request<'_>,
+        counters: &Counters,
+    ) -> Option<Result<Attempt, String>> {
+        let mut restorer = self.prepared(hash_seed, preload, request, counters)?;
+        counters.n_children.add(1);
+        let watch = Watch::start();
+        let ran = match restorer.run(request) {
+            Ok(ran) => ran,
+            Err(Lost::Worker { detail } | Lost::CannotFork { reason: detail }) => {
+                counters.n_respawns.add(1);
+                return Some(Err(detail));
+            }
+        };
+        counters.child.add(watch.passed());
+        counters.child_cpu.add(ran.cpu);
+        let place = &mut self.restored[hash_seed as usize][preload as usize];
+        match ran.fate {
+            Fate::Restored => counters.n_restored.add(1),
+            Fate::Spent | Fate::Gone => place.n_forked = 0,
+            Fate::Unsound => {
+                counters.n_unsound.add(1);
+                self.restore_after = u32::MAX;
+                return Some(Err("a child was not set back whole".into()));
+            }
+        }
+        place.restorer = (ran.fate != Fate::Gone).then_some(restorer);
+        Some(Ok(ran.attempt))
+    }
+
+    /// A worker whose child stands ready, if it is worth while and can be had.
+    fn prepared(
+        &mut self,
+        hash_seed: HashSeed,
+        preload: Preload,
+        request: &Request<'_>,
+        counters: &Counters,
+    ) -> Option<Restorer> {
+        let place = &mut self.restored[hash_seed as usize][preload as usize];
+        let is_worth_while = self.restore_after <= place.n_forked;
+        if !is_worth_while || !Restorer::takes(request) {
+            place.n_forked = place.n_forked.saturating_add(1);
+            return None;
+        }
+        let started = place.restorer.take().map_or_else(
+            || {
+                let started = Restorer::start(&self.python, hash_seed, preload, &self.layers);
+                counters.n_starts.add(usize::from(started.is_ok()));
+                started
+            },
+            Ok,
+        );
+        let ready = started.and_then(|mut it| it.prepare(request.limits.memory_bytes).map(|()| it));
+        match ready {
+            Ok(restorer) => return Some(restorer),
+            Err(Refused::Lost) => place.n_forked = 0,
+            Err(Refused::Unable) => self.restore_after = u32::MAX,
+        }
+        None
     }
 
     fn place(&mut self, hash_seed: HashSeed, preload: Preload) -> &mut Option<Worker> {
@@ -111,7 +209,7 @@ impl Station {
     fn start(&self, hash_seed: HashSeed, preload: Preload) -> Result<Worker, StartError> {
         let mut reason = String::new();
         for () in patiently() {
-            match Worker::start(&self.python, hash_seed, preload, &self.layers) {
+            match Worker::start(&self.python, hash_seed, preload, &self.layers, -1) {
                 Ok(worker) => return Ok(worker),
                 Err(why) => reason = why,
             }

@@ -3,6 +3,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read};
+use std::os::fd::RawFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -11,12 +12,13 @@ use kelvin_core::executor::HashSeed;
 
 use crate::channel::{Channel, Heard};
 use crate::clock::Deadline;
+use crate::conversation::Conversation;
 use crate::interpreter::Python;
 use crate::preload::Preload;
 use crate::probe::{Attempt as Probe, Bait, Probed};
-use crate::protocol::{self, Answers, Cause, Request, WorkerFrame};
+use crate::protocol::{self, Request, WorkerFrame};
 use crate::sandbox::Layers;
-use crate::settle::{Attempt, End};
+use crate::settle::Attempt;
 
 const DRIVER: &str = concat!(
     include_str!("driver/zygote.py"),
@@ -36,14 +38,14 @@ exec(compile(text, '<driver>', 'exec'))";
 const ARGUMENTS: [&str; 7] = ["-s", "-P", "-S", "-B", "-W", "ignore", "-c"];
 
 /// How long a worker may take to start on a machine under load.
-const START_WAIT: Duration = Duration::from_secs(30);
+pub(crate) const START_WAIT: Duration = Duration::from_secs(30);
 
 /// How long a worker may take to obey: it then only waits for a child that is being killed.
-const GRACE: Duration = Duration::from_secs(5);
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
 /// Status of a child that had no memory left to say so, and of one that the kernel refused its filter;
 /// `driver/child.py` has the same numbers.
-const EXIT_OUT_OF_MEMORY: i32 = 77;
+pub(crate) const EXIT_OUT_OF_MEMORY: i32 = 77;
 const EXIT_UNCONFINED: i32 = 99;
 
 /// Memory of a probe, in bytes.
@@ -62,7 +64,7 @@ pub enum Privileges {
 
 pub(crate) struct Worker {
     process: Child,
-    channel: Channel,
+    pub(crate) channel: Channel,
     pub(crate) privileges: Privileges,
     /// Children load the system call filter.
     filtered: bool,
@@ -80,6 +82,13 @@ pub(crate) enum Lost {
     CannotFork { reason: String },
 }
 
+impl Lost {
+    /// It does not obey.
+    pub(crate) fn silent() -> Lost {
+        Lost::Worker { detail: "the worker does not answer".into() }
+    }
+}
+
 impl From<io::Error> for Lost {
     fn from(error: io::Error) -> Lost {
         Lost::Worker { detail: format!("the worker is lost: {error}") }
@@ -87,12 +96,13 @@ impl From<io::Error> for Lost {
 }
 
 impl Worker {
-    /// Starts a worker and waits until it is warm.
+    /// Starts a worker and waits until it is warm. `jobs` is the descriptor of a pipe that it inherits, -1 for none.
     pub(crate) fn start(
         python: &Python,
         hash_seed: HashSeed,
         preload: Preload,
         layers: &Layers,
+        jobs: RawFd,
     ) -> Result<Worker, String> {
         #[expect(clippy::disallowed_methods, reason = "this crate is the one that starts processes")]
         let mut command = Command::new(&python.path);
@@ -102,9 +112,10 @@ impl Worker {
             .arg(preload.name())
             .arg(if layers.own_processes() { "1" } else { "0" })
             .arg(layers.ruleset().to_string())
+            .arg(jobs.to_string())
             .stderr(Stdio::piped());
         let channel = Channel::open(&mut command, GRACE).map_err(|error| error.to_string())?;
-        layers.apply(&mut command, hash_seed);
+        layers.apply(&mut command, hash_seed, jobs);
         let process = command.spawn().map_err(|error| error.to_string())?;
         // The command holds the worker's ends of the channel: open here, a worker's death would go unseen.
         drop(command);
@@ -139,6 +150,7 @@ impl Worker {
             }
             Heard::Frame(other) => return Err(out_of_turn(&format!("{other:?}"))),
             Heard::Child => return Err(out_of_turn("an answer")),
+            Heard::Silence => return Err(Lost::silent()),
         };
         Ok(())
     }
@@ -165,48 +177,20 @@ impl Worker {
     /// Runs one child and says what CPU time it took. After [`Lost::Worker`] this worker is of no further use.
     pub(crate) fn run(&mut self, request: &Request<'_>) -> Result<(Attempt, Duration), Lost> {
         self.channel.send(&request.encode(self.filtered))?;
-        let wall = Duration::from_secs_f64(request.limits.wall_s * f64::from(request.n_calls()));
-        let mut deadline = Deadline::after(wall);
-        let mut answers = Answers::new(request);
-        let (mut said, mut left) = (Vec::new(), request.max_answer_bytes());
-        let mut killed = None;
+        let mut talk = Conversation::new(request);
         loop {
-            let heard = self.channel.next(deadline, &mut said);
-            let n_before = answers.answers.len();
-            let flooded = left < said.len() as u64;
-            left = left.saturating_sub(said.len() as u64);
-            if killed.is_none() && !flooded {
-                answers.push(&said);
-            }
-            said.clear();
-            let kill = match heard {
-                Ok(Heard::Child) => flooded.then_some(Killed::Flood),
-                Ok(Heard::Frame(WorkerFrame::Exit { wait_status, cpu_us, cause, worker_kib })) => {
-                    self.n_children += 1;
-                    self.kib = (if self.n_children == 1 { worker_kib } else { self.kib.0 }, worker_kib);
-                    let end = match (killed.or(flooded.then_some(Killed::Flood)), cause) {
-                        (Some(Killed::Late), _) => End::WallLimit,
-                        (Some(Killed::Flood), _) => {
-                            End::Died { detail: format!("wrote over {} bytes", request.max_answer_bytes()) }
-                        }
-                        (None, Cause::CpuLimit) => End::CpuLimit,
-                        (None, Cause::Own) => how_it_ended(wait_status, cpu_us, request, &answers),
-                    };
-                    return Ok((Attempt { answers: answers.answers, end }, Duration::from_micros(cpu_us)));
-                }
-                Ok(Heard::Frame(WorkerFrame::CannotFork(reason))) => return Err(Lost::CannotFork { reason }),
-                Ok(Heard::Frame(WorkerFrame::Hello { .. })) => return Err(out_of_turn("a greeting")),
-                Err(lost) if killed.is_some() || deadline.left().is_some() => return Err(lost),
-                Err(_) => Some(Killed::Late),
-            };
-            if killed.is_none() && kill.is_some() {
-                killed = kill;
-                self.channel.send(&protocol::encode_kill())?;
-                deadline = Deadline::after(GRACE);
-            } else if killed.is_none() && n_before < answers.answers.len() {
-                deadline = Deadline::after(wall);
+            if let Some(exit) = talk.hear(&mut self.channel, Duration::MAX)? {
+                self.n_children += 1;
+                self.kib = (if self.n_children == 1 { exit.worker_kib } else { self.kib.0 }, exit.worker_kib);
+                let cpu = Duration::from_micros(exit.cpu_us);
+                return Ok((talk.end(&exit, cpu), cpu));
             }
         }
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// Has a child try to get out, with the system call filter or without it. After [`Probe::KillWorker`] this worker
@@ -237,6 +221,7 @@ impl Worker {
         loop {
             match self.channel.next(deadline, &mut said)? {
                 Heard::Child => {}
+                Heard::Silence => return Err(Lost::silent()),
                 Heard::Frame(WorkerFrame::Exit { wait_status, .. }) => {
                     let confined = ExitStatus::from_raw(wait_status).code() != Some(EXIT_UNCONFINED);
                     let verdicts = said.strip_prefix(&nonce.to_le_bytes()).unwrap_or_default();
@@ -262,31 +247,11 @@ impl Drop for Worker {
     }
 }
 
-/// Why the host had a child killed.
-#[derive(Clone, Copy)]
-enum Killed {
-    Late,
-    Flood,
-}
-
 /// A nonce only tells messages apart, so it needs no seed of the run.
 pub(crate) fn fresh_nonce() -> u64 {
     RandomState::new().hash_one(0u8)
 }
 
-fn out_of_turn(what: &str) -> Lost {
+pub(crate) fn out_of_turn(what: &str) -> Lost {
     Lost::Worker { detail: format!("the worker sent {what} out of turn") }
-}
-
-fn how_it_ended(wait_status: i32, cpu_us: u64, request: &Request<'_>, answers: &Answers) -> End {
-    let status = ExitStatus::from_raw(wait_status);
-    let used_up = cpu_us >= u64::from(request.total_cpu_s()) * 1_000_000;
-    match (status.code(), status.signal()) {
-        (_, Some(libc::SIGPROF | libc::SIGXCPU)) => End::CpuLimit,
-        (_, Some(libc::SIGKILL)) if used_up => End::CpuLimit,
-        _ if answers.malformed => End::Died { detail: "malformed answer".into() },
-        (Some(EXIT_OUT_OF_MEMORY), _) => End::OutOfMemory,
-        (Some(0), _) => End::Done,
-        _ => End::Died { detail: status.to_string() },
-    }
 }

@@ -7,7 +7,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use kelvin_core::executor::Limits;
-use kelvin_exec::{ExecutorOptions, Level, Privileges, PythonExecutor};
+use kelvin_exec::{ExecutorOptions, Level, Metrics, Privileges, PythonExecutor};
 use kelvin_python::{Equality, Policy};
 use serde::{Deserialize, Serialize};
 
@@ -70,7 +70,8 @@ pub(crate) struct SandboxArgs {
     /// Programs running at once; 0 is one for each core
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = workers)]
     workers: usize,
-    /// One input in one process; without it, programs that leave nothing behind share one
+    /// Each input in a process that no other has been in or that is set back; without it, programs that leave nothing
+    /// behind share one
     #[arg(long)]
     isolated: bool,
 }
@@ -170,9 +171,18 @@ pub(crate) fn as_user(privileges: Privileges) -> &'static str {
     }
 }
 
-/// Says where a program changed what another one saw, which the static check should have made impossible.
+/// Says where a program changed what another one saw, which the static check should have made impossible, or was not
+/// undone.
 pub(crate) fn warn_of_mismatches(executor: &PythonExecutor) {
-    let n = executor.metrics().n_mismatches;
+    let Metrics { n_mismatches: n, n_unsound, .. } = executor.metrics();
+    if 0 < n_unsound {
+        note(&format!(
+            "{n_unsound} processes were not as before when they were set back after a program; its result did not count, \
+             and processes were forked for every program that runs alone. Please report it; python.restore_after = \
+             {} does so from the start",
+            u32::MAX
+        ));
+    }
     if 0 < n {
         note(&format!(
             "{n} results came out otherwise alone than in a shared process; the ones alone counted, and such programs \

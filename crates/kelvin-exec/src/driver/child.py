@@ -3,7 +3,11 @@
 # ---- the child: what confines it, and the attempts to get out that prove it -------------------------------------
 
 PR_SET_PDEATHSIG, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, LANDLOCK_RESTRICT_SELF = 1, 22, 2, 446
+# Numbers on x86_64, where children can be set back: system calls, and what they are asked for.
+USERFAULTFD, FOR_USER_MODE, SECCOMP, NEW_LISTENER = 323, 1, 317, 8
 EXIT_OUT_OF_MEMORY, EXIT_UNCONFINED = 77, 99
+# What the pipe of jobs holds at once; `restore/mod.rs` has the same number.
+JOB_BYTES = 1 << 16
 
 
 class Filter(ctypes.Structure):
@@ -16,7 +20,11 @@ def keep_filter(instructions):
     """The system call filter that children load; none where the host has none for this machine."""
     global filter_text, filter_program
     filter_text = ctypes.create_string_buffer(instructions, len(instructions))
-    filter_program = Filter(len(instructions) // 8, ctypes.addressof(filter_text)) if instructions else None
+    filter_program = as_filter(filter_text) if instructions else None
+
+
+def as_filter(text):
+    return Filter(len(text) // 8, ctypes.addressof(text))
 
 
 def restrict_files():
@@ -45,9 +53,10 @@ def drop_root():
     posix.setresuid(NOBODY, NOBODY, NOBODY)
 
 
-def confine(memory, total_s, filtered):
+def confine(memory, total_s, filtered, telling=None):
     """The limits only a child has; the rest it inherits from the zygote, which sandbox/ prepares. The filter comes
-    last, since everything before it needs calls that it refuses, and before the program is even compiled."""
+    last, since everything before it needs calls that it refuses, and before the program is even compiled. Gives the
+    descriptor on which the host is told of calls, where there is a filter that tells."""
     posix.setsid()
     if LINUX:
         resource.setrlimit(resource.RLIMIT_AS, (base_bytes + memory, base_bytes + memory))
@@ -60,9 +69,15 @@ def confine(memory, total_s, filtered):
         libc.prctl(PR_SET_PDEATHSIG, _signal.SIGKILL, 0, 0, 0)
     if posix.getppid() != zygote_pid:
         posix._exit(70)
+    listener = -1
+    if telling is not None:
+        listener = libc.syscall(SECCOMP, 1, NEW_LISTENER, ctypes.byref(telling))
+        if listener < 0:
+            posix._exit(EXIT_UNCONFINED)
     if filtered and filter_program is not None:
         if libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(filter_program), 0, 0) != 0:
             posix._exit(EXIT_UNCONFINED)
+    return listener
 
 
 def child(kind, body):
@@ -72,8 +87,13 @@ def child(kind, body):
         posix.close(control)
         if kind == b"P":
             probe(Fields(body))
+        elif kind == b"S":
+            stand(Fields(body))
         else:
-            answer_all(Fields(body))
+            job = Job(Fields(body))
+            confine(job.memory, job.total_s, job.filtered)
+            gc.enable()
+            job.answer()
         status = 0
     except MemoryError:
         status = EXIT_OUT_OF_MEMORY
@@ -150,16 +170,43 @@ def probe(fields):
     write_all(ANSWERS, fields.nonce + verdicts)
 
 
-def answer_all(fields):
-    cpu_us, memory, total_s, filtered, calls, own_names = (fields.number(width) for width in (8, 8, 4, 1, 1, 1))
-    limit = fields.number(8)
-    parts = [(fields.text(), [fields.text() for _ in range(fields.number(4))]) for _ in range(fields.number(4))]
-    confine(memory, total_s, filtered)
+def stand(fields):
+    """Answers one job after the other. Between two of them the host puts back what this process was when it waited
+    for the first, so that every job finds the same."""
+    global heard
+    _, memory, total_s = (fields.number(width) for width in (8, 8, 4))
+    text = ctypes.create_string_buffer(fields.body[fields.at :], len(fields.body) - fields.at)
+    libc.munmap(ctypes.addressof(heard), resource.getpagesize())
+    heard = ctypes.c_uint64()
+    tracker = libc.syscall(USERFAULTFD, FOR_USER_MODE | posix.O_CLOEXEC | posix.O_NONBLOCK)
+    if tracker < 0:
+        posix._exit(EXIT_UNCONFINED)
+    listener = confine(memory, total_s, True, as_filter(text))
     gc.enable()
-    voice = Voice(fields.nonce, cpu_us)
-    for program, inputs in parts:
-        answer_part(program, inputs, calls, own_names, limit, voice)
-    voice.speak()
+    places = number(tracker, 4) + number(listener, 4) + number(ctypes.addressof(heard), 8)
+    write_all(ANSWERS, fields.nonce + places)
+    posix.read(JOBS, 1)  # the host has both
+    posix.close(tracker)
+    posix.close(listener)
+    while frame := posix.read(JOBS, JOB_BYTES):
+        Job(Fields(frame[5:])).answer()
+
+
+class Job:
+    """Programs, inputs and limits as the host sends them."""
+
+    def __init__(self, fields):
+        self.nonce = fields.nonce
+        self.cpu_us, self.memory, self.total_s = (fields.number(width) for width in (8, 8, 4))
+        self.filtered, self.calls, self.own_names, self.limit = (fields.number(width) for width in (1, 1, 1, 8))
+        counted = range(fields.number(4))
+        self.parts = [(fields.text(), [fields.text() for _ in range(fields.number(4))]) for _ in counted]
+
+    def answer(self):
+        voice = Voice(self.nonce, self.cpu_us)
+        for program, inputs in self.parts:
+            answer_part(program, inputs, self.calls, self.own_names, self.limit, voice)
+        voice.speak()
 
 
 def answer_part(program, inputs, calls, own_names, limit, voice):

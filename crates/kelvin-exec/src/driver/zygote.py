@@ -1,14 +1,14 @@
 """The warm worker: forks one child per job and reports how it ended. What children write goes to the host directly.
 
 Frames are those of protocol.rs, spoken on file descriptor 0; children write to descriptor 1. The arguments: which
-modules to have ready (`lean` or `full`), whether a process namespace waits for its first process, and the descriptor
-of a Landlock ruleset or -1. The files beside this one are its other halves and are read as one text.
+modules to have ready (`lean` or `full`), whether a process namespace waits for its first process, and the descriptors
+of a Landlock ruleset and of a pipe for jobs, -1 for none. The files beside this one are its other halves and are read as one text.
 """
 
 import posix
 import sys
 
-PRELOAD, OWN_PROCESSES, RULESET = sys.argv[1], sys.argv[2] == "1", int(sys.argv[3])
+PRELOAD, OWN_PROCESSES, RULESET, JOBS = sys.argv[1], sys.argv[2] == "1", int(sys.argv[3]), int(sys.argv[4])
 if OWN_PROCESSES:
     # The first fork is the first process of the namespace: nothing in it can kill that one, and nothing in it
     # outlives it. This process has only to wait; it forks before it has read anything.
@@ -35,7 +35,7 @@ try:
 except ImportError:
     pass
 
-VERSION = 5
+VERSION = 6
 LINUX = sys.platform == "linux"
 NOBODY = 65534
 CAUSE_CPU = 1
@@ -53,6 +53,7 @@ if LINUX:
     libc.syscall.restype = ctypes.c_long
     libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t) + (ctypes.c_int,) * 3 + (ctypes.c_long,)
     libc.mmap.restype = ctypes.c_void_p
+    libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
 
 
 def serve():

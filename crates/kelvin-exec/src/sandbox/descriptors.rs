@@ -1,17 +1,18 @@
-//! File descriptors: only the three standard ones reach the worker, the first of them its socket to the host, and the
-//! ruleset that it takes on later.
+//! File descriptors: only the three standard ones reach the worker, the first of them its socket to the host, the
+//! ruleset that it takes on later, and the pipe on which a child that is set back gets its jobs.
 
 use std::io;
 use std::os::fd::RawFd;
 
 const FIRST: libc::c_uint = 3;
 
-/// Marks descriptors instead of closing them: the standard library still needs one until exec. `kept` is -1 for none.
-pub(super) fn apply(kept: RawFd) -> io::Result<()> {
+/// Marks descriptors instead of closing them: the standard library still needs one until exec. Those `kept` are -1 for
+/// none.
+pub(super) fn apply(kept: [RawFd; 2]) -> io::Result<()> {
     mark_all();
-    if 0 <= kept {
+    for fd in kept.into_iter().filter(|&it| 0 <= it) {
         // SAFETY: fcntl with integer arguments.
-        super::checked(unsafe { libc::fcntl(kept, libc::F_SETFD, 0) })?;
+        super::checked(unsafe { libc::fcntl(fd, libc::F_SETFD, 0) })?;
     }
     Ok(())
 }

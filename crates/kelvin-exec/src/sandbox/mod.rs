@@ -116,6 +116,13 @@ impl Layers {
         self.filter.as_ref().map_or(&[], |it| it.as_slice())
     }
 
+    /// A filter that tells the host of calls that a child cannot be set back after; empty where there is no
+    /// [`Layers::filter`], or none that could.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn telling_filter(&self) -> Vec<u8> {
+        self.filter.as_ref().and_then(|_| seccomp::telling_program()).unwrap_or_default()
+    }
+
     /// Which there are.
     pub(crate) fn list(&self) -> Vec<Layer> {
         let has = [
@@ -127,9 +134,11 @@ impl Layers {
     }
 
     /// Puts every layer that comes before exec on a worker that is about to start.
-    pub(crate) fn apply(&self, command: &mut Command, hash_seed: HashSeed) {
+    /// It inherits no descriptor but the standard ones, the ruleset's and `jobs`, -1 for none.
+    pub(crate) fn apply(&self, command: &mut Command, hash_seed: HashSeed, jobs: RawFd) {
         environment::apply(command, hash_seed);
-        let (namespaces, ruleset) = (self.namespaces.clone(), self.ruleset());
+        let namespaces = self.namespaces.clone();
+        let kept = [self.ruleset(), jobs];
         // SAFETY: the closure runs between fork and exec in a process of one thread. It and what it calls make system
         // calls only: no allocation, no lock, and no memory that another thread of the host could have left half
         // written.
@@ -142,7 +151,7 @@ impl Layers {
                 #[cfg(not(target_os = "linux"))]
                 let _ = &namespaces;
                 rlimits::apply()?;
-                descriptors::apply(ruleset)
+                descriptors::apply(kept)
             });
         }
     }

@@ -3,6 +3,7 @@
 mod attacks;
 mod outcomes;
 mod pool;
+mod restored;
 #[cfg(target_os = "linux")]
 mod soak;
 
@@ -16,9 +17,17 @@ fn executor(workers: usize) -> PythonExecutor {
     PythonExecutor::start(options(workers)).expect("Python is installed")
 }
 
-/// Without a cache: that a program runs again is what most of these are about.
+/// Without a cache: that a program runs again is what most of these are about. Children are set back from the first
+/// job on.
 fn options(workers: usize) -> ExecutorOptions {
-    ExecutorOptions { workers, least: Level::None, cache_entries: 0, ..ExecutorOptions::default() }
+    let (least, cache_entries, restore_after) = (Level::None, 0, 0);
+    ExecutorOptions { workers, least, cache_entries, restore_after, ..ExecutorOptions::default() }
+}
+
+/// Where every job has a child that is forked for it, so that they can be counted.
+fn forking(workers: usize) -> PythonExecutor {
+    let options = ExecutorOptions { restore_after: u32::MAX, ..options(workers) };
+    PythonExecutor::start(options).expect("Python is installed")
 }
 
 /// A job that shares no child.

@@ -4,11 +4,11 @@ use kelvin_core::executor::{Executor, HashSeed, Job};
 
 use kelvin_exec::{Attempt, ExecutorOptions, Layer, Level, PythonExecutor, StartError};
 
-use super::{executor, job, options, run};
+use super::{executor, forking, job, options, run};
 
 #[test]
 fn threads_get_their_own_answers_whichever_worker_runs_them() {
-    let executor = executor(3);
+    let executor = forking(3);
     assert_eq!(executor.parallelism(), 192);
     std::thread::scope(|scope| {
         for thread in 0..8 {
@@ -38,7 +38,7 @@ fn threads_get_their_own_answers_whichever_worker_runs_them() {
 /// A worker must outlive the thread that happened to start it.
 #[test]
 fn a_worker_outlives_the_thread_that_started_it() {
-    let executor = executor(1);
+    let executor = forking(1);
     let b = Job { hash_seed: HashSeed::B, ..job("def f():\n return 1", &[""]) };
     std::thread::scope(|scope| {
         scope.spawn(|| run(&executor, &b));
@@ -192,7 +192,7 @@ pub(super) mod leaks {
         }
         let here = Path::new("/proc/self");
         let before = n_descriptors(here);
-        let executor = executor(1);
+        let executor = forking(1);
         let quiet = job("def f(x):\n return x", &["1"]);
         run(&executor, &quiet);
         let worker = children_of(std::process::id());

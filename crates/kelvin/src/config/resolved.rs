@@ -211,6 +211,9 @@ pub(crate) struct PythonSettings {
     pub(crate) workers: usize,
     /// Most inputs that run in one process, of programs that leave nothing behind; 1 gives each input its own.
     pub(crate) batch_max: usize,
+    /// After so many programs in processes of their own, one process is set back after each instead of forked anew, where
+    /// the machine can do that; 4294967295 for never.
+    pub(crate) restore_after: u32,
     /// Programs that wait for a worker at most.
     pub(crate) queue_max: usize,
     /// Outcomes kept for programs that come again; 0 for none.
@@ -254,11 +257,13 @@ impl Default for PythonSettings {
             message_chars_max,
             leak_tokens,
         } = Settings::default();
-        let ExecutorOptions { batch_max, queue_max, cache_entries, .. } = ExecutorOptions::default();
+        let ExecutorOptions { batch_max, restore_after, queue_max, cache_entries, .. } =
+            ExecutorOptions::default();
         PythonSettings {
             path: PathBuf::new(),
             workers: 0,
             batch_max,
+            restore_after,
             queue_max,
             cache_entries,
             isolation: Least::default(),
@@ -294,6 +299,7 @@ impl PythonSettings {
             python: Some(self.path.clone()).filter(|path| !path.as_os_str().is_empty()),
             workers: threads_or_cores(self.workers),
             batch_max: self.batch_max,
+            restore_after: self.restore_after,
             queue_max: self.queue_max,
             cache_entries: self.cache_entries,
             least: self.isolation.level(),

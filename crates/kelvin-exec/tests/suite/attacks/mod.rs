@@ -9,13 +9,13 @@ mod processes;
 use kelvin_core::executor::{Job, Limits};
 use kelvin_exec::{ExecutorOptions, Layer, Level, PythonExecutor};
 
-use super::{LIMITS, executor, job, options, run};
+use super::{LIMITS, executor, forking, job, options, run};
 
 /// A backstop short enough to wait for.
 const ATTACK_LIMITS: Limits = Limits { wall_s: 2.0, ..LIMITS };
 
 /// Ways around the guard. `errno` makes a system call by its number and gives what it fails with, 0 if it does not.
-const ESCAPE: &str = "import typing
+pub(super) const ESCAPE: &str = "import typing
 sys = typing.sys
 posix = sys.modules['posix']
 ctypes = sys.modules['ctypes']
@@ -72,6 +72,11 @@ fn there_are_attacks_of_every_kind_and_no_name_stands_for_two() {
 #[test]
 fn attacks_on_all_layers() {
     hold(&executor(1), Level::Strict);
+}
+
+#[test]
+fn attacks_in_children_that_are_forked() {
+    hold(&forking(1), Level::Strict);
 }
 
 #[test]
@@ -139,7 +144,7 @@ fn an_attack_costs_the_other_inputs_of_its_job_nothing() {
 /// A program that loses its worker is settled, and a worker that is lost is replaced.
 #[test]
 fn a_lost_worker_is_replaced() {
-    let executor = executor(1);
+    let executor = forking(1);
     let program =
         format!("{ESCAPE}def f(x):\n if x == 2: posix.kill(posix.getppid(), 9); sleep(1)\n return x");
     let seen = run(&executor, &job(&program, &["1", "2", "3"]));

@@ -66,6 +66,8 @@ struct Measurement {
     p99_ms: f64,
     /// On average, in the measured passes.
     jobs_per_child: f64,
+    /// Of the children, those that were set back for their next job.
+    restored: f64,
     /// Stages of all passes, the first one too.
     queue_p50_ms: f64,
     child_p50_ms: f64,
@@ -90,12 +92,13 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let asking = Asking { together, threads: if together == 1 { workers } else { 4 * workers } };
     // Warm interpreters, of every kind that these jobs need, are the state that is measured.
     asking.stream(&executor, &jobs, 1, interrupt)?;
-    let n_before = executor.metrics().n_children;
+    let before = executor.metrics();
     let Stream { seconds, latencies } = asking.stream(&executor, &jobs, args.repeats, interrupt)?;
     let latency = |q: f64| 1e3 * quantile(latencies.iter().copied(), q);
     let n_run = jobs.len() * args.repeats as usize;
     let mut out = Sink::stdout();
     let metrics = executor.metrics();
+    let n_children = (metrics.n_children - before.n_children) as f64;
     let in_ms = |us: u64| us as f64 / 1e3;
     out.row(&Measurement {
         name: match args.mode {
@@ -109,7 +112,8 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         jobs_per_s: n_run as f64 / seconds,
         p50_ms: latency(0.5),
         p99_ms: latency(0.99),
-        jobs_per_child: n_run as f64 / (metrics.n_children - n_before) as f64,
+        jobs_per_child: n_run as f64 / n_children,
+        restored: (metrics.n_restored - before.n_restored) as f64 / n_children,
         queue_p50_ms: in_ms(metrics.queue.p50_us),
         child_p50_ms: in_ms(metrics.child.p50_us),
         child_cpu_p50_ms: in_ms(metrics.child_cpu.p50_us),

@@ -1,0 +1,69 @@
+//! Where children cannot be set back: none ever is.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use kelvin_core::executor::HashSeed;
+
+use crate::interpreter::Python;
+use crate::preload::Preload;
+use crate::protocol::Request;
+use crate::sandbox::Layers;
+use crate::settle::Attempt;
+use crate::worker::Lost;
+
+pub(crate) enum Calls {}
+
+impl Calls {
+    pub(crate) fn let_through(&mut self) -> io::Result<()> {
+        match *self {}
+    }
+}
+
+impl AsFd for Calls {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match *self {}
+    }
+}
+
+pub(crate) enum Restorer {}
+
+#[expect(dead_code, reason = "what is said where there are such children")]
+pub(crate) enum Refused {
+    Lost,
+    Unable,
+}
+
+pub(crate) struct Ran {
+    pub(crate) attempt: Attempt,
+    pub(crate) cpu: Duration,
+    pub(crate) fate: Fate,
+}
+
+#[expect(dead_code, reason = "what is said where there are such children")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Restored,
+    Spent,
+    Gone,
+    Unsound,
+}
+
+impl Restorer {
+    pub(crate) fn takes(_: &Request<'_>) -> bool {
+        false
+    }
+
+    pub(crate) fn start(_: &Python, _: HashSeed, _: Preload, _: &Layers) -> Result<Restorer, Refused> {
+        Err(Refused::Unable)
+    }
+
+    pub(crate) fn prepare(&mut self, _: u64) -> Result<(), Refused> {
+        match *self {}
+    }
+
+    pub(crate) fn run(&mut self, _: &Request<'_>) -> Result<Ran, Lost> {
+        match *self {}
+    }
+}

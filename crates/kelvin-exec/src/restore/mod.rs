@@ -1,0 +1,150 @@
+//! Children that are set back instead of forked anew: a child answers a job while nothing holds it, is stopped, and has
+//! its memory and registers put back as they were before, in the way of Groundhog (Alzayat et al., EuroSys 2023).
+//! Between two jobs of such a child nothing differs but the kernel's count of its time: what a program writes is
+//! undone (`image.rs`), and a child that asked the kernel for anything that lasts (`calls.rs`) is not used again.
+//!
+//! Forking and ending a process, and the pages that it touches for the first time, cost five times what a small program
+//! does (docs/log.md). Needs Linux 6.7 on x86_64, and leave to stop processes of one's own; elsewhere every job is
+//! forked.
+
+mod allowance;
+mod calls;
+mod image;
+mod standing;
+mod tracee;
+
+use std::io::{self, PipeWriter};
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
+
+use kelvin_core::executor::HashSeed;
+
+pub(crate) use calls::Calls;
+use standing::{Standing, TOTAL_CPU_S};
+
+use crate::channel::Heard;
+use crate::clock::Deadline;
+use crate::interpreter::Python;
+use crate::preload::Preload;
+use crate::protocol::{Request, WorkerFrame};
+use crate::sandbox::Layers;
+use crate::settle::Attempt;
+use crate::worker::{GRACE, Lost, Worker};
+
+/// What the pipe of jobs holds at once; `driver/child.py` has the same number.
+const JOB_BYTES_MAX: usize = 1 << 16;
+
+/// A worker whose child is set back after each job.
+pub(crate) struct Restorer {
+    // Before the worker, so that the child ends first.
+    child: Option<Standing>,
+    jobs: PipeWriter,
+    /// What the worker calls the other end of that pipe.
+    descriptor: RawFd,
+    telling_filter: Vec<u8>,
+    worker: Worker,
+}
+
+/// Why there is no such child.
+pub(crate) enum Refused {
+    /// The worker was lost; another may do.
+    Lost,
+    /// This machine cannot do it.
+    Unable,
+}
+
+impl From<io::Error> for Refused {
+    fn from(_: io::Error) -> Refused {
+        Refused::Unable
+    }
+}
+
+impl From<Lost> for Refused {
+    fn from(_: Lost) -> Refused {
+        Refused::Lost
+    }
+}
+
+/// What came of a job, and what of its child.
+pub(crate) struct Ran {
+    pub(crate) attempt: Attempt,
+    pub(crate) cpu: Duration,
+    pub(crate) fate: Fate,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is as it was before.
+    Restored,
+    /// It has answered but cannot be set back: it is ended, and its worker may fork another.
+    Spent,
+    /// It is dead.
+    Gone,
+    /// It was set back and is not as it was before: nothing counts.
+    Unsound,
+}
+
+impl Restorer {
+    /// Whether a request can go to such a child at all: one input, in one piece, within the time that a child has.
+    pub(crate) fn takes(request: &Request<'_>) -> bool {
+        request.n_inputs() == 1
+            && request.texts().map(str::len).sum::<usize>() < JOB_BYTES_MAX / 2
+            && request.total_cpu_s() < TOTAL_CPU_S / 2
+    }
+
+    /// Starts a worker; its child comes with the first job.
+    pub(crate) fn start(
+        python: &Python,
+        hash_seed: HashSeed,
+        preload: Preload,
+        layers: &Layers,
+    ) -> Result<Restorer, Refused> {
+        let telling_filter = layers.telling_filter();
+        if telling_filter.is_empty() {
+            return Err(Refused::Unable);
+        }
+        let (theirs, jobs) = io::pipe()?;
+        let descriptor = theirs.as_raw_fd();
+        let worker =
+            Worker::start(python, hash_seed, preload, layers, descriptor).map_err(|_| Refused::Lost)?;
+        Ok(Restorer { child: None, jobs, descriptor, telling_filter, worker })
+    }
+
+    /// Has a child stand ready whose programs have so much memory.
+    pub(crate) fn prepare(&mut self, memory_bytes: u64) -> Result<(), Refused> {
+        if self.child.as_ref().is_some_and(|it| it.memory_bytes != memory_bytes) {
+            self.dismiss()?;
+        }
+        if self.child.is_none() {
+            let (jobs, filter) = (&self.jobs, &self.telling_filter);
+            self.child =
+                Some(Standing::start(&mut self.worker, jobs, self.descriptor, filter, memory_bytes)?);
+        }
+        Ok(())
+    }
+
+    /// Runs a request in the child that stands ready. After an error, or if the child is gone, this is of no further
+    /// use.
+    pub(crate) fn run(&mut self, request: &Request<'_>) -> Result<Ran, Lost> {
+        let child = self.child.as_mut().expect("one was prepared");
+        let ran = child.run(&mut self.worker, &self.jobs, request)?;
+        if ran.fate == Fate::Spent {
+            self.dismiss()?;
+        }
+        Ok(ran)
+    }
+
+    /// Ends the child, which is stopped, and waits for the worker to say so.
+    fn dismiss(&mut self) -> Result<(), Lost> {
+        self.child = None;
+        self.worker.channel.calls = None;
+        let deadline = Deadline::after(GRACE);
+        loop {
+            match self.worker.channel.next(deadline, &mut Vec::new())? {
+                Heard::Frame(WorkerFrame::Exit { .. }) => return Ok(()),
+                Heard::Child => {}
+                Heard::Silence | Heard::Frame(_) => return Err(Lost::silent()),
+            }
+        }
+    }
+}
