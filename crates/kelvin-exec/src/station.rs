@@ -24,6 +24,9 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 const WORN_CHILDREN: u64 = 50_000;
 const WORN_KIB: u64 = 64 << 10;
 
+/// A child that can be set back is asked for so often at most: a machine that cannot do it never can.
+const REFUSALS_MAX: u32 = 2;
+
 /// As many turns as there are attempts, with the waits before all but the first.
 fn patiently() -> impl Iterator<Item = ()> {
     (0..N_STARTS).map(|n_failed| {
@@ -49,7 +52,7 @@ pub(crate) struct Station {
     workers: [[Option<Worker>; 2]; 2],
     /// Those whose child is set back after each job, in the same order.
     restored: [[Place; 2]; 2],
-    /// After so many jobs that are forked it is worth while to have one; [`u32::MAX`] where none can be had.
+    /// After so many jobs that are forked it is worth while to have one; [`u32::MAX`] for never.
     restore_after: u32,
 }
 
@@ -58,6 +61,7 @@ struct Place {
     restorer: Option<Restorer>,
     /// Since a child could last not be set back.
     n_forked: u32,
+    n_refused: u32,
 }
 
 impl Station {
@@ -130,6 +134,7 @@ impl Station {
             Ok(ran) => ran,
             Err(Lost::Worker { detail } | Lost::CannotFork { reason: detail }) => {
                 counters.n_respawns.add(1);
+                self.restored[hash_seed as usize][preload as usize].n_forked = 0;
                 return Some(Err(detail));
             }
         };
@@ -142,11 +147,13 @@ impl Station {
             Fate::Unsound => {
                 counters.n_unsound.add(1);
                 self.restore_after = u32::MAX;
+                self.restored = Default::default();
                 return Some(Err("a child was not set back whole".into()));
             }
         }
         place.restorer = (ran.fate != Fate::Gone).then_some(restorer);
-        Some(Ok(ran.attempt))
+        // A verdict that a forked child might not come to is left to one.
+        Some(if ran.is_final { Ok(ran.attempt) } else { Err("time or memory ran out".into()) })
     }
 
     /// A worker whose child stands ready, if it is worth while and can be had.
@@ -158,7 +165,7 @@ impl Station {
         counters: &Counters,
     ) -> Option<Restorer> {
         let place = &mut self.restored[hash_seed as usize][preload as usize];
-        let is_worth_while = self.restore_after <= place.n_forked;
+        let is_worth_while = self.restore_after <= place.n_forked && place.n_refused < REFUSALS_MAX;
         if !is_worth_while || !Restorer::takes(request) {
             place.n_forked = place.n_forked.saturating_add(1);
             return None;
@@ -173,11 +180,12 @@ impl Station {
         );
         let ready = started.and_then(|mut it| it.prepare(request.limits.memory_bytes).map(|()| it));
         match ready {
-            Ok(restorer) => return Some(restorer),
-            Err(Refused::Lost) => place.n_forked = 0,
-            Err(Refused::Unable) => self.restore_after = u32::MAX,
+            Ok(restorer) => Some(restorer),
+            Err(Refused) => {
+                (place.n_forked, place.n_refused) = (0, place.n_refused + 1);
+                None
+            }
         }
-        None
     }
 
     fn place(&mut self, hash_seed: HashSeed, preload: Preload) -> &mut Option<Worker> {

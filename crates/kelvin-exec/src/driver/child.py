@@ -85,6 +85,8 @@ def child(kind, body):
     status = 70
     try:
         posix.close(control)
+        if LINUX and not OWN_PROCESSES:
+            posix.close(descendants)  # where it was read to is the worker's and all children's
         if kind == b"P":
             probe(Fields(body))
         elif kind == b"S":

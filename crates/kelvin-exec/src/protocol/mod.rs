@@ -2,10 +2,10 @@
 //! host directly and is hostile: every length is capped, every count checked, every text must be UTF-8.
 
 mod answers;
-mod request;
+pub(crate) mod request;
 
 pub(crate) use answers::{Answer, Answers};
-pub(crate) use request::{Part, Request, encode_hello, encode_kill, encode_probe, encode_stand};
+pub(crate) use request::{Part, Request, encode_hello, encode_kill, encode_probe};
 
 /// Changes with the layout of any frame; `driver/zygote.py` has the same number.
 pub(crate) const VERSION: u32 = 6;

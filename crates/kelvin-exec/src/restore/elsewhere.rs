@@ -29,16 +29,13 @@ impl AsFd for Calls {
 
 pub(crate) enum Restorer {}
 
-#[expect(dead_code, reason = "what is said where there are such children")]
-pub(crate) enum Refused {
-    Lost,
-    Unable,
-}
+pub(crate) struct Refused;
 
 pub(crate) struct Ran {
     pub(crate) attempt: Attempt,
     pub(crate) cpu: Duration,
     pub(crate) fate: Fate,
+    pub(crate) is_final: bool,
 }
 
 #[expect(dead_code, reason = "what is said where there are such children")]
@@ -56,7 +53,7 @@ impl Restorer {
     }
 
     pub(crate) fn start(_: &Python, _: HashSeed, _: Preload, _: &Layers) -> Result<Restorer, Refused> {
-        Err(Refused::Unable)
+        Err(Refused)
     }
 
     pub(crate) fn prepare(&mut self, _: u64) -> Result<(), Refused> {

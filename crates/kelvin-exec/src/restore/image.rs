@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 
 use libc::{c_ulong, c_void, iovec, pid_t};
 
@@ -32,6 +33,9 @@ pub(super) struct Image {
     /// While this is open, the kernel tracks.
     _tracker: OwnedFd,
     pagemap: File,
+    /// How much address space the process has, and had.
+    statm: File,
+    n_mapped: Vec<u8>,
     regions: Vec<Region>,
     pages: Vec<u8>,
     /// For each page, in how many of the last probes it was written to; cleared with each round of them.
@@ -121,6 +125,8 @@ impl Image {
             pid,
             _tracker: tracker,
             pagemap: File::open(format!("/proc/{pid}/pagemap"))?,
+            statm: File::open(format!("/proc/{pid}/statm"))?,
+            n_mapped: Vec::new(),
             regions,
             pages: vec![0; n_bytes],
             heat: vec![0; n_bytes / PAGE_BYTES as usize],
@@ -131,11 +137,16 @@ impl Image {
         image.read(&mut pages)?;
         image.pages = pages;
         image.protect(0, ADDRESSES_END)?;
+        image.n_mapped = image.mapped()?;
         Ok(image)
     }
 
-    /// Puts back what was written since. `false` if pages were written that the image does not have.
+    /// Puts back what was written since. `false` if there is memory that the image does not have: a stack grows
+    /// without being asked for.
     pub(super) fn put_back(&mut self) -> io::Result<bool> {
+        if self.mapped()? != self.n_mapped {
+            return Ok(false);
+        }
         let probe = self.n_put_back % PROBE_EVERY;
         self.n_put_back += 1;
         let mut from = 0;
@@ -150,6 +161,9 @@ impl Image {
             if N_PROBES <= probe + 1 {
                 self.protect_cold(n_runs)?;
             }
+            if reached <= from {
+                return Err(io::Error::other("the kernel looks at a child's memory without end"));
+            }
             from = reached;
         }
         if probe + 1 == PROBE_EVERY {
@@ -159,6 +173,13 @@ impl Image {
             self.protect(0, ADDRESSES_END)?;
         }
         Ok(true)
+    }
+
+    /// The size of its address space, in digits.
+    fn mapped(&self) -> io::Result<Vec<u8>> {
+        let mut text = [0; 32];
+        let n_read = self.statm.read_at(&mut text, 0)?;
+        Ok(text[..n_read].split(|it| *it == b' ').next().unwrap_or_default().to_vec())
     }
 
     /// Where the contents of a run lie among the pages.

@@ -41,27 +41,24 @@ pub(crate) struct Restorer {
     jobs: PipeWriter,
     /// What the worker calls the other end of that pipe.
     descriptor: RawFd,
+    /// How many generations below the worker's process its child is.
+    depth: usize,
     telling_filter: Vec<u8>,
     worker: Worker,
 }
 
-/// Why there is no such child.
-pub(crate) enum Refused {
-    /// The worker was lost; another may do.
-    Lost,
-    /// This machine cannot do it.
-    Unable,
-}
+/// There is no such child: this machine cannot do it, or the worker was lost.
+pub(crate) struct Refused;
 
 impl From<io::Error> for Refused {
     fn from(_: io::Error) -> Refused {
-        Refused::Unable
+        Refused
     }
 }
 
 impl From<Lost> for Refused {
     fn from(_: Lost) -> Refused {
-        Refused::Lost
+        Refused
     }
 }
 
@@ -70,6 +67,9 @@ pub(crate) struct Ran {
     pub(crate) attempt: Attempt,
     pub(crate) cpu: Duration,
     pub(crate) fate: Fate,
+    /// Whether a forked child would have had to come to the same. Not so where time or memory ran out: a call that the
+    /// host is told of takes more time, and a child that has run before has less address space left.
+    pub(crate) is_final: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,13 +101,18 @@ impl Restorer {
     ) -> Result<Restorer, Refused> {
         let telling_filter = layers.telling_filter();
         if telling_filter.is_empty() {
-            return Err(Refused::Unable);
+            return Err(Refused);
         }
         let (theirs, jobs) = io::pipe()?;
+        // A user of many pipes gets smaller ones, where a job could wait for ever for somebody to read it.
+        // SAFETY: integer arguments only.
+        if unsafe { libc::fcntl(jobs.as_raw_fd(), libc::F_GETPIPE_SZ) } < JOB_BYTES_MAX as libc::c_int {
+            return Err(Refused);
+        }
         let descriptor = theirs.as_raw_fd();
-        let worker =
-            Worker::start(python, hash_seed, preload, layers, descriptor).map_err(|_| Refused::Lost)?;
-        Ok(Restorer { child: None, jobs, descriptor, telling_filter, worker })
+        let worker = Worker::start(python, hash_seed, preload, layers, descriptor).map_err(|_| Refused)?;
+        let depth = if layers.own_processes() { 2 } else { 1 };
+        Ok(Restorer { child: None, jobs, descriptor, depth, telling_filter, worker })
     }
 
     /// Has a child stand ready whose programs have so much memory.
@@ -116,9 +121,9 @@ impl Restorer {
             self.dismiss()?;
         }
         if self.child.is_none() {
-            let (jobs, filter) = (&self.jobs, &self.telling_filter);
-            self.child =
-                Some(Standing::start(&mut self.worker, jobs, self.descriptor, filter, memory_bytes)?);
+            let Restorer { jobs, descriptor, depth, telling_filter, worker, .. } = self;
+            let place = (*descriptor, *depth);
+            self.child = Some(Standing::start(worker, jobs, place, telling_filter, memory_bytes)?);
         }
         Ok(())
     }

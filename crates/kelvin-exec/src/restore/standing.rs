@@ -5,7 +5,7 @@ use std::io::{self, PipeWriter, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use kelvin_core::executor::{Calls as Repeats, Limits, Names};
+use kelvin_core::executor::{Calls as Repeats, Limits, Names, Outcome};
 
 use super::allowance::Allowance;
 use super::image::Image;
@@ -14,8 +14,9 @@ use super::{Calls, Fate, Ran, Refused};
 use crate::channel::Heard;
 use crate::clock::Deadline;
 use crate::conversation::{Conversation, Killed};
-use crate::protocol::{self, Part, Request, WorkerFrame};
-use crate::worker::{Lost, START_WAIT, Worker, fresh_nonce};
+use crate::protocol::{self, Part, Request};
+use crate::settle::End;
+use crate::worker::{GRACE, Lost, START_WAIT, Worker, fresh_nonce};
 
 /// A child's CPU time over all its jobs, in seconds; one that has used half of it is not used again.
 pub(super) const TOTAL_CPU_S: u32 = 600;
@@ -47,30 +48,36 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    /// Has a worker fork one. Its jobs come through the pipe whose other end is called `descriptor` there.
+    /// Has a worker fork one, so many generations below it. Its jobs come through the pipe whose other end is called
+    /// `descriptor` there.
     pub(super) fn start(
         worker: &mut Worker,
         jobs: &PipeWriter,
-        descriptor: RawFd,
+        (descriptor, depth): (RawFd, usize),
         telling_filter: &[u8],
         memory_bytes: u64,
     ) -> Result<Standing, Refused> {
         let nonce = fresh_nonce();
-        worker.channel.send(&protocol::encode_stand(nonce, memory_bytes, TOTAL_CPU_S, telling_filter))?;
+        worker.channel.send(&protocol::request::encode_stand(
+            nonce,
+            memory_bytes,
+            TOTAL_CPU_S,
+            telling_filter,
+        ))?;
         let (numbers, noted_at) = ready(worker, nonce)?;
-        let pid = child_of(worker)?;
-        let [tracker, listener] = fetch(pid, numbers)?;
+        let pid = descendant(worker.pid() as libc::pid_t, depth)?;
+        let (process, [tracker, listener]) = fetch(pid, numbers)?;
         worker.channel.calls = Some(Calls::new(listener));
         (&*jobs).write_all(b"!")?;
-        let mut tracee = Tracee::new(pid);
+        let mut tracee = Tracee::new(pid, process);
         rehearse(worker, jobs, memory_bytes)?;
-        let registers = await_job(&mut tracee, descriptor)?;
+        let registers = await_job(worker, &mut tracee, descriptor)?;
         let image = Image::take(pid, tracker)?;
         let mut standing = Standing { tracee, registers, image, pid, noted_at, memory_bytes, n_restored: 0 };
         // The first time proves that it works here.
         match standing.run(worker, jobs, &rehearsal(memory_bytes))?.fate {
             Fate::Restored => Ok(standing),
-            Fate::Spent | Fate::Gone | Fate::Unsound => Err(Refused::Unable),
+            Fate::Spent | Fate::Gone | Fate::Unsound => Err(Refused),
         }
     }
 
@@ -85,16 +92,25 @@ impl Standing {
         self.tracee.go()?;
         let mut talk = Conversation::new(request);
         let mut allowance = Allowance::new(request, before);
+        let mut is_overdue = false;
         while !talk.is_complete() {
             let patience = allowance.left(self.cpu()).max(PATIENCE_MIN);
             if let Some(exit) = talk.hear(&mut worker.channel, patience)? {
                 let cpu = Duration::from_micros(exit.cpu_us).saturating_sub(before);
-                return Ok(Ran { attempt: talk.end(&exit, cpu), cpu, fate: Fate::Gone });
+                let attempt = talk.end(&exit, cpu);
+                let is_told = n_calls != self::n_calls(worker);
+                let is_final = match attempt.end {
+                    End::CpuLimit => is_overdue && !is_told,
+                    End::OutOfMemory => false,
+                    End::Done | End::WallLimit | End::Died { .. } => true,
+                };
+                return Ok(Ran { attempt, cpu, fate: Fate::Gone, is_final });
             }
             let cpu = self.cpu();
             if talk.is_malformed() {
                 talk.kill(Killed::Malformed, &mut worker.channel)?;
             } else if allowance.left(cpu).is_zero() && !allowance.refill(cpu, self.noted()) {
+                is_overdue = true;
                 talk.kill(Killed::CpuLimit, &mut worker.channel)?;
             }
         }
@@ -108,11 +124,13 @@ impl Standing {
             true if is_as_expected && !is_worn => self.set_back()?,
             true => Fate::Spent,
         };
-        Ok(Ran { attempt: talk.done(), cpu, fate })
+        let attempt = talk.done();
+        let is_final = attempt.answers.iter().all(|it| it.outcome != Outcome::OutOfMemory);
+        Ok(Ran { attempt, cpu, fate, is_final })
     }
 
     fn set_back(&mut self) -> io::Result<Fate> {
-        if !self.image.put_back()? {
+        if !self.tracee.can_be_given(&self.registers)? || !self.image.put_back()? {
             return Ok(Fate::Spent);
         }
         self.tracee.set_registers(&mut self.registers)?;
@@ -151,53 +169,50 @@ fn n_calls(worker: &Worker) -> u64 {
 
 /// Waits until the child has said where things are.
 fn ready(worker: &mut Worker, nonce: u64) -> Result<([u32; 2], u64), Refused> {
-    let deadline = Deadline::after(START_WAIT);
+    let deadline = Deadline::after(GRACE);
     let mut said = Vec::new();
     loop {
         match worker.channel.next(deadline, &mut said)? {
             Heard::Child => {
                 if let Some(places) = protocol::decode_ready(nonce, &said) {
-                    return places.map_err(|_| Refused::Unable);
+                    return places.map_err(|_| Refused);
                 }
             }
-            // The kernel refuses what it takes.
-            Heard::Frame(WorkerFrame::Exit { .. }) => return Err(Refused::Unable),
-            Heard::Silence | Heard::Frame(_) => return Err(Refused::Lost),
+            Heard::Silence | Heard::Frame(_) => return Err(Refused),
         }
     }
 }
 
-/// The number that the worker's child has here: below the worker, and where that has a process namespace, below the
-/// first process of that.
-fn child_of(worker: &Worker) -> io::Result<libc::pid_t> {
-    let mut pid = worker.pid() as libc::pid_t;
-    let mut n_steps = 0;
-    loop {
+/// The number that a process's only descendant of a generation has here.
+fn descendant(process: libc::pid_t, depth: usize) -> io::Result<libc::pid_t> {
+    (0..depth).try_fold(process, |pid, _| {
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
-        match children.split_whitespace().last().and_then(|it| it.parse().ok()) {
-            Some(child) if n_steps < 2 => pid = child,
-            _ if 0 < n_steps => return Ok(pid),
-            _ => return Err(io::Error::other("a worker has no child")),
-        }
-        n_steps += 1;
-    }
+        let mut children = children.split_whitespace();
+        let only = children.next().filter(|_| children.next().is_none());
+        only.and_then(|it| it.parse().ok()).ok_or_else(|| io::Error::other("a worker has no child"))
+    })
 }
 
-/// Descriptors of another process, by its numbers for them.
-fn fetch(pid: libc::pid_t, numbers: [u32; 2]) -> io::Result<[OwnedFd; 2]> {
+/// What the two descriptors that a child gives must be.
+const DESCRIPTORS: [&str; 2] = ["anon_inode:[userfaultfd]", "anon_inode:seccomp notify"];
+
+/// A process's own descriptor, and those of it that it has given the numbers of.
+fn fetch(pid: libc::pid_t, numbers: [u32; 2]) -> io::Result<(OwnedFd, [OwnedFd; 2])> {
     let owned = |fd: libc::c_long| match fd {
         -1 => Err(io::Error::last_os_error()),
         // SAFETY: the kernel made it for this process, and nothing else knows it.
-        _ => Ok(unsafe { OwnedFd::from_raw_fd(fd as libc::c_int) }),
+        _ => Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) }),
     };
     // SAFETY: integer arguments only.
     let process = owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
-    let of_process = |number: u32| {
+    let of_process = |number: u32, what: &str| {
         // SAFETY: as before.
-        owned(unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), number, 0) })
+        let fd = owned(unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), number, 0) })?;
+        let is_it = fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))?.as_os_str() == what;
+        if is_it { Ok(fd) } else { Err(io::Error::other("a child gave another descriptor")) }
     };
-    let [tracker, listener] = numbers.map(of_process);
-    Ok([tracker?, listener?])
+    let given = [of_process(numbers[0], DESCRIPTORS[0])?, of_process(numbers[1], DESCRIPTORS[1])?];
+    Ok((process, given))
 }
 
 /// Runs what most programs do, so that it is done in what is kept.
@@ -208,7 +223,7 @@ fn rehearse(worker: &mut Worker, mut jobs: &PipeWriter, memory_bytes: u64) -> Re
         let mut talk = Conversation::new(&request);
         while !talk.is_complete() {
             if talk.hear(&mut worker.channel, START_WAIT)?.is_some() {
-                return Err(Refused::Lost);
+                return Err(Refused);
             }
         }
     }
@@ -241,10 +256,10 @@ def f(x, s):
     return [out, seen, (min(x), sum(v for v in x)), ' '.join(map(str, x)), {len(s)}, lambda: 0][:5]";
 
 /// Stops the child where it waits for its next job.
-fn await_job(tracee: &mut Tracee, descriptor: RawFd) -> Result<Registers, Refused> {
+fn await_job(worker: &mut Worker, tracee: &mut Tracee, descriptor: RawFd) -> Result<Registers, Refused> {
     for _ in 0..N_LOOKS {
         if !tracee.stop()? {
-            return Err(Refused::Lost);
+            return Err(Refused);
         }
         let registers = tracee.registers()?;
         if registers.reads_from(descriptor) {
@@ -253,7 +268,8 @@ fn await_job(tracee: &mut Tracee, descriptor: RawFd) -> Result<Registers, Refuse
             return Ok(registers);
         }
         tracee.go()?;
-        std::thread::sleep(LOOK_EVERY);
+        // Also lets through what it may ask of the kernel on its way there.
+        worker.channel.next(Deadline::after(LOOK_EVERY), &mut Vec::new())?;
     }
-    Err(Refused::Unable)
+    Err(Refused)
 }

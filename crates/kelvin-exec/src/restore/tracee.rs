@@ -2,9 +2,11 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::ptr;
 
 use libc::{c_int, c_uint, c_void, pid_t};
+use rustix::event::{PollFd, PollFlags, Timespec};
 
 /// Sets of registers (`linux/elf.h`): floating point and vectors.
 const NT_X86_XSTATE: usize = 0x202;
@@ -15,8 +17,13 @@ const STATE_BYTES_MAX: usize = 1 << 14;
 /// Length of the instruction that enters the kernel.
 const SYSCALL_BYTES: u64 = 2;
 
+/// The one flag that a program can set and its tracer cannot: EFLAGS.ID.
+const FLAG_ID: u64 = 1 << 21;
+
 pub(super) struct Tracee {
     pid: pid_t,
+    /// Tells whether that number is still its own.
+    descriptor: OwnedFd,
     stopped: bool,
 }
 
@@ -42,8 +49,15 @@ impl Registers {
 }
 
 impl Tracee {
-    pub(super) fn new(pid: pid_t) -> Tracee {
-        Tracee { pid, stopped: false }
+    pub(super) fn new(pid: pid_t, descriptor: OwnedFd) -> Tracee {
+        Tracee { pid, descriptor, stopped: false }
+    }
+
+    /// Whether it has ended: then its number may be another's.
+    fn is_gone(&self) -> bool {
+        let mut process = [PollFd::from_borrowed_fd(self.descriptor.as_fd(), PollFlags::IN)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        matches!(rustix::event::poll(&mut process, Some(&now)), Ok(n_ready) if 0 < n_ready)
     }
 
     /// Stops it wherever it is. `false` if it is ending or gone.
@@ -52,7 +66,8 @@ impl Tracee {
     /// If this process may not stop it.
     pub(super) fn stop(&mut self) -> io::Result<bool> {
         match trace(libc::PTRACE_SEIZE, self.pid, 0, ptr::null_mut()) {
-            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(false),
+            // What has ended and was not waited for yet is refused like what is another user's.
+            Err(_) if self.is_gone() => return Ok(false),
             seized => seized?,
         }
         // Refused only where it ends, which the wait tells.
@@ -61,30 +76,43 @@ impl Tracee {
         if !libc::WIFSTOPPED(status) {
             return Ok(false);
         }
-        if status >> 16 != libc::PTRACE_EVENT_STOP {
-            let signal = libc::WSTOPSIG(status) as usize as *mut c_void;
-            trace(libc::PTRACE_DETACH, self.pid, 0, signal)?;
+        self.stopped = true;
+        let is_signal = status >> 16 != libc::PTRACE_EVENT_STOP;
+        if is_signal || self.is_gone() {
+            // It goes on to what the signal does; or it is another process, which is none of ours.
+            let signal = if is_signal { libc::WSTOPSIG(status) } else { 0 };
+            trace(libc::PTRACE_DETACH, self.pid, 0, signal as usize as *mut c_void)?;
+            self.stopped = false;
             return Ok(false);
         }
-        self.stopped = true;
         Ok(true)
     }
 
     /// Lets it go on where its registers say.
     pub(super) fn go(&mut self) -> io::Result<()> {
+        trace(libc::PTRACE_DETACH, self.pid, 0, ptr::null_mut())?;
         self.stopped = false;
-        trace(libc::PTRACE_DETACH, self.pid, 0, ptr::null_mut())
+        Ok(())
+    }
+
+    /// Whether it left what no tracer can set as it was.
+    pub(super) fn can_be_given(&self, registers: &Registers) -> io::Result<bool> {
+        Ok((self.general()?.eflags ^ registers.general.eflags) & FLAG_ID == 0)
+    }
+
+    fn general(&self) -> io::Result<libc::user_regs_struct> {
+        let mut general = MaybeUninit::<libc::user_regs_struct>::uninit();
+        trace(libc::PTRACE_GETREGS, self.pid, 0, general.as_mut_ptr().cast())?;
+        // SAFETY: the call succeeded, which fills it.
+        Ok(unsafe { general.assume_init() })
     }
 
     pub(super) fn registers(&self) -> io::Result<Registers> {
-        let mut general = MaybeUninit::<libc::user_regs_struct>::uninit();
-        trace(libc::PTRACE_GETREGS, self.pid, 0, general.as_mut_ptr().cast())?;
         let mut vectors = vec![0; STATE_BYTES_MAX];
         let mut place = libc::iovec { iov_base: vectors.as_mut_ptr().cast(), iov_len: vectors.len() };
         trace(libc::PTRACE_GETREGSET, self.pid, NT_X86_XSTATE, (&raw mut place).cast())?;
         vectors.truncate(place.iov_len);
-        // SAFETY: the call succeeded, which fills it.
-        Ok(Registers { general: unsafe { general.assume_init() }, vectors })
+        Ok(Registers { general: self.general()?, vectors })
     }
 
     pub(super) fn set_registers(&self, registers: &mut Registers) -> io::Result<()> {
@@ -113,8 +141,9 @@ impl Drop for Tracee {
     /// A process that ends while it is stopped stays until who stopped it has seen that, and its parent waits.
     fn drop(&mut self) {
         if self.stopped {
-            // SAFETY: integer arguments only; a stopped process's number is still its own.
-            unsafe { libc::kill(self.pid, libc::SIGKILL) };
+            let (process, nothing) = (self.descriptor.as_raw_fd(), ptr::null::<c_void>());
+            // SAFETY: a null pointer asks for the signal as `kill` sends it.
+            unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process, libc::SIGKILL, nothing, 0) };
             while matches!(self.wait(), Ok(status) if libc::WIFSTOPPED(status)) {}
         }
     }

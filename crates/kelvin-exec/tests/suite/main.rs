@@ -3,6 +3,7 @@
 mod attacks;
 mod outcomes;
 mod pool;
+#[cfg(target_os = "linux")]
 mod restored;
 #[cfg(target_os = "linux")]
 mod soak;
