@@ -13,6 +13,8 @@ mod channel;
 mod clock;
 mod conversation;
 mod crew;
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+mod elsewhere;
 mod interpreter;
 mod level;
 mod metrics;
@@ -21,12 +23,15 @@ mod probe;
 mod protocol;
 mod python;
 mod queue;
-#[cfg_attr(not(all(target_os = "linux", target_arch = "x86_64")), path = "restore/elsewhere.rs")]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod restore;
 mod sandbox;
 mod settle;
 mod station;
 mod worker;
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+use elsewhere as restore;
 
 pub use interpreter::{Python, StartError, find_python};
 pub use level::{Isolation, Level};

@@ -1,11 +1,14 @@
 //! How far two programs lie apart: 1 - 2 LCS / (n + m), with LCS the longest common subsequence of their n and m
-//! symbols. A symbol is a token without what a reader would not count as a difference (`symbols`).
+//! symbols. A symbol is a token without what a reader would not count as a difference (`symbols`). `compat` is the
+//! original's definition beside it.
 
+mod compat;
 mod subsequence;
 mod symbols;
 
 use std::collections::HashMap;
 
+pub use compat::compat_distance;
 use symbols::{Symbol, Text};
 
 /// How many symbols of the differing middles of two programs are aligned; those after them count as different.

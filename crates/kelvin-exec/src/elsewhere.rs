@@ -1,4 +1,4 @@
-//! Where children cannot be set back: none ever is.
+//! In the place of `restore/` where children cannot be set back: none ever is.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
