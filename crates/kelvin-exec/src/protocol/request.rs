@@ -80,7 +80,7 @@ impl Request<'_> {
 }
 
 /// The first frame to a worker, with the system call filter for its children; it answers with
-/// [`WorkerFrame::Hello`].
+/// [`WorkerFrame::Hello`](super::WorkerFrame::Hello).
 pub(crate) fn encode_hello(nonce: u64, filter: &[u8]) -> Vec<u8> {
     frame(b'H', &[&nonce.to_le_bytes()[..], filter].concat())
 }
