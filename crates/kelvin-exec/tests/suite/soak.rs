@@ -80,8 +80,8 @@ fn a_million_jobs() {
     let metrics = executor.metrics();
     assert_eq!((metrics.n_jobs, metrics.n_mismatches), (N_JOBS as u64, 0));
     println!("{metrics:?}, {grown} KiB more");
-    // One for each worker and preload, and nothing under them.
-    assert!(children_of(std::process::id()).len() <= 4);
+    // One for each worker, preload and kind of child, and no more than the lasting child under them.
+    assert!(children_of(std::process::id()).len() <= 8);
     drop(executor);
     assert_eq!(n_descriptors(here), before);
     assert!(children_of(std::process::id()).is_empty());
