@@ -34,6 +34,13 @@ fn is_restored(executor: &PythonExecutor, job: &Job) -> (Vec<String>, bool) {
     (outcomes, executor.metrics().n_restored == before + job.inputs.len() as u64)
 }
 
+/// Runs a job whose child must be set back where the machine can do it; some can of which that is not clear.
+fn run_restored(executor: &PythonExecutor, job: &Job) -> Vec<String> {
+    let (outcomes, restored) = is_restored(executor, job);
+    assert!(restored || !can_restore(), "{}", job.program);
+    outcomes
+}
+
 const PLAIN: &str = "def f(x):\n    return x + 1";
 
 #[test]
@@ -41,7 +48,7 @@ fn one_child_answers_job_after_job() {
     let executor = executor(1);
     for at in 0..1500 {
         let job = job(&format!("def f(x):\n    return [x, {at}]"), &["1"]);
-        assert_eq!(is_restored(&executor, &job), (vec![format!("[1, {at}]")], can_restore()));
+        assert_eq!(run_restored(&executor, &job), [format!("[1, {at}]")]);
     }
     let metrics = executor.metrics();
     assert_eq!((metrics.n_children, metrics.n_unsound, metrics.n_respawns), (1500, 0, 0));
@@ -59,7 +66,7 @@ fn both_calls_both_seeds_and_all_modules() {
                     "def f(x):\n    return repr(x)"
                 };
                 let job = Job { hash_seed, calls, ..job(program, &["[1, 2]"]) };
-                assert_eq!(is_restored(&executor, &job), (vec!["'[1, 2]'".into()], can_restore()));
+                assert_eq!(run_restored(&executor, &job), ["'[1, 2]'"]);
             }
         }
     }
@@ -82,7 +89,7 @@ fn what_a_program_leaves_behind_is_gone() {
     }
     let metrics = executor.metrics();
     assert_eq!(metrics.n_unsound, 0);
-    assert_eq!(metrics.n_children / 2 < metrics.n_restored, can_restore(), "{metrics:?}");
+    assert!(metrics.n_children / 2 < metrics.n_restored || !can_restore(), "{metrics:?}");
 }
 
 /// Name, body of the program that leaves it, body of the program that looks for it, what that finds.
@@ -146,11 +153,7 @@ fn who_asks_the_kernel_for_what_lasts_is_not_set_back() {
             assert_eq!(outcomes, ["1"], "{body}");
         }
         for _ in 0..3 {
-            assert_eq!(
-                is_restored(&executor, &job(PLAIN, &["1"])),
-                (vec!["2".into()], can_restore()),
-                "after {body}"
-            );
+            assert_eq!(run_restored(&executor, &job(PLAIN, &["1"])), ["2"], "after {body}");
         }
     }
 }
@@ -182,11 +185,7 @@ fn a_child_that_ends_is_replaced() {
         for _ in 0..2 {
             let seen = run(&executor, &job(&format!("{ESCAPE}def f(x):\n {body}\n return x"), &["1"]));
             assert!(seen[0].starts_with(expected), "{body}: {seen:?}");
-            assert_eq!(
-                is_restored(&executor, &job(PLAIN, &["1"])),
-                (vec!["2".into()], can_restore()),
-                "after {body}"
-            );
+            assert_eq!(run_restored(&executor, &job(PLAIN, &["1"])), ["2"], "after {body}");
         }
     }
 }
