@@ -25,7 +25,6 @@ pub(crate) struct Channel {
 }
 
 /// What there was to hear.
-#[derive(Debug)]
 pub(crate) enum Heard {
     /// The worker.
     Frame(WorkerFrame),

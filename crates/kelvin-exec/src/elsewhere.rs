@@ -2,15 +2,14 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
 
 use kelvin_core::executor::HashSeed;
 
+use crate::fate::{Ran, Refused};
 use crate::interpreter::Python;
 use crate::preload::Preload;
 use crate::protocol::Request;
 use crate::sandbox::Layers;
-use crate::settle::Attempt;
 use crate::worker::Lost;
 
 pub(crate) enum Calls {}
@@ -28,24 +27,6 @@ impl AsFd for Calls {
 }
 
 pub(crate) enum Restorer {}
-
-pub(crate) struct Refused;
-
-pub(crate) struct Ran {
-    pub(crate) attempt: Attempt,
-    pub(crate) cpu: Duration,
-    pub(crate) fate: Fate,
-    pub(crate) is_final: bool,
-}
-
-#[expect(dead_code, reason = "what is said where there are such children")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    Restored,
-    Spent,
-    Gone,
-    Unsound,
-}
 
 impl Restorer {
     pub(crate) fn takes(_: &Request<'_>) -> bool {

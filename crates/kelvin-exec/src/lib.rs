@@ -15,6 +15,7 @@ mod conversation;
 mod crew;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 mod elsewhere;
+mod fate;
 mod interpreter;
 mod level;
 mod metrics;

@@ -6,11 +6,12 @@ use std::time::Duration;
 use kelvin_core::executor::HashSeed;
 
 use crate::clock::Watch;
+use crate::fate::{Fate, Refused};
 use crate::interpreter::{Python, StartError};
 use crate::metrics::Counters;
 use crate::preload::Preload;
 use crate::protocol::Request;
-use crate::restore::{Fate, Refused, Restorer};
+use crate::restore::Restorer;
 use crate::sandbox::Layers;
 use crate::settle::Attempt;
 use crate::worker::{Lost, Worker};
@@ -48,16 +49,17 @@ pub(crate) enum Fresh {
 pub(crate) struct Station {
     python: Python,
     layers: Layers,
-    /// Indexed by hash seed, then by preload.
-    workers: [[Option<Worker>; 2]; 2],
-    /// Those whose child is set back after each job, in the same order.
-    restored: [[Place; 2]; 2],
+    /// See [`Station::place`].
+    places: [[Place; 2]; 2],
     /// After so many jobs that are forked it is worth while to have one; [`u32::MAX`] for never.
     restore_after: u32,
 }
 
+/// The workers for one hash seed and preload.
 #[derive(Default)]
 struct Place {
+    worker: Option<Worker>,
+    /// One whose child is set back after each job.
     restorer: Option<Restorer>,
     /// Since a child could last not be set back.
     n_forked: u32,
@@ -67,13 +69,9 @@ struct Place {
 impl Station {
     /// `first` is a lean worker with the first hash seed.
     pub(crate) fn new(python: Python, layers: Layers, first: Option<Worker>, restore_after: u32) -> Station {
-        Station {
-            python,
-            layers,
-            workers: [[first, None], [None, None]],
-            restored: Default::default(),
-            restore_after,
-        }
+        let mut station = Station { python, layers, places: Default::default(), restore_after };
+        station.place(HashSeed::A, Preload::Lean).worker = first;
+        station
     }
 
     /// Runs one child on a warm worker, starting one where there is none.
@@ -103,13 +101,13 @@ impl Station {
                     counters.child.add(watch.passed());
                     counters.child_cpu.add(cpu);
                     if WORN_CHILDREN <= worker.n_children || WORN_KIB <= worker.grown_kib() {
-                        *self.place(hash_seed, preload) = None;
+                        self.place(hash_seed, preload).worker = None;
                         counters.n_recycled.add(1);
                     }
                     return Ok(Ok(attempt));
                 }
                 Err(Lost::Worker { detail }) => {
-                    *self.place(hash_seed, preload) = None;
+                    self.place(hash_seed, preload).worker = None;
                     counters.n_respawns.add(1);
                     return Ok(Err(detail));
                 }
@@ -134,20 +132,20 @@ impl Station {
             Ok(ran) => ran,
             Err(Lost::Worker { detail } | Lost::CannotFork { reason: detail }) => {
                 counters.n_respawns.add(1);
-                self.restored[hash_seed as usize][preload as usize].n_forked = 0;
+                self.place(hash_seed, preload).n_forked = 0;
                 return Some(Err(detail));
             }
         };
         counters.child.add(watch.passed());
         counters.child_cpu.add(ran.cpu);
-        let place = &mut self.restored[hash_seed as usize][preload as usize];
+        let place = self.place(hash_seed, preload);
         match ran.fate {
             Fate::Restored => counters.n_restored.add(1),
             Fate::Spent | Fate::Gone => place.n_forked = 0,
             Fate::Unsound => {
                 counters.n_unsound.add(1);
                 self.restore_after = u32::MAX;
-                self.restored = Default::default();
+                self.places.as_flattened_mut().iter_mut().for_each(|it| it.restorer = None);
                 return Some(Err("a child was not set back whole".into()));
             }
         }
@@ -164,34 +162,30 @@ impl Station {
         request: &Request<'_>,
         counters: &Counters,
     ) -> Option<Restorer> {
-        let place = &mut self.restored[hash_seed as usize][preload as usize];
-        let is_worth_while = self.restore_after <= place.n_forked && place.n_refused < REFUSALS_MAX;
+        let restore_after = self.restore_after;
+        let place = self.place(hash_seed, preload);
+        let is_worth_while = restore_after <= place.n_forked && place.n_refused < REFUSALS_MAX;
         if !is_worth_while || !Restorer::takes(request) {
             place.n_forked = place.n_forked.saturating_add(1);
             return None;
         }
-        let started = place.restorer.take().map_or_else(
-            || {
-                let started = Restorer::start(&self.python, hash_seed, preload, &self.layers);
-                counters.n_starts.add(usize::from(started.is_ok()));
-                started
-            },
-            Ok,
-        );
+        let started = match place.restorer.take() {
+            Some(restorer) => Ok(restorer),
+            None => Restorer::start(&self.python, hash_seed, preload, &self.layers)
+                .inspect(|_| counters.n_starts.add(1)),
+        };
         let ready = started.and_then(|mut it| it.prepare(request.limits.memory_bytes).map(|()| it));
-        match ready {
-            Ok(restorer) => Some(restorer),
-            Err(Refused) => {
-                (place.n_forked, place.n_refused) = (0, place.n_refused + 1);
-                None
-            }
+        if let Err(Refused) = &ready {
+            let place = self.place(hash_seed, preload);
+            (place.n_forked, place.n_refused) = (0, place.n_refused + 1);
         }
+        ready.ok()
     }
 
-    fn place(&mut self, hash_seed: HashSeed, preload: Preload) -> &mut Option<Worker> {
+    fn place(&mut self, hash_seed: HashSeed, preload: Preload) -> &mut Place {
         let of_seed = match hash_seed {
-            HashSeed::A => &mut self.workers[0],
-            HashSeed::B => &mut self.workers[1],
+            HashSeed::A => &mut self.places[0],
+            HashSeed::B => &mut self.places[1],
         };
         match preload {
             Preload::Lean => &mut of_seed[0],
@@ -206,12 +200,12 @@ impl Station {
         preload: Preload,
         counters: &Counters,
     ) -> Result<&mut Worker, StartError> {
-        if self.place(hash_seed, preload).is_none() {
+        if self.place(hash_seed, preload).worker.is_none() {
             let worker = self.start(hash_seed, preload)?;
             counters.n_starts.add(1);
-            *self.place(hash_seed, preload) = Some(worker);
+            self.place(hash_seed, preload).worker = Some(worker);
         }
-        Ok(self.place(hash_seed, preload).as_mut().expect("started above"))
+        Ok(self.place(hash_seed, preload).worker.as_mut().expect("started above"))
     }
 
     fn start(&self, hash_seed: HashSeed, preload: Preload) -> Result<Worker, StartError> {

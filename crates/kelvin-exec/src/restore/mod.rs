@@ -15,7 +15,6 @@ mod tracee;
 
 use std::io::{self, PipeWriter};
 use std::os::fd::{AsRawFd, RawFd};
-use std::time::Duration;
 
 use kelvin_core::executor::HashSeed;
 
@@ -24,11 +23,11 @@ use standing::{Standing, TOTAL_CPU_S};
 
 use crate::channel::Heard;
 use crate::clock::Deadline;
+use crate::fate::{Fate, Ran, Refused};
 use crate::interpreter::Python;
 use crate::preload::Preload;
 use crate::protocol::{Request, WorkerFrame};
 use crate::sandbox::Layers;
-use crate::settle::Attempt;
 use crate::worker::{GRACE, Lost, Worker};
 
 /// What the pipe of jobs holds at once; `driver/child.py` has the same number.
@@ -47,9 +46,6 @@ pub(crate) struct Restorer {
     worker: Worker,
 }
 
-/// There is no such child: this machine cannot do it, or the worker was lost.
-pub(crate) struct Refused;
-
 impl From<io::Error> for Refused {
     fn from(_: io::Error) -> Refused {
         Refused
@@ -60,28 +56,6 @@ impl From<Lost> for Refused {
     fn from(_: Lost) -> Refused {
         Refused
     }
-}
-
-/// What came of a job, and what of its child.
-pub(crate) struct Ran {
-    pub(crate) attempt: Attempt,
-    pub(crate) cpu: Duration,
-    pub(crate) fate: Fate,
-    /// Whether a forked child would have had to come to the same. Not so where time or memory ran out: a call that the
-    /// host is told of takes more time, and a child that has run before has less address space left.
-    pub(crate) is_final: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// It is as it was before.
-    Restored,
-    /// It has answered but cannot be set back: it is ended, and its worker may fork another.
-    Spent,
-    /// It is dead.
-    Gone,
-    /// It was set back and is not as it was before: nothing counts.
-    Unsound,
 }
 
 impl Restorer {

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use kelvin_core::executor::{Calls as Repeats, Limits, Names, Outcome};
 
+use super::Calls;
 use super::allowance::Allowance;
 use super::image::Image;
 use super::tracee::{Registers, Tracee};
-use super::{Calls, Fate, Ran, Refused};
 use crate::channel::Heard;
 use crate::clock::Deadline;
 use crate::conversation::{Conversation, Killed};
+use crate::fate::{Fate, Ran, Refused};
 use crate::protocol::{self, Part, Request};
 use crate::settle::End;
 use crate::worker::{GRACE, Lost, START_WAIT, Worker, fresh_nonce};
