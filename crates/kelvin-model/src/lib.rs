@@ -1,4 +1,4 @@
-//! The native engine: a Qwen2-style decoder on the CPU with hand-written backward passes.
+//! The native engine: a decoder of the families of Qwen2, Qwen3 and Llama 3 on the CPU, with hand-written backward passes.
 //!
 //! Reading order: [`config`] and [`params`] (what a model is), [`kernels`] (arithmetic on slices),
 //! [`transformer`] (forward and backward over ragged batches), [`trainer`] (objective and AdamW), then the
@@ -15,7 +15,8 @@ pub mod trainer;
 pub mod transformer;
 
 pub use checkpoint::{Checkpoint, Dtype};
-pub use config::ModelConfig;
+pub use config::{Family, ModelConfig};
+pub use kernels::{Llama3Scaling, Rope};
 pub use params::{Layout, Params};
 pub use policy::{NativeOptions, NativePolicy};
 pub use tokenizer::{END_OF_TEXT, Tokenizer};

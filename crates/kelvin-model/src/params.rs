@@ -42,8 +42,14 @@ pub struct LayerLayout {
     pub qkv_weight: Range<usize>,
     /// `[qkv_width]`; empty without bias.
     pub qkv_bias: Range<usize>,
+    /// `[head_dim]`, on each query head; empty without norms of heads.
+    pub q_norm: Range<usize>,
+    /// `[head_dim]`, on each key head; empty without norms of heads.
+    pub k_norm: Range<usize>,
     /// `[hidden, query_width]`.
     pub o_weight: Range<usize>,
+    /// `[hidden]`; empty without bias.
+    pub o_bias: Range<usize>,
     /// `[hidden]`, before the gated layer.
     pub post_norm: Range<usize>,
     /// `[2 * intermediate, hidden]`: gate, then up.
@@ -74,6 +80,7 @@ impl Layout {
     /// Lays out a model. The configuration must be valid.
     pub fn new(config: &ModelConfig) -> Layout {
         let (hidden, ffn) = (config.hidden_size, config.intermediate_size);
+        let head_norm = if config.qk_norm() { config.head_dim } else { 0 };
         let mut len = 0;
         let mut take = |size: usize| {
             len += size;
@@ -86,8 +93,11 @@ impl Layout {
             .map(|_| LayerLayout {
                 input_norm: take(hidden),
                 qkv_weight: take(config.qkv_width() * hidden),
-                qkv_bias: take(if config.qkv_bias { config.qkv_width() } else { 0 }),
+                qkv_bias: take(if config.qkv_bias() { config.qkv_width() } else { 0 }),
+                q_norm: take(head_norm),
+                k_norm: take(head_norm),
                 o_weight: take(hidden * config.query_width()),
+                o_bias: take(if config.o_bias() { hidden } else { 0 }),
                 post_norm: take(hidden),
                 gate_up_weight: take(2 * ffn * hidden),
                 down_weight: take(hidden * ffn),
@@ -97,7 +107,7 @@ impl Layout {
     }
 
     /// Every tensor once, in the order of the flat vector; together they cover it without overlap. A tied
-    /// model has no `lm_head.weight`, one without bias no biases.
+    /// model has no `lm_head.weight`, one without biases or norms of heads none of these.
     pub fn tensors(&self) -> Vec<Tensor> {
         let config = &self.config;
         let (hidden, vocab) = (config.hidden_size, config.vocab_size);
@@ -126,7 +136,7 @@ impl LayerLayout {
             start = range.end;
             into.push(tensor(&format!("{layer}.self_attn.{letter}_proj.weight"), &[width, hidden], &range));
         }
-        if config.qkv_bias {
+        if config.qkv_bias() {
             let mut start = self.qkv_bias.start;
             for (letter, width) in qkv {
                 let range = start..start + width;
@@ -134,8 +144,16 @@ impl LayerLayout {
                 into.push(tensor(&format!("{layer}.self_attn.{letter}_proj.bias"), &[width], &range));
             }
         }
+        if config.qk_norm() {
+            let head_dim = config.head_dim;
+            into.push(tensor(&format!("{layer}.self_attn.q_norm.weight"), &[head_dim], &self.q_norm));
+            into.push(tensor(&format!("{layer}.self_attn.k_norm.weight"), &[head_dim], &self.k_norm));
+        }
         let query = config.query_width();
         into.push(tensor(&format!("{layer}.self_attn.o_proj.weight"), &[hidden, query], &self.o_weight));
+        if config.o_bias() {
+            into.push(tensor(&format!("{layer}.self_attn.o_proj.bias"), &[hidden], &self.o_bias));
+        }
         into.push(tensor(&format!("{layer}.post_attention_layernorm.weight"), &[hidden], &self.post_norm));
         let middle = self.gate_up_weight.start + ffn * hidden;
         let (gate, up) = (self.gate_up_weight.start..middle, middle..self.gate_up_weight.end);
@@ -195,12 +213,13 @@ fn fill_normal(values: &mut [f32], std: f64, seed: Seed) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests::small;
+    use crate::config::tests::{FAMILIES, small};
 
     #[test]
     fn tensors_cover_the_flat_vector_once() {
-        for (tied, bias) in [(true, true), (true, false), (false, true), (false, false)] {
-            let layout = Layout::new(&small(tied, bias));
+        for (idx, family) in FAMILIES.into_iter().enumerate() {
+            let tied = idx.is_multiple_of(2);
+            let layout = Layout::new(&ModelConfig { family, ..small(tied, true) });
             let mut end = 0;
             for tensor in layout.tensors() {
                 assert_eq!(tensor.range.start, end, "{}", tensor.name);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use kelvin_core::{objective::Objective, policy::AdamParams, rollout::Sample};
-use kelvin_model::{ModelConfig, Params, trainer::TrainCore, transformer::forward_logprobs};
+use kelvin_model::{Family, ModelConfig, Params, Rope, trainer::TrainCore, transformer::forward_logprobs};
 use serde::Deserialize;
 
 const FOLDERS: [&str; 3] = ["tied", "untied", "without_bias"];
@@ -48,10 +48,13 @@ fn config(name: &str) -> ModelConfig {
         num_key_value_heads: size("num_key_value_heads"),
         head_dim: size("head_dim"),
         rms_norm_eps: json["rms_norm_eps"].as_f64().unwrap() as f32,
-        rope_theta: json["rope_parameters"]["rope_theta"].as_f64().unwrap(),
+        rope: Rope::plain(json["rope_parameters"]["rope_theta"].as_f64().unwrap()),
         max_position_embeddings: size("max_position_embeddings"),
         tie_word_embeddings: json["tie_word_embeddings"].as_bool().unwrap(),
-        qkv_bias: json["model_type"] == "qwen2",
+        family: match json["model_type"].as_str().unwrap() {
+            "qwen2" => Family::Qwen2,
+            _ => Family::Llama { attention_bias: false },
+        },
     }
 }
 

@@ -5,11 +5,11 @@ use kelvin_core::{
     rollout::Sample,
     seed::Seed,
 };
-use kelvin_model::{ModelConfig, Params, trainer::TrainCore};
+use kelvin_model::{Family, ModelConfig, Params, Rope, trainer::TrainCore};
 
 const PPO: Surrogate = Surrogate::PpoClip { low: 0.2, high: 0.28, dual: 3.0 };
 
-fn config(tied: bool, bias: bool) -> ModelConfig {
+fn config(family: Family, tied: bool) -> ModelConfig {
     ModelConfig {
         vocab_size: 37,
         hidden_size: 20,
@@ -19,16 +19,16 @@ fn config(tied: bool, bias: bool) -> ModelConfig {
         num_key_value_heads: 2,
         head_dim: 6,
         rms_norm_eps: 1e-6,
-        rope_theta: 10_000.0,
+        rope: Rope::plain(10_000.0),
         max_position_embeddings: 64,
         tie_word_embeddings: tied,
-        qkv_bias: bias,
+        family,
     }
 }
 
 /// Weights large enough for every part of the model to matter, biases and norms too.
-fn params(tied: bool, bias: bool) -> Params {
-    let mut params = Params::random(&config(tied, bias), Seed::new(11));
+fn params(family: Family, tied: bool) -> Params {
+    let mut params = Params::random(&config(family, tied), Seed::new(11));
     for (idx, weight) in params.flat.iter_mut().enumerate() {
         let noise = (Seed::new(12).nth(idx as u64).unit() - 0.5) as f32;
         *weight = *weight * 4.0 + 0.3 * noise - if *weight == 1.0 { 3.0 } else { 0.0 };
@@ -121,9 +121,16 @@ fn objective(surrogate: Surrogate, aggregation: Aggregation, entropy_coefficient
 }
 
 #[test]
-fn every_tensor_with_and_without_ties_and_biases() {
-    for (tied, bias) in [(true, true), (true, false), (false, true), (false, false)] {
-        let params = params(tied, bias);
+fn every_tensor_of_every_family() {
+    for (family, tied) in [
+        (Family::Qwen2, true),
+        (Family::Qwen2, false),
+        (Family::Qwen3 { attention_bias: false }, true),
+        (Family::Qwen3 { attention_bias: true }, false),
+        (Family::Llama { attention_bias: false }, false),
+        (Family::Llama { attention_bias: true }, true),
+    ] {
+        let params = params(family, tied);
         let batch = batch(&params, 0.0);
         check(&params, &batch, &objective(Surrogate::Likelihood, Aggregation::Token, 0.0), |_| true);
     }
@@ -131,7 +138,7 @@ fn every_tensor_with_and_without_ties_and_biases() {
 
 #[test]
 fn every_surrogate_aggregation_and_the_entropy() {
-    let params = params(true, true);
+    let params = params(Family::Qwen2, true);
     let ends = |name: &str| name.starts_with("model.norm") || name.contains("layers.0.self_attn.v_proj");
     for aggregation in [Aggregation::GroupToken, Aggregation::Token, Aggregation::Sequence] {
         // Within the clips; beyond the ordinary ones; beyond the dual one.

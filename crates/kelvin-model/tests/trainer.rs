@@ -7,7 +7,7 @@ use kelvin_core::{
     seed::Seed,
 };
 use kelvin_model::{
-    ModelConfig, Params,
+    Family, ModelConfig, Params, Rope,
     trainer::{Moments, TrainCore},
     transformer::forward_logprobs,
 };
@@ -31,10 +31,10 @@ fn config() -> ModelConfig {
         num_key_value_heads: 2,
         head_dim: 8,
         rms_norm_eps: 1e-6,
-        rope_theta: 10_000.0,
+        rope: Rope::plain(10_000.0),
         max_position_embeddings: 200,
         tie_word_embeddings: true,
-        qkv_bias: true,
+        family: Family::Qwen2,
     }
 }
 

@@ -8,7 +8,9 @@ use kelvin_core::{
     seed::Seed,
     task::{Grade, Miss, Rejection, Task, TaskType},
 };
-use kelvin_model::{Checkpoint, END_OF_TEXT, ModelConfig, NativeOptions, NativePolicy, Params, Tokenizer};
+use kelvin_model::{
+    Checkpoint, END_OF_TEXT, Family, ModelConfig, NativeOptions, NativePolicy, Params, Rope, Tokenizer,
+};
 use kelvin_selfplay::{
     azr,
     settings::{
@@ -63,10 +65,10 @@ fn policy() -> Policy {
         num_key_value_heads: 1,
         head_dim: 16,
         rms_norm_eps: 1e-6,
-        rope_theta: 10_000.0,
+        rope: Rope::plain(10_000.0),
         max_position_embeddings: 16,
         tie_word_embeddings: false,
-        qkv_bias: true,
+        family: Family::Qwen2,
     };
     let end_tokens = vec![tokenizer.id(END_OF_TEXT).unwrap()];
     let params = Params::random(&config, Seed::new(3));

@@ -8,7 +8,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Dtype;
-use crate::config::ModelConfig;
+use crate::{
+    config::{Family, ModelConfig},
+    kernels::Rope,
+};
 
 const MODEL_TYPE: &str = "qwen2";
 const ARCHITECTURE: &str = "Qwen2ForCausalLM";
@@ -62,10 +65,10 @@ pub(super) fn read(value: &Value) -> anyhow::Result<ModelConfig> {
         num_key_value_heads: raw.num_key_value_heads.unwrap_or(heads),
         head_dim: raw.head_dim.unwrap_or(raw.hidden_size / heads),
         rms_norm_eps: raw.rms_norm_eps.unwrap_or(1e-6) as f32,
-        rope_theta: rope_theta(&raw)?,
+        rope: Rope::plain(rope_theta(&raw)?),
         max_position_embeddings: raw.max_position_embeddings.unwrap_or(32_768),
         tie_word_embeddings: raw.tie_word_embeddings.unwrap_or(false),
-        qkv_bias: true,
+        family: Family::Qwen2,
     };
     config.validate()?;
     check_size(&config)?;
@@ -161,9 +164,8 @@ fn check_size(config: &ModelConfig) -> anyhow::Result<()> {
 /// The `config.json` of a model, for transformers 4 and 5 alike.
 pub(super) fn write(config: &ModelConfig, dtype: Dtype, end_ids: &Value) -> anyhow::Result<Value> {
     ensure!(
-        config.qkv_bias,
-        "a model without biases on queries, keys and values has no form as {ARCHITECTURE}\n\
-         hint: build it with qkv_bias"
+        config.family == Family::Qwen2 && config.rope.scaling.is_none(),
+        "a model of another family has no form as {ARCHITECTURE}\nhint: build it as Family::Qwen2"
     );
     Ok(json!({
         "architectures": [ARCHITECTURE],
@@ -182,8 +184,8 @@ pub(super) fn write(config: &ModelConfig, dtype: Dtype, end_ids: &Value) -> anyh
         "num_hidden_layers": config.num_hidden_layers,
         "num_key_value_heads": config.num_key_value_heads,
         "rms_norm_eps": shortest(config.rms_norm_eps),
-        "rope_parameters": { "rope_theta": config.rope_theta, "rope_type": "default" },
-        "rope_theta": config.rope_theta,
+        "rope_parameters": { "rope_theta": config.rope.theta, "rope_type": "default" },
+        "rope_theta": config.rope.theta,
         "sliding_window": null,
         "tie_word_embeddings": config.tie_word_embeddings,
         "torch_dtype": dtype.as_str(),

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{config::tests::small, params::Tensor};
+use crate::{config::tests::small, kernels::Rope, params::Tensor};
 
 /// A random model with a tokenizer that fits it.
 pub(crate) fn tiny(tied: bool) -> Checkpoint {
@@ -255,7 +255,7 @@ fn version_4_configurations_are_read() {
         config["rope_scaling"] = Value::Null;
         config["sliding_window"] = json!(4096);
     });
-    let expected = ModelConfig { rope_theta: 5000.0, ..written.config };
+    let expected = ModelConfig { rope: Rope::plain(5000.0), ..written.config };
     assert_eq!(Checkpoint::load(dir.path()).unwrap().config, expected);
 }
 

@@ -39,11 +39,39 @@ fn rms_norm_matches_its_formula() {
     }
 }
 
+/// Heads in the middle of wider rows, kept in rows of another width for the backward pass.
+#[test]
+fn head_norm_by_input_and_gain() {
+    let (rows, row_width, columns, width) = (3, 29, 6..24, 6);
+    let (x, gain, dy) = (uniform(rows * row_width, 18), uniform(width, 19), uniform(rows * row_width, 20));
+    let forward = |x: &[f32], gain: &[f32]| {
+        let (mut y, mut factors) = (x.to_vec(), vec![0.0; rows * 3]);
+        head_norm(&mut y, row_width, columns.clone(), gain, 1e-5, &mut factors);
+        (y, factors)
+    };
+    let (y, factors) = forward(&x, &gain);
+    for (row, y) in x.chunks_exact(row_width).zip(y.chunks_exact(row_width)) {
+        assert_eq!((&row[..6], &row[24..]), (&y[..6], &y[24..]), "what is no head stays");
+        for (head, y) in row[columns.clone()].chunks_exact(width).zip(y[columns.clone()].chunks_exact(width))
+        {
+            let (mut alone, mut factor) = ([0.0; 6], [0.0]);
+            rms_norm(head, &gain, 1e-5, &mut alone, &mut factor);
+            assert_eq!(y, alone);
+        }
+    }
+    let cut: Vec<f32> = x.chunks_exact(row_width).flat_map(|row| row[..24].to_vec()).collect();
+    let (mut dx, mut dgain) = (dy.clone(), vec![0.25; width]);
+    head_norm_backward(&cut, 24, columns.clone(), &gain, &factors, &mut dx, row_width, &mut dgain);
+    dgain.iter_mut().for_each(|d| *d -= 0.25);
+    check("head_norm by x", |x| inner(&forward(x, &gain).0, &dy), &x, &dx);
+    check("head_norm by gain", |gain| inner(&forward(&x, gain).0, &dy), &gain, &dgain);
+}
+
 #[test]
 fn rope_turns_pairs_by_position_and_its_gradient_turns_back() {
     let (head_dim, n_heads, width) = (6, 3, 23);
     let positions = [0, 5, 2, 40];
-    let table = RopeTable::new(head_dim, 10_000.0, 41);
+    let table = RopeTable::new(head_dim, &Rope::plain(10_000.0), 41);
     let x = uniform(positions.len() * width, 6);
     let mut turned = x.clone();
     rope_rows(&mut turned, width, n_heads, &positions, &table);
@@ -75,11 +103,11 @@ fn rope_turns_pairs_by_position_and_its_gradient_turns_back() {
 
 #[test]
 fn a_rope_table_that_grew_is_one_made_at_once() {
-    let mut grown = RopeTable::new(8, 1e6, 3);
+    let mut grown = RopeTable::new(8, &Rope::plain(1e6), 3);
     grown.extend(19);
     grown.extend(5);
     assert_eq!(grown.len(), 19);
-    assert_eq!(format!("{grown:?}"), format!("{:?}", RopeTable::new(8, 1e6, 19)));
+    assert_eq!(format!("{grown:?}"), format!("{:?}", RopeTable::new(8, &Rope::plain(1e6), 19)));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! RMSNorm (Zhang and Sennrich 2019): `y = x / sqrt(mean(x^2) + eps) * gain`.
 
+use std::ops::Range;
+
 use super::{math::dot_body, simd::multiversion};
 
 multiversion! {
@@ -56,6 +58,64 @@ multiversion! {
             let along = dot_body(dy, x) * factor * factor * factor / width as f32;
             for ((dx, dy), x) in dx.iter_mut().zip(dy.iter()).zip(x) {
                 *dx += dy * factor - x * along;
+            }
+        }
+    }
+
+    /// [`rms_norm`] in place of each head in `columns` of each row of `x`. A row is `row_width` floats, a head
+    /// as many as `gain`; `factors` is `[rows, heads]`.
+    ///
+    /// # Panics
+    /// If the lengths do not fit.
+    pub fn head_norm(
+        x: &mut [f32],
+        row_width: usize,
+        columns: Range<usize>,
+        gain: &[f32],
+        eps: f32,
+        factors: &mut [f32],
+    ) {
+        let width = gain.len();
+        assert_eq!(x.len() / row_width * (columns.len() / width), factors.len());
+        let rows = x.chunks_exact_mut(row_width);
+        let heads = rows.flat_map(|row| row[columns.clone()].chunks_exact_mut(width));
+        for (head, factor) in heads.zip(factors) {
+            *factor = 1.0 / (dot_body(head, head) / width as f32 + eps).sqrt();
+            for (x, gain) in head.iter_mut().zip(gain) {
+                *x = *x * *factor * gain;
+            }
+        }
+    }
+
+    /// Turns `dx`, which holds the gradient by what [`head_norm`] gave, into that by what it was given, and adds
+    /// to `dgain`. `x` is what it was given, of which a row may be cut after `columns`, `factors` what it stored.
+    ///
+    /// # Panics
+    /// If the lengths do not fit.
+    pub fn head_norm_backward(
+        x: &[f32],
+        x_row_width: usize,
+        columns: Range<usize>,
+        gain: &[f32],
+        factors: &[f32],
+        dx: &mut [f32],
+        dx_row_width: usize,
+        dgain: &mut [f32],
+    ) {
+        let width = gain.len();
+        assert_eq!(x.len() / x_row_width * (columns.len() / width), factors.len());
+        assert_eq!((dx.len() / dx_row_width, dgain.len()), (x.len() / x_row_width, width));
+        let dx = dx.chunks_exact_mut(dx_row_width);
+        let dheads = dx.flat_map(|row| row[columns.clone()].chunks_exact_mut(width));
+        let heads = x.chunks_exact(x_row_width).flat_map(|row| row[columns.clone()].chunks_exact(width));
+        for ((dhead, head), &factor) in dheads.zip(heads).zip(factors) {
+            for (((dy, x), gain), dgain) in dhead.iter_mut().zip(head).zip(gain).zip(dgain.iter_mut()) {
+                *dgain += *dy * x * factor;
+                *dy *= gain;
+            }
+            let along = dot_body(dhead, head) * factor * factor * factor / width as f32;
+            for (dx, x) in dhead.iter_mut().zip(head) {
+                *dx = *dx * factor - x * along;
             }
         }
     }

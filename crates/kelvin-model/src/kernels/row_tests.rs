@@ -37,6 +37,10 @@ fn a_row_is_the_same_anywhere() {
             rms_norm(x, &gain, 1e-6, &mut y, &mut factors);
             x.copy_from_slice(&y);
         });
+        rows_agree("head_norm", width, |x, _| {
+            let mut factors = vec![0.0; x.len() / width * 2];
+            head_norm(x, width, 0..width, &gain[..width / 2], 1e-6, &mut factors);
+        });
         rows_agree("swiglu", width, |x, _| {
             let mut y = vec![0.0; x.len() / 2];
             swiglu(x, width / 2, &mut y);
@@ -44,7 +48,7 @@ fn a_row_is_the_same_anywhere() {
                 x[..width / 2].copy_from_slice(y);
             }
         });
-        let table = RopeTable::new(width, 10_000.0, 9);
+        let table = RopeTable::new(width, &Rope::plain(10_000.0), 9);
         rows_agree("rope", width, |x, first| {
             let positions: Vec<usize> = (0..x.len() / width).map(|row| first + row).collect();
             rope_rows(x, width, 1, &positions, &table);

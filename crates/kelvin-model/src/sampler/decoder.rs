@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     config::ModelConfig,
-    kernels::{MatMut, MatRef, RopeTable, add_bias, matmul_packed, rms_norm, rope_rows, swiglu},
+    kernels::{MatMut, MatRef, RopeTable, add_bias, head_norm, matmul_packed, rms_norm, rope_rows, swiglu},
 };
 
 /// One token to feed.
@@ -33,6 +33,7 @@ pub(super) struct Decoder {
     x: Vec<f32>,
     /// Normalised `x`.
     normed: Vec<f32>,
+    /// Of rows, or of heads.
     norm_factors: Vec<f32>,
     /// `[n, qkv_width]`.
     qkv: Vec<f32>,
@@ -53,7 +54,7 @@ impl Decoder {
         Decoder {
             shape,
             pool: Pool::new(shape),
-            rope: RopeTable::new(config.head_dim, config.rope_theta, 0),
+            rope: RopeTable::new(config.head_dim, &config.rope, 0),
             positions: Vec::new(),
             x: Vec::new(),
             normed: Vec::new(),
@@ -117,7 +118,7 @@ impl Decoder {
         for (buffer, len) in [
             (&mut self.x, n * config.hidden_size),
             (&mut self.normed, n * config.hidden_size),
-            (&mut self.norm_factors, n),
+            (&mut self.norm_factors, n * config.num_attention_heads),
             (&mut self.qkv, n * config.qkv_width()),
             (&mut self.attended, n * config.query_width()),
             (&mut self.scores, whole_blocks),
@@ -148,6 +149,16 @@ impl Decoder {
         if !layer.qkv_bias.is_empty() {
             add_bias(qkv, &layer.qkv_bias);
         }
+        if config.qk_norm() {
+            let keys_end = config.query_width() + config.kv_width();
+            for (columns, gain, heads) in [
+                (0..config.query_width(), &layer.q_norm, config.num_attention_heads),
+                (config.query_width()..keys_end, &layer.k_norm, config.num_key_value_heads),
+            ] {
+                let factors = &mut self.norm_factors[..n * heads];
+                head_norm(qkv, width, columns, gain, config.rms_norm_eps, factors);
+            }
+        }
         let turned_heads = config.num_attention_heads + config.num_key_value_heads;
         rope_rows(qkv, width, turned_heads, &self.positions, &self.rope);
         let (query_width, kv_width) = (config.query_width(), config.kv_width());
@@ -168,6 +179,9 @@ impl Decoder {
             }
         }
         matmul_packed(MatRef::new(attended, n, query_width), &layer.o, MatMut::new(x, n, hidden), true);
+        if !layer.o_bias.is_empty() {
+            add_bias(x, &layer.o_bias);
+        }
     }
 
     /// `x += down(swiglu(gate_up(norm(x))))`.

@@ -25,7 +25,12 @@ pub(super) struct LayerWeights {
     pub(super) qkv: PackedMatrix,
     /// Empty without bias.
     pub(super) qkv_bias: Vec<f32>,
+    /// Empty without norms of heads.
+    pub(super) q_norm: Vec<f32>,
+    pub(super) k_norm: Vec<f32>,
     pub(super) o: PackedMatrix,
+    /// Empty without bias.
+    pub(super) o_bias: Vec<f32>,
     pub(super) post_norm: Vec<f32>,
     pub(super) gate_up: PackedMatrix,
     pub(super) down: PackedMatrix,
@@ -70,6 +75,9 @@ impl LayerWeights {
         for (to, from) in [
             (&mut self.input_norm, &at.input_norm),
             (&mut self.qkv_bias, &at.qkv_bias),
+            (&mut self.q_norm, &at.q_norm),
+            (&mut self.k_norm, &at.k_norm),
+            (&mut self.o_bias, &at.o_bias),
             (&mut self.post_norm, &at.post_norm),
         ] {
             to.clear();

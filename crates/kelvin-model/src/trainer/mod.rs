@@ -82,7 +82,7 @@ impl TrainCore {
             moments.second.len()
         );
         let config = &params.layout.config;
-        let rope = RopeTable::new(config.head_dim, config.rope_theta, 0);
+        let rope = RopeTable::new(config.head_dim, &config.rope, 0);
         Ok(TrainCore {
             moments,
             gradient: vec![0.0; len],

@@ -153,7 +153,7 @@ fn a_shared_prompt_changes_no_bit() {
     let config = small(true, true);
     let mut params = Params::zeros(&config);
     params.flat = uniform(params.layout.len, 15);
-    let rope = RopeTable::new(config.head_dim, config.rope_theta, 64);
+    let rope = RopeTable::new(config.head_dim, &config.rope, 64);
     let backbone = Backbone { params: &params, rope: &rope };
     let tokens: Vec<u32> = (0..56).map(|idx| idx * 7 % 37).collect();
     let (prompt, first, second) = (&tokens[..37], &tokens[37..47], &tokens[47..]);

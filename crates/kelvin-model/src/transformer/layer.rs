@@ -4,8 +4,8 @@ use super::{attention, linear, mlp, ragged::Ragged, sized};
 use crate::{
     config::ModelConfig,
     kernels::{
-        RopeTable, add_bias, column_sums, rms_norm, rms_norm_backward, rms_norm_scaled, rope_rows,
-        rope_rows_backward,
+        RopeTable, add_bias, column_sums, head_norm, head_norm_backward, rms_norm, rms_norm_backward,
+        rms_norm_scaled, rope_rows, rope_rows_backward,
     },
     params::LayerLayout,
 };
@@ -19,6 +19,11 @@ pub(super) struct Saved {
     /// Factors of the two norms, `[rows]`.
     input_factors: Vec<f32>,
     middle_factors: Vec<f32>,
+    /// Queries and keys before their norms, `[rows, query_width + kv_width]`; empty without such norms.
+    unnormed: Vec<f32>,
+    /// Factors of these norms, `[rows, heads]`.
+    query_factors: Vec<f32>,
+    key_factors: Vec<f32>,
     /// Turned queries and keys, and values, `[rows, qkv_width]`.
     qkv: Vec<f32>,
     /// `[heads, rows]`, see [`attention::forward`].
@@ -59,6 +64,36 @@ impl Layer<'_> {
         self.config.num_attention_heads + self.config.num_key_value_heads
     }
 
+    /// Normalises each query and key head, and keeps what the backward pass needs.
+    fn normalise_heads(&self, saved: &mut Saved) {
+        let (config, rows) = (self.config, self.ragged.rows());
+        let (qkv_width, query_width) = (config.qkv_width(), config.query_width());
+        let turned = query_width + config.kv_width();
+        let unnormed = sized(&mut saved.unnormed, rows * turned);
+        for (to, from) in unnormed.chunks_exact_mut(turned).zip(saved.qkv.chunks_exact(qkv_width)) {
+            to.copy_from_slice(&from[..turned]);
+        }
+        for (columns, gain, factors, heads) in [
+            (0..query_width, &self.layout.q_norm, &mut saved.query_factors, config.num_attention_heads),
+            (query_width..turned, &self.layout.k_norm, &mut saved.key_factors, config.num_key_value_heads),
+        ] {
+            let (gain, factors) = (self.weight(gain), sized(factors, rows * heads));
+            head_norm(&mut saved.qkv, qkv_width, columns, gain, config.rms_norm_eps, factors);
+        }
+    }
+
+    fn normalise_heads_backward(&self, saved: &Saved, dqkv: &mut [f32], gradient: &mut [f32]) {
+        let (qkv_width, query_width) = (self.config.qkv_width(), self.config.query_width());
+        let turned = query_width + self.config.kv_width();
+        for (columns, gain, factors) in [
+            (0..query_width, &self.layout.q_norm, &saved.query_factors),
+            (query_width..turned, &self.layout.k_norm, &saved.key_factors),
+        ] {
+            let (dgain, gain) = (&mut gradient[gain.clone()], self.weight(gain));
+            head_norm_backward(&saved.unnormed, turned, columns, gain, factors, dqkv, qkv_width, dgain);
+        }
+    }
+
     /// Moves the residual stream through the layer.
     pub(super) fn forward(&self, x: &mut [f32], saved: &mut Saved, scratch: &mut Scratch) {
         let (config, layout, rows) = (self.config, self.layout, self.ragged.rows());
@@ -71,14 +106,21 @@ impl Layer<'_> {
         rms_norm(x, self.weight(&layout.input_norm), eps, normed, factors);
         let qkv = sized(&mut saved.qkv, rows * qkv_width);
         linear::forward(normed, self.weight(&layout.qkv_weight), rows, qkv, false);
-        if config.qkv_bias {
+        if config.qkv_bias() {
             add_bias(qkv, self.weight(&layout.qkv_bias));
         }
+        if config.qk_norm() {
+            self.normalise_heads(saved);
+        }
+        let qkv = &mut saved.qkv[..];
         rope_rows(qkv, qkv_width, self.turned_heads(), self.ragged.positions(), self.rope);
         let attended = sized(&mut saved.attended, rows * config.query_width());
         let log_sums = sized(&mut saved.log_sums, rows * config.num_attention_heads);
         attention::forward(config, self.ragged, qkv, attended, log_sums, &mut scratch.attention);
         linear::forward(attended, self.weight(&layout.o_weight), rows, x, true);
+        if config.o_bias() {
+            add_bias(x, self.weight(&layout.o_bias));
+        }
 
         sized(&mut saved.middle, x.len()).copy_from_slice(x);
         let factors = sized(&mut saved.middle_factors, rows);
@@ -115,6 +157,9 @@ impl Layer<'_> {
         let dattended = sized(&mut scratch.dattended, saved.attended.len());
         linear::backward_input(dx, self.weight(&layout.o_weight), rows, dattended);
         linear::backward_weight(dx, &saved.attended, rows, &mut gradient[layout.o_weight.clone()]);
+        if self.config.o_bias() {
+            column_sums(dx, &mut gradient[layout.o_bias.clone()]);
+        }
         let dqkv = sized(&mut scratch.dqkv, saved.qkv.len());
         let attention = &mut scratch.attention;
         attention::backward(
@@ -128,7 +173,10 @@ impl Layer<'_> {
         );
         let positions = self.ragged.positions();
         rope_rows_backward(dqkv, self.config.qkv_width(), self.turned_heads(), positions, self.rope);
-        if self.config.qkv_bias {
+        if self.config.qk_norm() {
+            self.normalise_heads_backward(saved, dqkv, gradient);
+        }
+        if self.config.qkv_bias() {
             column_sums(dqkv, &mut gradient[layout.qkv_bias.clone()]);
         }
         let gain = self.weight(&layout.input_norm);

@@ -29,7 +29,7 @@ pub fn forward_logprobs<S: AsRef<[u32]> + Sync>(
     let rows: Vec<usize> = sequences.iter().map(|sequence| sequence.as_ref().len() - 1).collect();
     let config = &params.layout.config;
     let longest = rows.iter().copied().max().unwrap_or(0);
-    let rope = RopeTable::new(config.head_dim, config.rope_theta, longest);
+    let rope = RopeTable::new(config.head_dim, &config.rope, longest);
     let backbone = Backbone { params, rope: &rope };
     let chunks = balanced_chunks(&rows);
     let scored: Vec<Vec<f32>> = chunks

@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use kelvin_core::policy::AdamParams;
 use kelvin_env::corpus::CorpusConfig;
-use kelvin_model::ModelConfig;
+use kelvin_model::{Family, ModelConfig, Rope};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Usage;
@@ -107,10 +107,10 @@ impl Shape {
             num_key_value_heads: self.num_key_value_heads,
             head_dim: self.hidden_size / self.num_attention_heads,
             rms_norm_eps: 1e-6,
-            rope_theta: 10_000.0,
+            rope: Rope::plain(10_000.0),
             max_position_embeddings: self.max_position_embeddings,
             tie_word_embeddings: true,
-            qkv_bias: true,
+            family: Family::Qwen2,
         }
     }
 

@@ -10,7 +10,9 @@ use kelvin_core::{
     rollout::{Completion, Sample, SampleRequest, Sampling},
     seed::Seed,
 };
-use kelvin_model::{Checkpoint, ModelConfig, NativePolicy, Params, Tokenizer, kernels::gemm_peak_gflops};
+use kelvin_model::{
+    Checkpoint, Family, ModelConfig, NativePolicy, Params, Rope, Tokenizer, kernels::gemm_peak_gflops,
+};
 use kelvin_selfplay::clock::Stopwatch;
 use serde::Serialize;
 use serde_json::{Map, json};
@@ -242,10 +244,10 @@ fn random(shape: Shape) -> anyhow::Result<Checkpoint> {
             num_key_value_heads: 2,
             head_dim: 32,
             rms_norm_eps: 1e-6,
-            rope_theta: 10_000.0,
+            rope: Rope::plain(10_000.0),
             max_position_embeddings: 4096,
             tie_word_embeddings: true,
-            qkv_bias: true,
+            family: Family::Qwen2,
         },
         // https://huggingface.co/Qwen/Qwen2.5-0.5B/blob/main/config.json
         Shape::Qwen05b => ModelConfig {
@@ -257,10 +259,10 @@ fn random(shape: Shape) -> anyhow::Result<Checkpoint> {
             num_key_value_heads: 2,
             head_dim: 64,
             rms_norm_eps: 1e-6,
-            rope_theta: 1_000_000.0,
+            rope: Rope::plain(1_000_000.0),
             max_position_embeddings: 32_768,
             tie_word_embeddings: true,
-            qkv_bias: true,
+            family: Family::Qwen2,
         },
     };
     let vocab: Map<String, serde_json::Value> =
