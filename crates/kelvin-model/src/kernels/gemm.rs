@@ -6,9 +6,10 @@ use rayon::prelude::*;
 
 use super::{
     aligned::AlignedBuf,
+    element::Element,
     matrix::{MatMut, MatRef},
     micro::{self, MAX_TILE_ROWS, PANEL, Tile},
-    pack::{PackedMatrix, pack, packed_len},
+    pack::{PackedMatrix, Panel, pack, packed_len},
     simd::{self, Level},
 };
 
@@ -153,7 +154,7 @@ impl Block<'_> {
 ///
 /// # Safety
 /// As [`micro::rows`], but only `width` columns of C are writable.
-unsafe fn panel_rows(level: Level, rows: usize, width: usize, tile: Tile) {
+unsafe fn panel_rows<E: Element>(level: Level, rows: usize, width: usize, tile: Tile<E>) {
     if width == PANEL {
         // SAFETY: forwarded to the caller.
         unsafe { micro::rows(level, rows, tile) };
@@ -245,6 +246,7 @@ unsafe fn packed_panels(
         let rows = M_BLOCK.min(a.rows() - first_row);
         for idx in panels.clone() {
             let first_col = idx * PANEL;
+            let width = PANEL.min(out.cols - first_col);
             // SAFETY: the caller vouches for `out`; the view `a` has these rows, the panel `a.cols()` rows.
             unsafe {
                 let tile = Tile {
@@ -252,12 +254,15 @@ unsafe fn packed_panels(
                     a: a.as_ptr().add(first_row * a.row_stride()),
                     a_row: a.row_stride(),
                     a_col: a.col_stride(),
-                    b: b.panel(idx).as_ptr(),
+                    b: std::ptr::null(),
                     c: out.c.add(first_row * out.row_stride + first_col),
                     c_row: out.row_stride,
                     accumulate,
                 };
-                panel_rows(level, rows, PANEL.min(out.cols - first_col), tile);
+                match b.panel(idx) {
+                    Panel::F32(panel) => panel_rows(level, rows, width, tile.by(panel)),
+                    Panel::Bf16(panel) => panel_rows(level, rows, width, tile.by(panel)),
+                }
             }
         }
     }

@@ -1,9 +1,13 @@
 //! Products against f64, and rows of products against the same row alone.
 
+use std::ops::Range;
+
+use half::bf16;
 use proptest::prelude::*;
 
 use super::{
-    MatMut, MatRef, PackedMatrix, matmul, matmul_packed, matmul_packed_parallel, matmul_packed_prefix,
+    MatMut, MatRef, PackedMatrix, Storage, matmul, matmul_packed, matmul_packed_parallel,
+    matmul_packed_prefix,
     numeric::uniform,
     simd::{Level, forced::each_level},
 };
@@ -59,6 +63,28 @@ proptest! {
                     assert!((f64::from(got) - expected).abs() < tolerance, "{level:?} {got} {expected}");
                 }
             }
+        });
+    }
+
+    #[test]
+    fn weights_in_bf16_are_rounded_and_nothing_else((m, n, k) in shapes(), accumulate: bool) {
+        prop_assume!(0 < k);
+        let (a, weight) = (uniform(m * k, 1), uniform(n * k, 2));
+        let rounded: Vec<f32> = weight.iter().map(|&it| bf16::from_f32(it).to_f32()).collect();
+        let read = |from: &[f32], rows: Range<usize>, out: &mut [f32]| {
+            out.copy_from_slice(&from[rows.start * k..rows.end * k]);
+            Ok::<(), ()>(())
+        };
+        let before = uniform(m * n, 3);
+        each_level(|level| {
+            let narrow = PackedMatrix::from_rows(n, k, Storage::Bf16, |rows, out| read(&weight, rows, out)).unwrap();
+            let wide = PackedMatrix::from_rows(n, k, Storage::F32, |rows, out| read(&rounded, rows, out)).unwrap();
+            let [narrow, wide] = [narrow, wide].map(|b| {
+                let mut c = before.clone();
+                matmul_packed(MatRef::new(&a, m, k), &b, MatMut::new(&mut c, m, n), accumulate);
+                c
+            });
+            assert_eq!(narrow, wide, "{level:?} {m} x {n} x {k}");
         });
     }
 

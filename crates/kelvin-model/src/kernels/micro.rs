@@ -1,21 +1,21 @@
 //! Micro-kernels: a few rows of A times one packed panel of B. Every element of the result is one chain of
 //! multiply-adds over k in order, whatever the number of rows, which is what makes rows independent.
 
-use super::simd::Level;
+use super::{element::Element, simd::Level};
 
 /// Columns of a packed panel.
 pub(super) const PANEL: usize = 32;
 /// The most rows that one call of a micro-kernel takes.
 pub(super) const MAX_TILE_ROWS: usize = 12;
 
-/// Operands of `C[rows, 32] (+)= A[rows, k] B[k, 32]`. B is packed, its rows 32 floats apart.
+/// Operands of `C[rows, 32] (+)= A[rows, k] B[k, 32]`. B is packed, its rows 32 elements apart.
 #[derive(Clone, Copy)]
-pub(super) struct Tile {
+pub(super) struct Tile<E> {
     pub(super) k: usize,
     pub(super) a: *const f32,
     pub(super) a_row: usize,
     pub(super) a_col: usize,
-    pub(super) b: *const f32,
+    pub(super) b: *const E,
     pub(super) c: *mut f32,
     pub(super) c_row: usize,
     /// Add to C instead of overwriting it.
@@ -27,7 +27,7 @@ pub(super) struct Tile {
 /// # Safety
 /// A has `rows * k` readable elements at its strides, B `k * 32`, C `rows * 32` writable ones, no two of C's
 /// the same and none of them in A or B. The machine has the instructions of `level`.
-pub(super) unsafe fn rows(level: Level, rows: usize, tile: Tile) {
+pub(super) unsafe fn rows<E: Element>(level: Level, rows: usize, tile: Tile<E>) {
     // SAFETY: forwarded to the caller.
     unsafe {
         match level {
@@ -42,13 +42,21 @@ pub(super) unsafe fn rows(level: Level, rows: usize, tile: Tile) {
     }
 }
 
-impl Tile {
+impl Tile<f32> {
+    /// The same with another B.
+    pub(super) fn by<E>(self, b: &[E]) -> Tile<E> {
+        let Tile { k, a, a_row, a_col, c, c_row, accumulate, .. } = self;
+        Tile { k, a, a_row, a_col, b: b.as_ptr(), c, c_row, accumulate }
+    }
+}
+
+impl<E: Element> Tile<E> {
     /// The tile that starts `row` rows further down.
     ///
     /// # Safety
     /// The tile has that row.
     #[inline(always)]
-    unsafe fn down(self, row: usize) -> Tile {
+    unsafe fn down(self, row: usize) -> Tile<E> {
         // SAFETY: forwarded to the caller.
         unsafe { Tile { a: self.a.add(row * self.a_row), c: self.c.add(row * self.c_row), ..self } }
     }
@@ -63,23 +71,23 @@ fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
 /// Columns that the portable kernel holds in registers.
 const STRIP: usize = 8;
 
-unsafe fn rows_portable(rows: usize, tile: Tile) {
+unsafe fn rows_portable<E: Element>(rows: usize, tile: Tile<E>) {
     let mut row = 0;
     while row < rows {
         // SAFETY: `row < rows`, and each arm takes at most `rows - row` rows; the rest is the caller's.
         unsafe {
             let at = tile.down(row);
             row += match rows - row {
-                1 => tile_portable::<1>(at),
-                2 => tile_portable::<2>(at),
-                3 => tile_portable::<3>(at),
-                _ => tile_portable::<4>(at),
+                1 => tile_portable::<1, E>(at),
+                2 => tile_portable::<2, E>(at),
+                3 => tile_portable::<3, E>(at),
+                _ => tile_portable::<4, E>(at),
             };
         }
     }
 }
 
-unsafe fn tile_portable<const ROWS: usize>(tile: Tile) -> usize {
+unsafe fn tile_portable<const ROWS: usize, E: Element>(tile: Tile<E>) -> usize {
     for strip in (0..PANEL).step_by(STRIP) {
         let mut sums = [[0f32; STRIP]; ROWS];
         for q in 0..tile.k {
@@ -88,7 +96,7 @@ unsafe fn tile_portable<const ROWS: usize>(tile: Tile) -> usize {
                 let a = unsafe { *tile.a.add(row * tile.a_row + q * tile.a_col) };
                 for (col, sum) in sums.iter_mut().enumerate() {
                     // SAFETY: as above.
-                    let b = unsafe { *tile.b.add(q * PANEL + strip + col) };
+                    let b = unsafe { E::column(tile.b.add(q * PANEL), strip + col) };
                     *sum = multiply_add(a, b, *sum);
                 }
             }
@@ -110,10 +118,10 @@ unsafe fn tile_portable<const ROWS: usize>(tile: Tile) -> usize {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{PANEL, Tile};
+    use super::{Element, PANEL, Tile};
 
     #[target_feature(enable = "avx512f")]
-    pub(super) unsafe fn rows_avx512(rows: usize, tile: Tile) {
+    pub(super) unsafe fn rows_avx512<E: Element>(rows: usize, tile: Tile<E>) {
         let mut row = 0;
         while row < rows {
             // Two balanced tiles rather than a full one and a sliver.
@@ -126,18 +134,18 @@ mod x86 {
             unsafe {
                 let at = tile.down(row);
                 match take {
-                    1 => tile_avx512::<1>(at),
-                    2 => tile_avx512::<2>(at),
-                    3 => tile_avx512::<3>(at),
-                    4 => tile_avx512::<4>(at),
-                    5 => tile_avx512::<5>(at),
-                    6 => tile_avx512::<6>(at),
-                    7 => tile_avx512::<7>(at),
-                    8 => tile_avx512::<8>(at),
-                    9 => tile_avx512::<9>(at),
-                    10 => tile_avx512::<10>(at),
-                    11 => tile_avx512::<11>(at),
-                    _ => tile_avx512::<12>(at),
+                    1 => tile_avx512::<1, E>(at),
+                    2 => tile_avx512::<2, E>(at),
+                    3 => tile_avx512::<3, E>(at),
+                    4 => tile_avx512::<4, E>(at),
+                    5 => tile_avx512::<5, E>(at),
+                    6 => tile_avx512::<6, E>(at),
+                    7 => tile_avx512::<7, E>(at),
+                    8 => tile_avx512::<8, E>(at),
+                    9 => tile_avx512::<9, E>(at),
+                    10 => tile_avx512::<10, E>(at),
+                    11 => tile_avx512::<11, E>(at),
+                    _ => tile_avx512::<12, E>(at),
                 }
             }
             row += take;
@@ -145,15 +153,14 @@ mod x86 {
     }
 
     #[target_feature(enable = "avx512f")]
-    unsafe fn tile_avx512<const ROWS: usize>(tile: Tile) {
+    unsafe fn tile_avx512<const ROWS: usize, E: Element>(tile: Tile<E>) {
         // SAFETY: the caller vouches for `ROWS` rows of A and C and `k` rows of B; a row of B or C is two
         // registers.
         unsafe {
             let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
             let (mut a, mut b) = (tile.a, tile.b);
             for _ in 0..tile.k {
-                let b0 = _mm512_loadu_ps(b);
-                let b1 = _mm512_loadu_ps(b.add(16));
+                let [b0, b1] = E::load_512(b);
                 for (row, sums) in sums.iter_mut().enumerate() {
                     let x = _mm512_set1_ps(*a.add(row * tile.a_row));
                     sums[0] = _mm512_fmadd_ps(x, b0, sums[0]);
@@ -176,7 +183,7 @@ mod x86 {
     }
 
     #[target_feature(enable = "avx2,fma")]
-    pub(super) unsafe fn rows_avx2(rows: usize, tile: Tile) {
+    pub(super) unsafe fn rows_avx2<E: Element>(rows: usize, tile: Tile<E>) {
         let mut row = 0;
         while row < rows {
             let take = (rows - row).min(6);
@@ -184,12 +191,12 @@ mod x86 {
             unsafe {
                 let at = tile.down(row);
                 match take {
-                    1 => tile_avx2::<1>(at),
-                    2 => tile_avx2::<2>(at),
-                    3 => tile_avx2::<3>(at),
-                    4 => tile_avx2::<4>(at),
-                    5 => tile_avx2::<5>(at),
-                    _ => tile_avx2::<6>(at),
+                    1 => tile_avx2::<1, E>(at),
+                    2 => tile_avx2::<2, E>(at),
+                    3 => tile_avx2::<3, E>(at),
+                    4 => tile_avx2::<4, E>(at),
+                    5 => tile_avx2::<5, E>(at),
+                    _ => tile_avx2::<6, E>(at),
                 }
             }
             row += take;
@@ -197,16 +204,16 @@ mod x86 {
     }
 
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn tile_avx2<const ROWS: usize>(tile: Tile) {
-        for half in [0, PANEL / 2] {
+    unsafe fn tile_avx2<const ROWS: usize, E: Element>(tile: Tile<E>) {
+        // Two of a row's four quarters at a time: as many sums as there are registers.
+        for quarter in [0, PANEL / 4] {
             // SAFETY: the caller vouches for `ROWS` rows of A and C and `k` rows of B; half a row of B or C is
             // two registers.
             unsafe {
                 let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
-                let (mut a, mut b) = (tile.a, tile.b.add(half));
+                let (mut a, mut b) = (tile.a, tile.b);
                 for _ in 0..tile.k {
-                    let b0 = _mm256_loadu_ps(b);
-                    let b1 = _mm256_loadu_ps(b.add(8));
+                    let [b0, b1] = E::load_256(b, quarter);
                     for (row, sums) in sums.iter_mut().enumerate() {
                         let x = _mm256_set1_ps(*a.add(row * tile.a_row));
                         sums[0] = _mm256_fmadd_ps(x, b0, sums[0]);
@@ -217,13 +224,13 @@ mod x86 {
                     b = b.wrapping_add(PANEL);
                 }
                 for (row, sums) in sums.iter_mut().enumerate() {
-                    let c = tile.c.add(row * tile.c_row + half);
+                    let c = tile.c.add(row * tile.c_row + quarter);
                     if tile.accumulate {
                         sums[0] = _mm256_add_ps(_mm256_loadu_ps(c), sums[0]);
-                        sums[1] = _mm256_add_ps(_mm256_loadu_ps(c.add(8)), sums[1]);
+                        sums[1] = _mm256_add_ps(_mm256_loadu_ps(c.add(PANEL / 2)), sums[1]);
                     }
                     _mm256_storeu_ps(c, sums[0]);
-                    _mm256_storeu_ps(c.add(8), sums[1]);
+                    _mm256_storeu_ps(c.add(PANEL / 2), sums[1]);
                 }
             }
         }

@@ -7,6 +7,7 @@
 mod adamw;
 mod aligned;
 mod attend;
+mod element;
 mod gemm;
 #[cfg(test)]
 mod gemm_tests;
@@ -36,7 +37,7 @@ pub use loss::{TokenStats, logits_gradient, token_stats};
 pub use math::{dot, fast_exp, row_max};
 pub use matrix::{MatMut, MatRef};
 pub use norm::{head_norm, head_norm_backward, rms_norm, rms_norm_backward, rms_norm_scaled};
-pub use pack::PackedMatrix;
+pub use pack::{PackedMatrix, Storage};
 pub use peak::gemm_peak_gflops;
 pub use rope::{Llama3Scaling, Rope, RopeTable, rope_rows, rope_rows_backward};
 pub use rows::{add_bias, add_into, column_sums};

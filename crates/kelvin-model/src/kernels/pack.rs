@@ -1,14 +1,53 @@
 //! Right-hand sides in panels of 32 columns, the order in which the micro-kernels read them.
 
-use super::{aligned::AlignedBuf, matrix::MatRef, micro::PANEL, simd};
+use std::ops::Range;
+
+use half::bf16;
+use rayon::prelude::*;
+
+use super::{
+    aligned::AlignedBuf,
+    element::{bf16_place, round_bf16},
+    matrix::MatRef,
+    micro::PANEL,
+    simd::{self, multiversion},
+};
+
+/// The type in which a packed matrix is stored. Products are summed in f32 with either.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Storage {
+    /// Single precision.
+    #[default]
+    F32,
+    /// Rounded to the nearest bf16: half the memory, and half the time where reading it is what takes time.
+    Bf16,
+}
+
+impl Storage {
+    /// Bytes of an element.
+    pub fn bytes(self) -> usize {
+        match self {
+            Storage::F32 => 4,
+            Storage::Bf16 => 2,
+        }
+    }
+}
 
 /// A right-hand side packed once and used for many products.
 #[derive(Clone, Debug, Default)]
 pub struct PackedMatrix {
     rows: usize,
     cols: usize,
-    /// Panel after panel; in a panel row after row; a row has 32 floats, zero beyond the last column.
+    storage: Storage,
+    /// Panel after panel; in a panel row after row; a row has 32 elements, zero beyond the last column.
     panels: AlignedBuf,
+}
+
+/// A panel of a packed matrix: `rows * 32` elements.
+pub(super) enum Panel<'data> {
+    F32(&'data [f32]),
+    /// In the order of [`super::element::bf16_place`].
+    Bf16(&'data [bf16]),
 }
 
 impl PackedMatrix {
@@ -20,11 +59,56 @@ impl PackedMatrix {
         packed
     }
 
-    /// Packs another matrix, of any shape, into the memory held.
+    /// Packs another matrix, of any shape, into the memory held, in f32.
     pub fn repack(&mut self, b: MatRef) {
-        (self.rows, self.cols) = (b.rows(), b.cols());
+        (self.rows, self.cols, self.storage) = (b.rows(), b.cols(), Storage::F32);
         self.panels.reserve(packed_len(b.rows(), b.cols()));
         pack(b, 0..b.rows(), 0..b.cols(), self.panels.as_mut_slice());
+    }
+
+    /// Packs a weight `w[out, in]` for `y = x w^T` that need not lie in memory as a whole: `read` is asked for
+    /// consecutive rows of `w`, 32 at a time, from any thread and in any order.
+    ///
+    /// # Errors
+    /// The first error of `read`.
+    pub fn from_rows<E: Send>(
+        outputs: usize,
+        inputs: usize,
+        storage: Storage,
+        read: impl Fn(Range<usize>, &mut [f32]) -> Result<(), E> + Sync,
+    ) -> Result<PackedMatrix, E> {
+        let mut panels = AlignedBuf::new();
+        panels.reserve((packed_len(inputs, outputs) * storage.bytes()).div_ceil(size_of::<f32>()));
+        // What one thread reads, and what it packs before it rounds.
+        let buffers = || (vec![0f32; PANEL * inputs], vec![0f32; PANEL * inputs]);
+        let read = |idx: usize, rows: &mut [f32], panel: &mut [f32]| {
+            let outputs = idx * PANEL..((idx + 1) * PANEL).min(outputs);
+            let rows = &mut rows[..outputs.len() * inputs];
+            read(outputs.clone(), rows)?;
+            let source = MatRef::new(rows, outputs.len(), inputs).t();
+            pack(source, 0..inputs, 0..outputs.len(), panel);
+            Ok(())
+        };
+        let (n_panels, len) = (outputs.div_ceil(PANEL), inputs * PANEL);
+        match storage {
+            Storage::F32 => panels
+                .as_mut_slice()
+                .par_chunks_exact_mut(len)
+                .take(n_panels)
+                .enumerate()
+                .try_for_each_init(buffers, |(rows, _), (idx, panel)| read(idx, rows, panel))?,
+            Storage::Bf16 => {
+                panels.as_mut_bf16().par_chunks_exact_mut(len).take(n_panels).enumerate().try_for_each_init(
+                    buffers,
+                    |(rows, wide), (idx, panel)| {
+                        read(idx, rows, wide)?;
+                        narrow(wide, panel);
+                        Ok(())
+                    },
+                )?
+            }
+        }
+        Ok(PackedMatrix { rows: inputs, cols: outputs, storage, panels })
     }
 
     /// Rows of the matrix, the `k` of a product.
@@ -37,9 +121,51 @@ impl PackedMatrix {
         self.cols
     }
 
-    /// Panel `idx`: `rows * 32` floats.
-    pub(super) fn panel(&self, idx: usize) -> &[f32] {
-        &self.panels.as_slice()[idx * self.rows * PANEL..][..self.rows * PANEL]
+    /// Memory of the panels, in bytes.
+    pub fn bytes(&self) -> usize {
+        packed_len(self.rows, self.cols) * self.storage.bytes()
+    }
+
+    /// Column `col` as it was packed, which is row `col` of a weight.
+    ///
+    /// # Panics
+    /// If there is no such column or `out` has not one element for each row.
+    pub fn column(&self, col: usize, out: &mut [f32]) {
+        assert!(col < self.cols && out.len() == self.rows);
+        match self.panel(col / PANEL) {
+            Panel::F32(panel) => {
+                for (out, row) in out.iter_mut().zip(panel.chunks_exact(PANEL)) {
+                    *out = row[col % PANEL];
+                }
+            }
+            Panel::Bf16(panel) => {
+                let place = bf16_place(col % PANEL);
+                for (out, row) in out.iter_mut().zip(panel.chunks_exact(PANEL)) {
+                    *out = row[place].to_f32();
+                }
+            }
+        }
+    }
+
+    pub(super) fn panel(&self, idx: usize) -> Panel<'_> {
+        let len = self.rows * PANEL;
+        match self.storage {
+            Storage::F32 => Panel::F32(&self.panels.as_slice()[idx * len..][..len]),
+            Storage::Bf16 => Panel::Bf16(&self.panels.as_bf16()[idx * len..][..len]),
+        }
+    }
+}
+
+multiversion! {
+    /// Rounds packed rows of 32 floats to bf16, in the order of its panels.
+    pub fn narrow(wide: &[f32], narrow: &mut [bf16]) {
+        assert_eq!(wide.len(), narrow.len());
+        for (wide, narrow) in wide.chunks_exact(PANEL).zip(narrow.chunks_exact_mut(PANEL)) {
+            for pair in 0..PANEL / 2 {
+                narrow[2 * pair] = round_bf16(wide[pair]);
+                narrow[2 * pair + 1] = round_bf16(wide[pair + PANEL / 2]);
+            }
+        }
     }
 }
 
@@ -49,7 +175,7 @@ pub(super) fn packed_len(rows: usize, cols: usize) -> usize {
 }
 
 /// Packs a block of `b` into the front of `out`.
-pub(super) fn pack(b: MatRef, rows: std::ops::Range<usize>, cols: std::ops::Range<usize>, out: &mut [f32]) {
+pub(super) fn pack(b: MatRef, rows: Range<usize>, cols: Range<usize>, out: &mut [f32]) {
     let panel_len = rows.len() * PANEL;
     if panel_len == 0 {
         return;
@@ -105,7 +231,7 @@ fn pack_columns(source: &[f32], col_stride: usize, width: usize, rows: usize, pa
             unsafe { transpose_8x8(from.as_ptr(), col_stride, to.as_mut_ptr()) };
         }
     }
-    let mut scalar = |rows: std::ops::Range<usize>, cols: std::ops::Range<usize>| {
+    let mut scalar = |rows: Range<usize>, cols: Range<usize>| {
         for q in rows {
             for col in cols.clone() {
                 panel[q * PANEL + col] = source[col * col_stride + q];
@@ -159,7 +285,7 @@ unsafe fn transpose_8x8(from: *const f32, stride: usize, to: *mut f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::simd::forced::each_level;
+    use crate::kernels::{numeric::uniform, simd::forced::each_level};
 
     #[test]
     fn every_element_lands_in_its_panel() {
@@ -172,12 +298,40 @@ mod tests {
                     for q in 0..k {
                         for col in 0..n.next_multiple_of(PANEL) {
                             let expected = if col < n { view.from(q, col)[0] } else { 0.0 };
-                            let got = packed.panel(col / PANEL)[q * PANEL + col % PANEL];
+                            let Panel::F32(panel) = packed.panel(col / PANEL) else { panic!("it is f32") };
+                            let got = panel[q * PANEL + col % PANEL];
                             assert_eq!(got, expected, "{k} x {n} at {q}, {col}");
                         }
                     }
                 });
             }
+        }
+    }
+
+    #[test]
+    fn a_weight_that_is_read_row_by_row_is_packed_as_one_in_memory() {
+        for (outputs, inputs) in [(1, 1), (31, 8), (32, 17), (70, 40)] {
+            let weight = uniform(outputs * inputs, 5);
+            let read = |rows: Range<usize>, out: &mut [f32]| {
+                out.copy_from_slice(&weight[rows.start * inputs..rows.end * inputs]);
+                Ok::<(), ()>(())
+            };
+            let whole = PackedMatrix::new(MatRef::new(&weight, outputs, inputs).t());
+            let (mut expected, mut got) = (vec![0.0; inputs], vec![0.0; inputs]);
+            for storage in [Storage::F32, Storage::Bf16] {
+                let packed = PackedMatrix::from_rows(outputs, inputs, storage, read).unwrap();
+                assert_eq!((packed.rows(), packed.cols()), (inputs, outputs));
+                for output in 0..outputs {
+                    whole.column(output, &mut expected);
+                    assert_eq!(expected, weight[output * inputs..][..inputs]);
+                    if storage == Storage::Bf16 {
+                        expected.iter_mut().for_each(|it| *it = bf16::from_f32(*it).to_f32());
+                    }
+                    packed.column(output, &mut got);
+                    assert_eq!(got, expected, "{storage:?}, output {output} of {outputs} x {inputs}");
+                }
+            }
+            assert_eq!(PackedMatrix::from_rows(outputs, inputs, Storage::F32, |_, _| Err(3)).unwrap_err(), 3);
         }
     }
 }
