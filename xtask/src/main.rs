@@ -3,6 +3,7 @@
 
 mod curve;
 mod evidence;
+mod peers;
 mod readme;
 mod run_folder;
 mod series;
@@ -54,6 +55,8 @@ enum Task {
         #[arg(long)]
         out: Option<PathBuf>,
     },
+    /// Measures the engine against PyTorch on the same cores, in turns
+    EnginePeers(peers::Options),
     /// Runs the code blocks of README.md that are marked `sh ci`, in order
     Readme,
     /// Checks a run folder against what docs/formats.md promises
@@ -83,6 +86,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Slow { filter } => slow(root, filter.as_deref()),
         Task::Evidence { table, arm, collect } => evidence::run(root, &table, &arm, !collect),
         Task::Curve { table, out } => curve::run(root, &table, out.as_deref()),
+        Task::EnginePeers(options) => peers::run(root, &options),
         Task::Readme => readme::run(root),
         Task::RunFolder { folder, steps } => run_folder::run(&folder, steps),
     }
