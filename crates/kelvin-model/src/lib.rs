@@ -17,6 +17,7 @@ pub mod transformer;
 pub use checkpoint::{Checkpoint, Dtype};
 pub use config::{Family, ModelConfig};
 pub use kernels::{Llama3Scaling, Rope};
-pub use params::{Layout, Params};
+pub use params::{Layout, Params, Tensor, WeightSource};
 pub use policy::{NativeOptions, NativePolicy};
+pub use sampler::NativeSampler;
 pub use tokenizer::{END_OF_TEXT, Tokenizer};

@@ -70,6 +70,11 @@ pub struct Tensor {
 }
 
 impl Tensor {
+    /// Numbers in a row: along the second axis, 1 without one.
+    pub fn row_len(&self) -> usize {
+        self.shape.iter().skip(1).product()
+    }
+
     /// Whether weight decay applies: to matrices, not to norms and biases.
     pub fn decays(&self) -> bool {
         self.shape.len() == 2
@@ -166,6 +171,24 @@ impl LayerLayout {
 fn tensor(name: &str, shape: &[usize], range: &Range<usize>) -> Tensor {
     debug_assert_eq!(shape.iter().product::<usize>(), range.len(), "{name}");
     Tensor { name: name.to_owned(), shape: shape.to_vec(), range: range.clone() }
+}
+
+/// Where weights can be had from, row by row.
+pub trait WeightSource: Sync {
+    /// Writes `rows` of a tensor of the model, row-major, to `out`, which holds exactly these. Several threads may ask
+    /// at once.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    fn read_rows(&self, tensor: &Tensor, rows: Range<usize>, out: &mut [f32]) -> anyhow::Result<()>;
+}
+
+impl WeightSource for Params {
+    fn read_rows(&self, tensor: &Tensor, rows: Range<usize>, out: &mut [f32]) -> anyhow::Result<()> {
+        let (start, len) = (tensor.range.start, tensor.row_len());
+        out.copy_from_slice(&self.flat[start + rows.start * len..start + rows.end * len]);
+        Ok(())
+    }
 }
 
 /// Standard deviation of a fresh matrix; `initializer_range` of Qwen2's configuration.

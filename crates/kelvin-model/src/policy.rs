@@ -9,7 +9,10 @@ use std::{
     collections::hash_map::DefaultHasher,
     hash::{Hash, Hasher},
     path::Path,
-    sync::mpsc::{Receiver, Sender},
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender},
+    },
 };
 
 use anyhow::{Context, bail, ensure};
@@ -22,6 +25,7 @@ use kelvin_core::{
 use crate::{
     checkpoint::{self, Checkpoint, Dtype, read_tensors, write_tensors},
     config::ModelConfig,
+    kernels::Storage,
     params::{Layout, Tensor},
     sampler::NativeSampler,
     trainer::{Moments, TrainCore},
@@ -37,8 +41,8 @@ const STEP: &str = "step";
 pub struct NativePolicy {
     core: TrainCore,
     sampler: NativeSampler,
-    /// Threads for training.
-    pool: rayon::ThreadPool,
+    /// Threads for training, which are the sampler's.
+    pool: Arc<rayon::ThreadPool>,
     applied: Applied,
 }
 
@@ -51,27 +55,16 @@ struct Applied {
     published: Option<UpdateId>,
 }
 
-/// The most threads that a policy starts; more would only take turns.
-const THREADS_MAX: usize = 1024;
-
 impl NativePolicy {
     /// A policy that has learnt nothing since `checkpoint`, published.
     ///
     /// # Errors
     /// If there are over 1024 threads or they cannot be started.
     pub fn new(checkpoint: Checkpoint, options: NativeOptions) -> anyhow::Result<NativePolicy> {
-        ensure!(
-            options.threads <= THREADS_MAX,
-            "{} threads are too many\nhint: at most {THREADS_MAX}, or 0 for one on each core",
-            options.threads
-        );
         let Checkpoint { params, tokenizer, end_tokens, .. } = checkpoint;
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(options.n_threads())
-            .thread_name(|index| format!("train-{index}"))
-            .build()
-            .context("starting threads\nhint: set fewer threads")?;
-        let sampler = pool.install(|| NativeSampler::new(&params, tokenizer, end_tokens, options));
+        let config = &params.layout.config;
+        let sampler = NativeSampler::new(config, &params, Storage::F32, tokenizer, end_tokens, options)?;
+        let pool = sampler.pool();
         Ok(NativePolicy { core: TrainCore::new(params), sampler, pool, applied: Applied::default() })
     }
 
@@ -155,7 +148,7 @@ impl Trainer for NativePolicy {
 
     fn publish(&mut self, update: UpdateId) -> anyhow::Result<()> {
         if self.applied.published != Some(update) {
-            self.pool.install(|| self.sampler.publish(self.core.params()));
+            self.sampler.publish(self.core.params());
             self.applied.published = Some(update);
         }
         Ok(())
@@ -203,7 +196,7 @@ impl Trainer for NativePolicy {
         })?;
         let second = first.split_off(len);
         self.core = TrainCore::resume(params, Moments { first, second, step })?;
-        self.pool.install(|| self.sampler.publish(self.core.params()));
+        self.sampler.publish(self.core.params());
         self.applied = Applied::default();
         Ok(())
     }

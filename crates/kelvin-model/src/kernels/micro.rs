@@ -120,6 +120,10 @@ mod x86 {
 
     use super::{Element, PANEL, Tile};
 
+    /// How far ahead of the product panels are fetched, in bytes. Panels of a large model come from memory one after
+    /// another; the processor's own prefetching stops at every page.
+    const AHEAD: usize = 2048;
+
     #[target_feature(enable = "avx512f")]
     pub(super) unsafe fn rows_avx512<E: Element>(rows: usize, tile: Tile<E>) {
         let mut row = 0;
@@ -160,6 +164,7 @@ mod x86 {
             let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
             let (mut a, mut b) = (tile.a, tile.b);
             for _ in 0..tile.k {
+                _mm_prefetch::<_MM_HINT_T0>(b.wrapping_byte_add(AHEAD).cast());
                 let [b0, b1] = E::load_512(b);
                 for (row, sums) in sums.iter_mut().enumerate() {
                     let x = _mm512_set1_ps(*a.add(row * tile.a_row));

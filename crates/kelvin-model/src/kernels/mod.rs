@@ -38,7 +38,7 @@ pub use math::{dot, fast_exp, row_max};
 pub use matrix::{MatMut, MatRef};
 pub use norm::{head_norm, head_norm_backward, rms_norm, rms_norm_backward, rms_norm_scaled};
 pub use pack::{PackedMatrix, Storage};
-pub use peak::gemm_peak_gflops;
+pub use peak::{gemm_peak_gflops, memory_bandwidth};
 pub use rope::{Llama3Scaling, Rope, RopeTable, rope_rows, rope_rows_backward};
 pub use rows::{add_bias, add_into, column_sums};
 pub use softmax::{causal_softmax, causal_softmax_again, causal_softmax_backward, exp_sum, softmax_row};

@@ -1,7 +1,10 @@
-//! The yardstick of every fraction of peak: the pinned `gemm-f32` crate, not our own product.
+//! The yardsticks of every fraction of a limit: the product of the pinned `gemm-f32` crate, not our own, and reading memory.
 
 use gemm_common::Parallelism;
 use gemm_f32::gemm::f32::get_gemm_fn;
+use rayon::prelude::*;
+
+use super::{math::fold, simd::multiversion};
 
 /// Side of the square matrices.
 const SIDE: usize = 1024;
@@ -57,6 +60,40 @@ pub fn gemm_peak_gflops(threads: usize, seconds: impl Fn() -> f64) -> f64 {
     // Every element is the sum of SIDE products; reading one keeps the work from being dropped.
     assert_eq!(out[SIDE * SIDE - 1], SIDE as f32 * 0.125);
     2.0 * (SIDE as f64).powi(3) / fastest / 1e9
+}
+
+/// Floats that are read for the bandwidth: 1 GiB, far more than caches hold.
+const READ_FLOATS: usize = 1 << 28;
+/// Passes timed; the fastest counts.
+const PASSES: usize = 5;
+/// Floats that a thread reads before it takes more.
+const READ_BLOCK: usize = 1 << 20;
+
+multiversion! {
+    /// A sum that costs nothing beside the reading.
+    pub fn read_all(floats: &[f32]) -> f32 {
+        let mut sums = [0f32; 64];
+        for chunk in floats.chunks_exact(64) {
+            for lane in 0..64 {
+                sums[lane] += chunk[lane];
+            }
+        }
+        fold(&sums)
+    }
+}
+
+/// Bytes per second that all threads of rayon's pool read from memory together. `seconds` reads a monotonic clock.
+pub fn memory_bandwidth(seconds: impl Fn() -> f64) -> f64 {
+    let floats = vec![1f32; READ_FLOATS];
+    let mut fastest = f64::INFINITY;
+    for _ in 0..PASSES {
+        let start = seconds();
+        let sum: f64 = floats.par_chunks(READ_BLOCK).map(|it| f64::from(read_all(it))).sum();
+        fastest = fastest.min(seconds() - start);
+        // Reading the sum keeps the work from being dropped; a block's own is exact in f32.
+        assert_eq!(sum, READ_FLOATS as f64);
+    }
+    size_of_val(floats.as_slice()) as f64 / fastest
 }
 
 #[cfg(test)]

@@ -1,6 +1,12 @@
 //! Settings of the native engine that bound time and memory and change no number.
 
+use std::sync::Arc;
+
+use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
+
+/// The most threads that are started; more would only take turns.
+const THREADS_MAX: usize = 1024;
 
 /// How the native engine works. No result depends on any of these.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +38,24 @@ impl Default for NativeOptions {
 }
 
 impl NativeOptions {
+    /// So many threads for work that is shared.
+    ///
+    /// # Errors
+    /// If there are over 1024 threads or they cannot be started.
+    pub(crate) fn pool(&self) -> anyhow::Result<Arc<rayon::ThreadPool>> {
+        ensure!(
+            self.threads <= THREADS_MAX,
+            "{} threads are too many\nhint: at most {THREADS_MAX}, or 0 for one on each core",
+            self.threads
+        );
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(self.n_threads())
+            .thread_name(|index| format!("engine-{index}"))
+            .build()
+            .context("starting threads\nhint: set fewer threads")?;
+        Ok(Arc::new(pool))
+    }
+
     /// [`NativeOptions::threads`], or what the machine has.
     pub fn n_threads(&self) -> usize {
         match self.threads {

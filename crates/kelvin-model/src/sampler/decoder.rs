@@ -3,6 +3,8 @@
 //! Each position is computed by itself except for matrix products, whose rows do not depend on each other; so
 //! a row's numbers do not depend on its companions.
 
+use rayon::prelude::*;
+
 use super::{
     attention::attend,
     cache::{BLOCK, Cache, Pool, Shape},
@@ -10,7 +12,8 @@ use super::{
 };
 use crate::{
     config::ModelConfig,
-    kernels::{MatMut, MatRef, RopeTable, add_bias, head_norm, matmul_packed, rms_norm, rope_rows, swiglu},
+    kernels::{MatMut, MatRef, RopeTable, add_bias, head_norm, rope_rows},
+    transformer::Threads,
 };
 
 /// One token to feed.
@@ -76,18 +79,18 @@ impl Decoder {
         feeds: &[Feed],
         asked: &[usize],
     ) -> &[f32] {
-        let Weights { config, .. } = weights;
+        let Weights { config, threads, .. } = weights;
         let (n, hidden) = (feeds.len(), config.hidden_size);
         self.make_room(config, feeds, asked.len());
         for feed in feeds {
             caches[feed.cache].make_writable(feed.position, &mut self.pool);
         }
         for (x, feed) in self.x.chunks_exact_mut(hidden).zip(feeds) {
-            x.copy_from_slice(&weights.embed[feed.token as usize * hidden..][..hidden]);
+            weights.embed(feed.token, x);
         }
         for (index, layer) in weights.layers.iter().enumerate() {
-            self.attention(config, index, layer, caches, feeds);
-            self.gated_layer(config, layer, n);
+            self.attention(weights, index, caches, feeds);
+            self.gated_layer(config, *threads, layer, n);
         }
         for (to, &from) in asked.iter().enumerate() {
             debug_assert!(to <= from, "rows are moved up");
@@ -95,14 +98,10 @@ impl Decoder {
         }
         let n = asked.len();
         let (x, normed) = (&self.x[..n * hidden], &mut self.normed[..n * hidden]);
-        rms_norm(x, &weights.final_norm, config.rms_norm_eps, normed, &mut self.norm_factors[..n]);
+        threads.rms_norm(x, &weights.final_norm, config.rms_norm_eps, normed, &mut self.norm_factors[..n]);
         let logits = &mut self.logits[..n * config.vocab_size];
-        matmul_packed(
-            MatRef::new(normed, n, hidden),
-            &weights.head,
-            MatMut::new(logits, n, config.vocab_size),
-            false,
-        );
+        let out = MatMut::new(logits, n, config.vocab_size);
+        threads.matmul_packed(MatRef::new(normed, n, hidden), weights.head(), out, false);
         logits
     }
 
@@ -133,19 +132,14 @@ impl Decoder {
     }
 
     /// `x += attention(norm(x))`.
-    fn attention(
-        &mut self,
-        config: &ModelConfig,
-        index: usize,
-        layer: &LayerWeights,
-        caches: &mut [Cache],
-        feeds: &[Feed],
-    ) {
+    fn attention(&mut self, weights: &Weights, index: usize, caches: &mut [Cache], feeds: &[Feed]) {
+        let Weights { config, threads, .. } = weights;
+        let layer = &weights.layers[index];
         let (n, hidden, width) = (feeds.len(), config.hidden_size, config.qkv_width());
         let (x, normed) = (&mut self.x[..n * hidden], &mut self.normed[..n * hidden]);
-        rms_norm(x, &layer.input_norm, config.rms_norm_eps, normed, &mut self.norm_factors[..n]);
+        threads.rms_norm(x, &layer.input_norm, config.rms_norm_eps, normed, &mut self.norm_factors[..n]);
         let qkv = &mut self.qkv[..n * width];
-        matmul_packed(MatRef::new(normed, n, hidden), &layer.qkv, MatMut::new(qkv, n, width), false);
+        threads.matmul_packed(MatRef::new(normed, n, hidden), &layer.qkv, MatMut::new(qkv, n, width), false);
         if !layer.qkv_bias.is_empty() {
             add_bias(qkv, &layer.qkv_bias);
         }
@@ -166,38 +160,60 @@ impl Decoder {
             let (keys, values) = row[query_width..].split_at(kv_width);
             caches[feed.cache].write(self.shape, index, feed.position, keys, values);
         }
-        let attended = &mut self.attended[..n * query_width];
-        let group_width = config.heads_per_kv() * config.head_dim;
-        for ((row, out), feed) in
-            qkv.chunks_exact(width).zip(attended.chunks_exact_mut(query_width)).zip(feeds)
-        {
-            let queries = row[..query_width].chunks_exact(group_width);
-            for (head, (queries, out)) in queries.zip(out.chunks_exact_mut(group_width)).enumerate() {
-                let blocks = &caches[feed.cache].blocks[..=feed.position / BLOCK];
-                let start = self.shape.head_start(index, head);
-                attend(queries, blocks, start, config.head_dim, feed.position + 1, &mut self.scores, out);
-            }
-        }
-        matmul_packed(MatRef::new(attended, n, query_width), &layer.o, MatMut::new(x, n, hidden), true);
+        self.attend(config, *threads, index, caches, feeds);
+        let attended = MatRef::new(&self.attended[..n * query_width], n, query_width);
+        let x = &mut self.x[..n * hidden];
+        threads.matmul_packed(attended, &layer.o, MatMut::new(x, n, hidden), true);
         if !layer.o_bias.is_empty() {
             add_bias(x, &layer.o_bias);
         }
     }
 
+    /// What each row sees, weighed.
+    fn attend(
+        &mut self,
+        config: &ModelConfig,
+        threads: Threads,
+        index: usize,
+        caches: &[Cache],
+        feeds: &[Feed],
+    ) {
+        let (n, width, query_width) = (feeds.len(), config.qkv_width(), config.query_width());
+        let group_width = config.heads_per_kv() * config.head_dim;
+        let row = |row: &[f32], feed: &Feed, scores: &mut [f32], out: &mut [f32]| {
+            let queries = row[..query_width].chunks_exact(group_width);
+            for (head, (queries, out)) in queries.zip(out.chunks_exact_mut(group_width)).enumerate() {
+                let blocks = &caches[feed.cache].blocks[..=feed.position / BLOCK];
+                let start = self.shape.head_start(index, head);
+                attend(queries, blocks, start, config.head_dim, feed.position + 1, scores, out);
+            }
+        };
+        let qkv = &self.qkv[..n * width];
+        let attended = &mut self.attended[..n * query_width];
+        match threads {
+            Threads::One => {
+                let rows = qkv.chunks_exact(width).zip(attended.chunks_exact_mut(query_width));
+                rows.zip(feeds).for_each(|((qkv, out), feed)| row(qkv, feed, &mut self.scores, out));
+            }
+            Threads::All => {
+                let rows = qkv.par_chunks_exact(width).zip(attended.par_chunks_exact_mut(query_width));
+                let scores = || vec![0f32; self.scores.len()];
+                rows.zip(feeds)
+                    .for_each_init(scores, |scores, ((qkv, out), feed)| row(qkv, feed, scores, out));
+            }
+        }
+    }
+
     /// `x += down(swiglu(gate_up(norm(x))))`.
-    fn gated_layer(&mut self, config: &ModelConfig, layer: &LayerWeights, n: usize) {
+    fn gated_layer(&mut self, config: &ModelConfig, threads: Threads, layer: &LayerWeights, n: usize) {
         let (hidden, ffn) = (config.hidden_size, config.intermediate_size);
         let (x, normed) = (&mut self.x[..n * hidden], &mut self.normed[..n * hidden]);
-        rms_norm(x, &layer.post_norm, config.rms_norm_eps, normed, &mut self.norm_factors[..n]);
+        threads.rms_norm(x, &layer.post_norm, config.rms_norm_eps, normed, &mut self.norm_factors[..n]);
         let gate_up = &mut self.gate_up[..n * 2 * ffn];
-        matmul_packed(
-            MatRef::new(normed, n, hidden),
-            &layer.gate_up,
-            MatMut::new(gate_up, n, 2 * ffn),
-            false,
-        );
+        let out = MatMut::new(gate_up, n, 2 * ffn);
+        threads.matmul_packed(MatRef::new(normed, n, hidden), &layer.gate_up, out, false);
         let gated = &mut self.gated[..n * ffn];
-        swiglu(gate_up, ffn, gated);
-        matmul_packed(MatRef::new(gated, n, ffn), &layer.down, MatMut::new(x, n, hidden), true);
+        threads.swiglu(gate_up, ffn, gated);
+        threads.matmul_packed(MatRef::new(gated, n, ffn), &layer.down, MatMut::new(x, n, hidden), true);
     }
 }

@@ -32,7 +32,14 @@ use kelvin_core::{
     rollout::{Completion, SampleRequest},
 };
 
-use crate::{params::Params, policy::NativeOptions, tokenizer::Tokenizer, transformer::check_tokens};
+use crate::{
+    config::ModelConfig,
+    kernels::Storage,
+    params::{Params, WeightSource},
+    policy::NativeOptions,
+    tokenizer::Tokenizer,
+    transformer::{Threads, check_tokens},
+};
 use cache::Cache;
 use decoder::{Decoder, Feed};
 use draw::Draw;
@@ -46,8 +53,10 @@ const LOOK_AROUND: Duration = Duration::from_millis(100);
 const SCORED_LOGITS_MAX: usize = 1 << 22;
 
 /// Draws from a packed copy of weights.
-pub(crate) struct NativeSampler {
+pub struct NativeSampler {
     weights: Weights,
+    /// Reads weights, and computes operations where all threads share them.
+    pool: Arc<rayon::ThreadPool>,
     pub(crate) tokenizer: Tokenizer,
     /// Any of these ends a completion.
     pub(crate) end_tokens: Vec<u32>,
@@ -55,25 +64,77 @@ pub(crate) struct NativeSampler {
 }
 
 impl NativeSampler {
-    pub(crate) fn new(
+    /// Packs the weights of a model of that shape; `options.threads` do it.
+    ///
+    /// # Errors
+    /// If weights cannot be read, or threads not be started.
+    pub fn new(
+        config: &ModelConfig,
+        weights: &dyn WeightSource,
+        storage: Storage,
+        tokenizer: Tokenizer,
+        end_tokens: Vec<u32>,
+        options: NativeOptions,
+    ) -> anyhow::Result<NativeSampler> {
+        let pool = options.pool()?;
+        let weights = pool.install(|| Weights::read(config, weights, storage))?;
+        Ok(NativeSampler { weights, pool, tokenizer, end_tokens, options })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of_params(
         params: &Params,
         tokenizer: Tokenizer,
         end_tokens: Vec<u32>,
         options: NativeOptions,
     ) -> NativeSampler {
-        NativeSampler { weights: Weights::new(params), tokenizer, end_tokens, options }
+        let config = &params.layout.config;
+        NativeSampler::new(config, params, Storage::F32, tokenizer, end_tokens, options).unwrap()
     }
 
-    /// Draws from `params` from now on.
+    /// Draws from `params`, which are of the same shape, from now on.
     pub(crate) fn publish(&mut self, params: &Params) {
-        self.weights.publish(params);
+        let read = self.pool.install(|| Weights::read(&params.layout.config, params, Storage::F32));
+        self.weights = read.expect("reading memory does not fail");
+    }
+
+    /// The threads that it works with.
+    pub(crate) fn pool(&self) -> Arc<rayon::ThreadPool> {
+        Arc::clone(&self.pool)
+    }
+
+    /// Threads that each decode rows of their own; one if all share the operations of its rows.
+    fn n_workers(&self) -> usize {
+        match self.weights.threads {
+            Threads::One => self.options.n_threads(),
+            Threads::All => 1,
+        }
+    }
+
+    /// [`Decoder::forward`], with the threads that this model takes.
+    fn forward<'decoder>(
+        &self,
+        decoder: &'decoder mut Decoder,
+        caches: &mut [Cache],
+        feeds: &[Feed],
+        asked: &[usize],
+    ) -> &'decoder [f32] {
+        match self.weights.threads {
+            Threads::One => decoder.forward(&self.weights, caches, feeds, asked),
+            Threads::All => self.pool.install(|| decoder.forward(&self.weights, caches, feeds, asked)),
+        }
+    }
+
+    /// The shape of the model.
+    pub fn config(&self) -> &ModelConfig {
+        &self.weights.config
     }
 
     /// Reads requests until they end or the queue stops.
     fn receive(&self, requests: &Receiver<Indexed<SampleRequest>>, queue: &Queue) -> anyhow::Result<()> {
         // Rows of one prompt come together: they are tokenised once and handed over at once, so that one
         // worker gets them.
-        let burst = self.options.max_rows.max(1) * self.options.n_threads();
+        let burst = self.options.max_rows.max(1) * self.n_workers();
         let mut last: Option<(String, Arc<[u32]>)> = None;
         loop {
             let first = match requests.recv_timeout(LOOK_AROUND) {
@@ -133,7 +194,7 @@ impl NativeSampler {
             let feed = |position: usize| Feed { cache: 0, position, token: sequence[position] };
             let feeds: Vec<Feed> = (first..first + n).map(feed).collect();
             let asked: Vec<usize> = (0..n).collect();
-            let logits = decoder.forward(&self.weights, &mut caches, &feeds, &asked);
+            let logits = self.forward(decoder, &mut caches, &feeds, &asked);
             for (logits, &token) in logits.chunks_exact(vocab).zip(&sequence[first + 1..]) {
                 logprobs.push(draw.logprob(logits, token, temperature)?);
             }
@@ -150,9 +211,9 @@ impl Sampler for NativeSampler {
         requests: Receiver<Indexed<SampleRequest>>,
         completions: Sender<Indexed<Completion>>,
     ) -> anyhow::Result<()> {
-        let queue = Queue::new(self.options.n_threads());
+        let queue = Queue::new(self.n_workers());
         thread::scope(|scope| {
-            let workers: Vec<_> = (0..self.options.n_threads())
+            let workers: Vec<_> = (0..self.n_workers())
                 .map(|_| {
                     let (queue, completions) = (&queue, completions.clone());
                     scope.spawn(move || {
@@ -187,7 +248,7 @@ impl Sampler for NativeSampler {
         }
         let next = AtomicUsize::new(0);
         let work = || -> anyhow::Result<Vec<Indexed<Vec<f32>>>> {
-            let (mut decoder, mut draw) = (Decoder::new(&self.weights.config), Draw::default());
+            let (mut decoder, mut draw) = (Decoder::new(self.config()), Draw::default());
             let mut scored = Vec::new();
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
@@ -197,7 +258,7 @@ impl Sampler for NativeSampler {
         };
         let mut logprobs = vec![Vec::new(); sequences.len()];
         thread::scope(|scope| {
-            let n_threads = self.options.n_threads().min(sequences.len());
+            let n_threads = self.n_workers().min(sequences.len());
             let workers: Vec<_> = (0..n_threads).map(|_| scope.spawn(work)).collect();
             for worker in workers {
                 for (index, scored) in worker.join().unwrap_or_else(|panic| Err(panicked(panic)))? {

@@ -1,25 +1,34 @@
 //! Weights as decoding reads them: packed once for every publication, then shared by all workers.
 
-use rayon::prelude::*;
+use std::ops::Range;
+
+use anyhow::Result;
 
 use crate::{
     config::ModelConfig,
-    kernels::{MatRef, PackedMatrix},
-    params::{LayerLayout, Params},
+    kernels::{PackedMatrix, Storage},
+    params::{Layout, Tensor, WeightSource},
+    transformer::Threads,
 };
 
-/// A packed copy of [`Params`].
+/// Matrices of more bytes than this do not stay in a core's cache while rows are fed: all threads then read them
+/// together for the same rows, instead of each for its own.
+const OWN_BYTES_MAX: usize = 48 << 20;
+
+/// A packed copy of a model's weights.
 pub(super) struct Weights {
     pub(super) config: ModelConfig,
-    /// `[vocab, hidden]`.
-    pub(super) embed: Vec<f32>,
     pub(super) layers: Vec<LayerWeights>,
     pub(super) final_norm: Vec<f32>,
-    pub(super) head: PackedMatrix,
+    /// `[hidden, vocab]`.
+    head: PackedMatrix,
+    /// As the head; absent if tied.
+    embed: Option<PackedMatrix>,
+    /// Who computes an operation.
+    pub(super) threads: Threads,
 }
 
 /// One decoder layer; matrices are packed for rows times matrix.
-#[derive(Default)]
 pub(super) struct LayerWeights {
     pub(super) input_norm: Vec<f32>,
     pub(super) qkv: PackedMatrix,
@@ -37,59 +46,86 @@ pub(super) struct LayerWeights {
 }
 
 impl Weights {
-    pub(super) fn new(params: &Params) -> Weights {
-        let config = params.layout.config.clone();
-        let layers = (0..config.num_hidden_layers).map(|_| LayerWeights::default()).collect();
-        let mut weights = Weights {
-            config,
-            embed: Vec::new(),
-            layers,
-            final_norm: Vec::new(),
-            head: PackedMatrix::default(),
-        };
-        weights.publish(params);
-        weights
+    /// Reads and packs all weights, with the threads of rayon's pool. Beside them it takes the memory of a few rows.
+    ///
+    /// # Errors
+    /// If the source fails.
+    pub(super) fn read(config: &ModelConfig, source: &dyn WeightSource, storage: Storage) -> Result<Weights> {
+        let layout = Layout::new(config);
+        let tensors = layout.tensors();
+        let reader = Reader { source, tensors: &tensors, storage };
+        let layers = layout
+            .layers
+            .iter()
+            .map(|at| {
+                Ok(LayerWeights {
+                    input_norm: reader.vector(&at.input_norm)?,
+                    qkv: reader.matrix(&at.qkv_weight, config.hidden_size)?,
+                    qkv_bias: reader.vector(&at.qkv_bias)?,
+                    q_norm: reader.vector(&at.q_norm)?,
+                    k_norm: reader.vector(&at.k_norm)?,
+                    o: reader.matrix(&at.o_weight, config.query_width())?,
+                    o_bias: reader.vector(&at.o_bias)?,
+                    post_norm: reader.vector(&at.post_norm)?,
+                    gate_up: reader.matrix(&at.gate_up_weight, config.hidden_size)?,
+                    down: reader.matrix(&at.down_weight, config.intermediate_size)?,
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let head = reader.matrix(&layout.head, config.hidden_size)?;
+        let embed = (!config.tie_word_embeddings)
+            .then(|| reader.matrix(&layout.embed, config.hidden_size))
+            .transpose()?;
+        let bytes = layout.len * storage.bytes();
+        let threads = if bytes <= OWN_BYTES_MAX { Threads::One } else { Threads::All };
+        let final_norm = reader.vector(&layout.final_norm)?;
+        Ok(Weights { config: config.clone(), layers, final_norm, head, embed, threads })
     }
 
-    /// Takes over `params`, which are of the same shape, in the memory held.
-    pub(super) fn publish(&mut self, params: &Params) {
-        let Params { layout, flat } = params;
-        let (vocab, hidden) = (self.config.vocab_size, self.config.hidden_size);
-        self.embed.clear();
-        self.embed.extend_from_slice(&flat[layout.embed.clone()]);
-        self.final_norm.clear();
-        self.final_norm.extend_from_slice(&flat[layout.final_norm.clone()]);
-        rayon::join(
-            || self.head.repack(MatRef::new(&flat[layout.head.clone()], vocab, hidden).t()),
-            || {
-                let layers = self.layers.par_iter_mut().zip(&layout.layers);
-                layers.for_each(|(weights, at)| weights.publish(at, flat, &self.config));
-            },
-        );
+    /// For the product of rows with the head.
+    pub(super) fn head(&self) -> &PackedMatrix {
+        &self.head
+    }
+
+    /// Writes the embedding of a token. A column of a packed matrix costs a cache line for each number; that is
+    /// nothing beside the products of a row, and a second copy of the embedding would be a quarter of a small model.
+    pub(super) fn embed(&self, token: u32, out: &mut [f32]) {
+        self.embed.as_ref().unwrap_or(&self.head).column(token as usize, out);
     }
 }
 
-impl LayerWeights {
-    fn publish(&mut self, at: &LayerLayout, flat: &[f32], config: &ModelConfig) {
-        let (hidden, ffn) = (config.hidden_size, config.intermediate_size);
-        for (to, from) in [
-            (&mut self.input_norm, &at.input_norm),
-            (&mut self.qkv_bias, &at.qkv_bias),
-            (&mut self.q_norm, &at.q_norm),
-            (&mut self.k_norm, &at.k_norm),
-            (&mut self.o_bias, &at.o_bias),
-            (&mut self.post_norm, &at.post_norm),
-        ] {
-            to.clear();
-            to.extend_from_slice(&flat[from.clone()]);
+/// Reads what lies at a range of the flat vector.
+struct Reader<'model> {
+    source: &'model dyn WeightSource,
+    /// In the order of the flat vector, which they cover.
+    tensors: &'model [Tensor],
+    storage: Storage,
+}
+
+impl Reader<'_> {
+    fn vector(&self, at: &Range<usize>) -> Result<Vec<f32>> {
+        let mut values = vec![0.0; at.len()];
+        self.fill(at.clone(), &mut values)?;
+        Ok(values)
+    }
+
+    /// A weight `[out, inputs]`, which may be several tensors one below the other.
+    fn matrix(&self, at: &Range<usize>, inputs: usize) -> Result<PackedMatrix> {
+        PackedMatrix::from_rows(at.len() / inputs, inputs, self.storage, |rows, out| {
+            self.fill(at.start + rows.start * inputs..at.start + rows.end * inputs, out)
+        })
+    }
+
+    /// The numbers in `at`, whole rows of one or more tensors.
+    fn fill(&self, at: Range<usize>, out: &mut [f32]) -> Result<()> {
+        let first = self.tensors.partition_point(|it| it.range.end <= at.start);
+        for tensor in self.tensors[first..].iter().take_while(|it| it.range.start < at.end) {
+            let from = at.start.max(tensor.range.start);
+            let to = at.end.min(tensor.range.end);
+            let row_len = tensor.row_len();
+            let rows = (from - tensor.range.start) / row_len..(to - tensor.range.start) / row_len;
+            self.source.read_rows(tensor, rows, &mut out[from - at.start..to - at.start])?;
         }
-        for (to, from, outputs, inputs) in [
-            (&mut self.qkv, &at.qkv_weight, config.qkv_width(), hidden),
-            (&mut self.o, &at.o_weight, hidden, config.query_width()),
-            (&mut self.gate_up, &at.gate_up_weight, 2 * ffn, hidden),
-            (&mut self.down, &at.down_weight, hidden, ffn),
-        ] {
-            to.repack(MatRef::new(&flat[from.clone()], outputs, inputs).t());
-        }
+        Ok(())
     }
 }

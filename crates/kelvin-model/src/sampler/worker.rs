@@ -84,7 +84,7 @@ impl<'serve> Worker<'serve> {
             queue,
             completions,
             shape,
-            blocks_max: options.kv_bytes_max / options.n_threads() / shape.block_bytes(),
+            blocks_max: options.kv_bytes_max / sampler.n_workers() / shape.block_bytes(),
             decoder: Decoder::new(config),
             draw: Draw::default(),
             rows: Vec::new(),
@@ -176,7 +176,7 @@ impl<'serve> Worker<'serve> {
             return Ok(());
         }
         let Worker { sampler, decoder, draw, rows, caches, .. } = self;
-        let logits = decoder.forward(&sampler.weights, caches, &self.feeds, &self.asked);
+        let logits = sampler.forward(decoder, caches, &self.feeds, &self.asked);
         let logits = logits.chunks_exact(sampler.weights.config.vocab_size);
         let mut computed = Vec::new();
         for (&index, logits) in self.asked_rows.iter().zip(logits) {

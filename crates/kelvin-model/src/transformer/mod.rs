@@ -15,6 +15,7 @@ mod linear;
 mod logprobs;
 mod mlp;
 mod ragged;
+mod threads;
 
 use std::fmt::Display;
 
@@ -24,6 +25,7 @@ pub(crate) use backbone::{Backbone, Workspace};
 pub(crate) use head::{Head, PredictedRows};
 pub use logprobs::forward_logprobs;
 pub(crate) use ragged::{CHUNK_ROWS, Ragged, balanced_chunks};
+pub(crate) use threads::Threads;
 
 use crate::config::ModelConfig;
 
