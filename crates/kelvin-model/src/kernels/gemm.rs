@@ -1,6 +1,6 @@
 //! Matrix products.
 
-use std::cell::Cell;
+use std::{cell::Cell, ops::Range};
 
 use rayon::prelude::*;
 
@@ -29,28 +29,71 @@ thread_local! {
 /// # Panics
 /// If the shapes do not fit.
 pub fn matmul(a: MatRef, b: MatRef, mut c: MatMut, accumulate: bool) {
+    if is_settled(a, b, &mut c, accumulate) {
+        return;
+    }
+    let (rows, cols) = (0..c.rows(), 0..c.cols());
+    // SAFETY: the shapes fit, and `c` is borrowed exclusively.
+    unsafe { part(a, b, Out::new(&mut c), rows, cols, accumulate) };
+}
+
+/// The fewest columns of a share of [`matmul_parallel`], a multiple of a panel: fewer would read A too often.
+const SHARE_COLS_MIN: usize = 4 * PANEL;
+
+/// [`matmul`] shared among rayon's threads, by columns of `c` or by its rows. The same bits for any number of
+/// threads: each element is one chain over k, whatever share it is in.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn matmul_parallel(a: MatRef, b: MatRef, mut c: MatMut, accumulate: bool) {
+    if is_settled(a, b, &mut c, accumulate) {
+        return;
+    }
+    let (m, n, n_shares) = (c.rows(), c.cols(), 4 * rayon::current_num_threads());
+    let out = Out::new(&mut c);
+    // Each share packs its part of one operand, and all of the other where that is packed at all.
+    if n < 2 * SHARE_COLS_MIN || (is_packed_left(a) && n <= m) {
+        let share = m.div_ceil(n_shares).next_multiple_of(M_BLOCK);
+        (0..m).into_par_iter().step_by(share).for_each(|first| {
+            // SAFETY: the shapes fit, `c` is borrowed exclusively, and no two shares have a row in common.
+            unsafe { part(a, b, out, first..(first + share).min(m), 0..n, accumulate) };
+        });
+    } else {
+        let share = n.div_ceil(n_shares).next_multiple_of(PANEL).max(SHARE_COLS_MIN);
+        (0..n).into_par_iter().step_by(share).for_each(|first| {
+            // SAFETY: as above, with columns for rows.
+            unsafe { part(a, b, out, 0..m, first..(first + share).min(n), accumulate) };
+        });
+    }
+}
+
+/// Checks the shapes, and answers whether nothing is left to multiply.
+fn is_settled(a: MatRef, b: MatRef, c: &mut MatMut, accumulate: bool) -> bool {
     assert_eq!(a.cols(), b.rows(), "columns of a are rows of b");
     assert_eq!((a.rows(), b.cols()), (c.rows(), c.cols()), "c has the rows of a and the columns of b");
-    let (m, n, k) = (a.rows(), b.cols(), a.cols());
-    if m == 0 || n == 0 {
-        return;
+    if a.cols() == 0 && !accumulate {
+        c.fill(0.0);
     }
-    if k == 0 {
-        if !accumulate {
-            c.fill(0.0);
-        }
-        return;
-    }
+    a.rows() == 0 || b.cols() == 0 || a.cols() == 0
+}
+
+/// The elements of `out` in `rows` and `cols`.
+///
+/// # Safety
+/// The shapes of `a`, `b` and `out` fit, all have at least one element, `rows` and `cols` lie within `out`, and
+/// nobody else touches these elements.
+unsafe fn part(a: MatRef, b: MatRef, out: Out, rows: Range<usize>, cols: Range<usize>, accumulate: bool) {
+    let k = a.cols();
     let level = simd::level();
     let (mut a_scratch, mut b_scratch) = SCRATCH.take();
-    for first_col in (0..n).step_by(N_BLOCK) {
-        let cols = first_col..(first_col + N_BLOCK).min(n);
+    for first_col in cols.clone().step_by(N_BLOCK) {
+        let cols = first_col..(first_col + N_BLOCK).min(cols.end);
         for first_k in (0..k).step_by(K_BLOCK) {
             let ks = first_k..(first_k + K_BLOCK).min(k);
             b_scratch.reserve(packed_len(ks.len(), cols.len()));
             pack(b, ks.clone(), cols.clone(), b_scratch.as_mut_slice());
-            for first_row in (0..m).step_by(M_BLOCK) {
-                let rows = first_row..(first_row + M_BLOCK).min(m);
+            for first_row in rows.clone().step_by(M_BLOCK) {
+                let rows = first_row..(first_row + M_BLOCK).min(rows.end);
                 let block = Block {
                     level,
                     a: pack_left(a, &rows, &ks, &mut a_scratch),
@@ -58,7 +101,8 @@ pub fn matmul(a: MatRef, b: MatRef, mut c: MatMut, accumulate: bool) {
                     k: ks.len(),
                     accumulate: accumulate || 0 < first_k,
                 };
-                block.multiply(&rows, &cols, &mut c);
+                // SAFETY: forwarded to the caller.
+                unsafe { block.multiply(&rows, &cols, out) };
             }
         }
     }
@@ -74,15 +118,20 @@ struct Left<'data> {
     tile_stride: usize,
 }
 
+/// Whether A is copied before it is read.
+fn is_packed_left(a: MatRef) -> bool {
+    a.col_stride() != 1 && a.row_stride() == 1
+}
+
 /// A block of A in place if its rows are contiguous; else copied, so that a tile's rows lie side by side and
 /// reading it does not touch a page for every k.
 fn pack_left<'data>(
     a: MatRef<'data>,
-    rows: &std::ops::Range<usize>,
-    ks: &std::ops::Range<usize>,
+    rows: &Range<usize>,
+    ks: &Range<usize>,
     scratch: &'data mut AlignedBuf,
 ) -> Left<'data> {
-    if a.col_stride() == 1 || a.row_stride() != 1 {
+    if !is_packed_left(a) {
         let tile_stride = MAX_TILE_ROWS * a.row_stride();
         let data = a.from(rows.start, ks.start);
         return Left { data, row_stride: a.row_stride(), col_stride: a.col_stride(), tile_stride };
@@ -116,8 +165,9 @@ struct Block<'data> {
 }
 
 impl Block<'_> {
-    fn multiply(&self, rows: &std::ops::Range<usize>, cols: &std::ops::Range<usize>, c: &mut MatMut) {
-        let c_row = c.row_stride();
+    /// # Safety
+    /// `out` has these rows and columns, nobody else touches them there, and the block is theirs.
+    unsafe fn multiply(&self, rows: &Range<usize>, cols: &Range<usize>, out: Out) {
         for (panel, first_col) in self.b.chunks_exact(self.k * PANEL).zip(cols.clone().step_by(PANEL)) {
             let width = PANEL.min(cols.end - first_col);
             for (tile_idx, first_row) in rows.clone().step_by(MAX_TILE_ROWS).enumerate() {
@@ -129,9 +179,9 @@ impl Block<'_> {
                 );
                 // SAFETY: A's tile has `height` rows of `k` elements at its strides (a view's bounds are
                 // checked when it is made; a packed block is filled above), the panel has `k * 32` floats,
-                // and C's view has `height` rows and `width` columns from here on. C is borrowed exclusively.
+                // and the caller vouches for `height` rows and `width` columns of C from here on.
                 unsafe {
-                    let c = c.as_mut_ptr().add(first_row * c_row + first_col);
+                    let c = out.c.add(first_row * out.row_stride + first_col);
                     let tile = Tile {
                         k: self.k,
                         a: a.as_ptr(),
@@ -139,7 +189,7 @@ impl Block<'_> {
                         a_col: self.a.col_stride,
                         b: panel.as_ptr(),
                         c,
-                        c_row,
+                        c_row: out.row_stride,
                         accumulate: self.accumulate,
                     };
                     panel_rows(self.level, height, width, tile);
@@ -195,7 +245,7 @@ pub fn matmul_packed_prefix(a: MatRef, b: &PackedMatrix, mut c: MatMut, accumula
     assert!(a.cols() <= b.rows() && c.cols() <= b.cols(), "b is large enough");
     assert_eq!(a.rows(), c.rows(), "c has the rows of a");
     let n_panels = c.cols().div_ceil(PANEL);
-    let out = Out { row_stride: c.row_stride(), cols: c.cols(), c: c.as_mut_ptr() };
+    let out = Out::new(&mut c);
     // SAFETY: the shapes fit, and `c` is borrowed exclusively.
     unsafe { packed_panels(a, b, out, 0..n_panels, accumulate) };
 }
@@ -209,7 +259,7 @@ pub fn matmul_packed_parallel(a: MatRef, b: &PackedMatrix, mut c: MatMut, accumu
     assert_eq!(a.rows(), c.rows(), "c has the rows of a");
     let n_panels = c.cols().div_ceil(PANEL);
     let share = n_panels.div_ceil(4 * rayon::current_num_threads()).max(1);
-    let out = Out { row_stride: c.row_stride(), cols: c.cols(), c: c.as_mut_ptr() };
+    let out = Out::new(&mut c);
     (0..n_panels).into_par_iter().step_by(share).for_each(|first| {
         let panels = first..(first + share).min(n_panels);
         // SAFETY: the shapes fit, `c` is borrowed exclusively, and no two shares have a column in common.
@@ -217,7 +267,7 @@ pub fn matmul_packed_parallel(a: MatRef, b: &PackedMatrix, mut c: MatMut, accumu
     });
 }
 
-/// Where a product goes, for threads that write different columns.
+/// Where a product goes, for threads that write different parts of it.
 #[derive(Clone, Copy)]
 struct Out {
     c: *mut f32,
@@ -225,7 +275,13 @@ struct Out {
     cols: usize,
 }
 
-// SAFETY: whoever holds a copy promises, at each use, to write columns that no other thread touches.
+impl Out {
+    fn new(c: &mut MatMut) -> Out {
+        Out { row_stride: c.row_stride(), cols: c.cols(), c: c.as_mut_ptr() }
+    }
+}
+
+// SAFETY: whoever holds a copy promises, at each use, to write elements that no other thread touches.
 unsafe impl Send for Out {}
 // SAFETY: as above.
 unsafe impl Sync for Out {}
@@ -233,13 +289,7 @@ unsafe impl Sync for Out {}
 /// # Safety
 /// `out` has `a.rows()` rows, nobody else touches the columns of `panels`, and `b` has `a.cols()` rows and
 /// those panels.
-unsafe fn packed_panels(
-    a: MatRef,
-    b: &PackedMatrix,
-    out: Out,
-    panels: std::ops::Range<usize>,
-    accumulate: bool,
-) {
+unsafe fn packed_panels(a: MatRef, b: &PackedMatrix, out: Out, panels: Range<usize>, accumulate: bool) {
     let level = simd::level();
     for first_row in (0..a.rows()).step_by(M_BLOCK) {
         let rows = M_BLOCK.min(a.rows() - first_row);

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::{
     MatMut, MatRef, PackedMatrix, matmul, matmul_packed, matmul_packed_parallel, matmul_packed_prefix,
+    matmul_parallel,
     numeric::uniform,
     simd::{Level, forced::each_level},
 };
@@ -90,6 +91,19 @@ proptest! {
         let (mut serial, mut parallel) = (before.clone(), before);
         matmul_packed(a, &b, MatMut::new(&mut serial, m, n), accumulate);
         matmul_packed_parallel(a, &b, MatMut::new(&mut parallel, m, n), accumulate);
+        prop_assert_eq!(serial, parallel);
+    }
+
+    #[test]
+    fn products_may_be_shared_among_threads(
+        (m, n, k) in shapes(), stored_a in 0..4usize, stored_b in 0..4usize, accumulate: bool, threads in 1..5usize,
+    ) {
+        let (a, b, before) = (uniform(storage_len(m, k), 15), uniform(storage_len(k, n), 16), uniform(m * (n + 3), 17));
+        let (a, b) = (view(&a, m, k, stored_a), view(&b, k, n, stored_b));
+        let (mut serial, mut parallel) = (before.clone(), before);
+        matmul(a, b, MatMut::strided(&mut serial, m, n, n + 3), accumulate);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| matmul_parallel(a, b, MatMut::strided(&mut parallel, m, n, n + 3), accumulate));
         prop_assert_eq!(serial, parallel);
     }
 

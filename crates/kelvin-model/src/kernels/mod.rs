@@ -31,7 +31,7 @@ mod swiglu;
 
 pub use adamw::{AdamStep, adamw, sum_of_squares};
 pub use attend::decode_attention;
-pub use gemm::{matmul, matmul_packed, matmul_packed_parallel, matmul_packed_prefix};
+pub use gemm::{matmul, matmul_packed, matmul_packed_parallel, matmul_packed_prefix, matmul_parallel};
 pub use loss::{TokenStats, logits_gradient, token_stats};
 pub use math::{dot, fast_exp, row_max};
 pub use matrix::{MatMut, MatRef};
