@@ -7,6 +7,7 @@
 mod checkpoint;
 pub mod config;
 pub mod kernels;
+mod lora;
 pub mod params;
 mod policy;
 mod sampler;
@@ -16,6 +17,7 @@ pub mod transformer;
 
 pub use checkpoint::{Checkpoint, Dtype};
 pub use config::ModelConfig;
+pub use lora::{Lora, LoraConfig, LoraTarget, adapter_base};
 pub use params::{Layout, Params};
-pub use policy::{NativeOptions, NativePolicy};
+pub use policy::{NativeOptions, NativePolicy, Pack, Training};
 pub use tokenizer::{END_OF_TEXT, Tokenizer};

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::trainer::Recompute;
+
 /// How the native engine works. No result depends on any of these.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -17,6 +19,21 @@ pub struct NativeOptions {
     pub prefill_chunk: usize,
     /// Whether rows of one prompt share the keys and values that were computed for it.
     pub share_prompts: bool,
+    /// Whether training keeps activations or computes them again.
+    pub recompute: Recompute,
+    /// How long the copy of the weights that draws read lasts.
+    pub pack: Pack,
+}
+
+/// Lifetime of the weights packed for decoding, which take about as much memory as the weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pack {
+    /// From the first draw on.
+    #[default]
+    Always,
+    /// From the first draw after an update to the next update: draws and training share the memory.
+    ForDraws,
 }
 
 impl Default for NativeOptions {
@@ -27,6 +44,8 @@ impl Default for NativeOptions {
             kv_bytes_max: 2 << 30,
             prefill_chunk: 256,
             share_prompts: true,
+            recompute: Recompute::default(),
+            pack: Pack::default(),
         }
     }
 }
