@@ -20,11 +20,11 @@ use crate::{
     params::{Layout, Params},
     tokenizer::Tokenizer,
 };
-use source::Source;
+pub(crate) use source::Source;
 pub use weights::Dtype;
 pub(crate) use weights::{read_tensors, write_tensors};
 
-const CONFIG_JSON: &str = "config.json";
+pub(crate) const CONFIG_JSON: &str = "config.json";
 const GENERATION_CONFIG_JSON: &str = "generation_config.json";
 /// The file that holds all weights of a checkpoint that kelvin writes.
 pub(crate) const MODEL_SAFETENSORS: &str = "model.safetensors";
@@ -130,7 +130,7 @@ pub(crate) fn save(
     weights::write_model(&dir.join(MODEL_SAFETENSORS), params, dtype)
 }
 
-fn write_json(path: &Path, value: &Value) -> anyhow::Result<()> {
+pub(crate) fn write_json(path: &Path, value: &Value) -> anyhow::Result<()> {
     let mut text = serde_json::to_string_pretty(value).expect("a JSON value can be written");
     text.push('\n');
     std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))

@@ -7,6 +7,7 @@
 mod checkpoint;
 pub mod config;
 pub mod kernels;
+mod lora;
 pub mod params;
 mod policy;
 mod sampler;
@@ -17,7 +18,8 @@ pub mod transformer;
 pub use checkpoint::{Checkpoint, Dtype};
 pub use config::{Family, ModelConfig};
 pub use kernels::{Llama3Scaling, Rope};
+pub use lora::{Lora, LoraConfig, LoraTarget, adapter_base};
 pub use params::{Layout, Params, Tensor, WeightSource};
-pub use policy::{NativeOptions, NativePolicy};
+pub use policy::{NativeOptions, NativePolicy, Pack, Training};
 pub use sampler::NativeSampler;
 pub use tokenizer::{END_OF_TEXT, Tokenizer};

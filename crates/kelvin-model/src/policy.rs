@@ -2,6 +2,7 @@
 //! kelvin-core.
 
 mod options;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -10,7 +11,7 @@ use std::{
     hash::{Hash, Hasher},
     path::Path,
     sync::{
-        Arc,
+        Arc, OnceLock,
         mpsc::{Receiver, Sender},
     },
 };
@@ -20,28 +21,59 @@ use kelvin_core::{
     objective::Objective,
     policy::{AdamParams, Indexed, LossStats, OptimStats, Sampler, Trainer, UpdateId},
     rollout::{Completion, Sample, SampleRequest},
+    seed::Seed,
 };
 
 use crate::{
-    checkpoint::{self, Checkpoint, Dtype, read_tensors, write_tensors},
+    checkpoint::{self, Checkpoint, Dtype},
     config::ModelConfig,
-    kernels::Storage,
-    params::{Layout, Tensor},
+    lora::{Lora, LoraConfig},
     sampler::NativeSampler,
-    trainer::{Moments, TrainCore},
+    tokenizer::Tokenizer,
+    trainer::TrainCore,
 };
-pub use options::NativeOptions;
+pub use options::{NativeOptions, Pack};
 
-const OPTIMIZER_SAFETENSORS: &str = "optimizer.safetensors";
-/// Names of the moments, before the name of their weight; those of PyTorch's Adam.
-const MOMENT_NAMES: [&str; 2] = ["exp_avg", "exp_avg_sq"];
-const STEP: &str = "step";
+/// What of a model learns, and on which weights. Unlike [`NativeOptions`], these decide results.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Training {
+    /// Where all weights learn, the type of those that passes compute with, that are published and saved; f32 weights
+    /// stand behind those in bf16. Adapters are f32, on weights as they are.
+    pub dtype: Dtype,
+    /// Adapters; with rank 0, all weights learn.
+    pub lora: LoraConfig,
+    /// What files of adapters call the model that they are for.
+    pub base: String,
+    /// Of the adapters' first values.
+    pub seed: Seed,
+}
+
+impl Default for Training {
+    /// All weights, in f32.
+    fn default() -> Training {
+        Training {
+            dtype: Dtype::F32,
+            lora: LoraConfig::default(),
+            base: String::new(),
+            seed: Seed::new(0).fork("lora"),
+        }
+    }
+}
 
 /// A model on this machine's CPU.
 pub struct NativePolicy {
     core: TrainCore,
-    sampler: NativeSampler,
-    /// Threads for training, which are the sampler's.
+    training: Training,
+    tokenizer: Tokenizer,
+    /// Any of these ends a completion.
+    end_tokens: Vec<u32>,
+    options: NativeOptions,
+    /// The published weights as decoding reads them, from the first draw on: about the size of the weights again, and
+    /// a command that only trains never draws.
+    sampler: OnceLock<NativeSampler>,
+    /// Whether weights moved that were published and not packed: they are gone.
+    is_stale: bool,
+    /// Threads for training.
     pool: Arc<rayon::ThreadPool>,
     applied: Applied,
 }
@@ -56,16 +88,73 @@ struct Applied {
 }
 
 impl NativePolicy {
-    /// A policy that has learnt nothing since `checkpoint`, published.
+    /// A policy whose weights all learn and have learnt nothing since `checkpoint`, published.
     ///
     /// # Errors
     /// If there are over 1024 threads or they cannot be started.
     pub fn new(checkpoint: Checkpoint, options: NativeOptions) -> anyhow::Result<NativePolicy> {
+        NativePolicy::training(checkpoint, options, Training::default())
+    }
+
+    /// [`NativePolicy::new`], where what learns is said by `training`.
+    ///
+    /// # Errors
+    /// As [`NativePolicy::new`], or if the adapters are none that can be made.
+    pub fn training(
+        checkpoint: Checkpoint,
+        options: NativeOptions,
+        training: Training,
+    ) -> anyhow::Result<NativePolicy> {
         let Checkpoint { params, tokenizer, end_tokens, .. } = checkpoint;
-        let config = &params.layout.config;
-        let sampler = NativeSampler::new(config, &params, Storage::F32, tokenizer, end_tokens, options)?;
-        let pool = sampler.pool();
-        Ok(NativePolicy { core: TrainCore::new(params), sampler, pool, applied: Applied::default() })
+        let pool = options.pool()?;
+        let core = match (training.lora.rank, training.dtype) {
+            (0, Dtype::F32) => TrainCore::new(params),
+            (0, Dtype::Bf16) => pool.install(|| TrainCore::rounding(params)),
+            (_, Dtype::F32 | Dtype::Bf16) => {
+                training.lora.validate()?;
+                let lora = Lora::new(&params.layout.config, &training.lora, training.seed);
+                TrainCore::adapting(params, lora)
+            }
+        };
+        Ok(NativePolicy {
+            core: core.with_recompute(options.recompute),
+            training,
+            tokenizer,
+            end_tokens,
+            options,
+            sampler: OnceLock::new(),
+            is_stale: false,
+            pool,
+            applied: Applied::default(),
+        })
+    }
+
+    /// The published weights, packed if they are not yet.
+    fn packed(&self) -> anyhow::Result<&NativeSampler> {
+        ensure!(
+            !self.is_stale || self.sampler.get().is_some(),
+            "the weights have moved since they were published, and the published ones were not kept\n\
+             hint: publish before drawing"
+        );
+        Ok(self.sampler.get_or_init(|| {
+            let published = self.pool.install(|| self.core.published());
+            NativeSampler::of_params(
+                &published,
+                self.tokenizer.clone(),
+                self.end_tokens.clone(),
+                self.options.clone(),
+                Arc::clone(&self.pool),
+            )
+        }))
+    }
+
+    /// What the sampler draws from becomes what was learnt.
+    fn publish_now(&mut self) {
+        let NativePolicy { core, sampler, pool, .. } = self;
+        if let Some(sampler) = sampler.get_mut() {
+            sampler.publish(&pool.install(|| core.published()));
+        }
+        self.is_stale = false;
     }
 
     /// The shape of the model.
@@ -80,7 +169,7 @@ impl NativePolicy {
 
     /// The ids that end a completion.
     pub fn end_tokens(&self) -> &[u32] {
-        &self.sampler.end_tokens
+        &self.end_tokens
     }
 
     /// The ids of `text`, as the sampler reads a prompt.
@@ -88,17 +177,27 @@ impl NativePolicy {
     /// # Errors
     /// If the tokenizer fails on it.
     pub fn tokenize(&self, text: &str) -> anyhow::Result<Vec<u32>> {
-        self.sampler.tokenizer.encode(text)
+        self.tokenizer.encode(text)
     }
 
-    /// Writes the weights as they are now, published or not, as a folder for transformers. `dir` is made if
-    /// missing.
+    /// Writes the weights as they are now, published or not, with adapters merged, as a folder for transformers.
+    /// `dir` is made if missing.
     ///
     /// # Errors
     /// If a file cannot be written.
     pub fn export(&self, dir: &Path, dtype: Dtype) -> anyhow::Result<()> {
-        let NativeSampler { tokenizer, end_tokens, .. } = &self.sampler;
-        checkpoint::save(dir, dtype, self.core.params(), tokenizer, end_tokens)
+        let params = self.pool.install(|| self.core.published());
+        checkpoint::save(dir, dtype, &params, &self.tokenizer, &self.end_tokens)
+    }
+
+    /// Writes the adapters as they are now, as a folder for PEFT. `dir` is made if missing.
+    ///
+    /// # Errors
+    /// If all weights learn, or a file cannot be written.
+    pub fn export_adapter(&self, dir: &Path) -> anyhow::Result<()> {
+        let lora =
+            self.core.lora().context("all weights learn: there is no adapter\nhint: export the model")?;
+        lora.save(dir, &self.training.base)
     }
 }
 
@@ -123,6 +222,9 @@ impl Trainer for NativePolicy {
                 update + 1
             );
         }
+        if self.options.pack == Pack::ForDraws {
+            self.sampler.take();
+        }
         let stats = self.pool.install(|| self.core.forward_backward(batch, objective))?;
         self.applied.batches.retain(|(id, _, _)| *id == update);
         self.applied.batches.push((update, digest, stats));
@@ -136,6 +238,7 @@ impl Trainer for NativePolicy {
         match self.pool.install(|| self.core.optim_step(adam)) {
             Ok(stats) => {
                 self.applied.step = Some((update, stats));
+                self.is_stale = true;
                 Ok(stats)
             }
             Err(error) => {
@@ -148,55 +251,24 @@ impl Trainer for NativePolicy {
 
     fn publish(&mut self, update: UpdateId) -> anyhow::Result<()> {
         if self.applied.published != Some(update) {
-            self.sampler.publish(self.core.params());
+            self.publish_now();
             self.applied.published = Some(update);
         }
         Ok(())
     }
 
     fn sampler(&self) -> &dyn Sampler {
-        &self.sampler
+        self
     }
 
+    /// Adapters alone, where they are what learns: the model that they are for is named, not copied.
     fn save(&self, dir: &Path) -> anyhow::Result<()> {
-        self.export(dir, Dtype::F32)?;
-        let Moments { first, second, step } = self.core.moments();
-        let tensors = moment_tensors(&self.core.params().layout);
-        write_tensors(
-            &dir.join(OPTIMIZER_SAFETENSORS),
-            tensors.iter().map(|tensor| {
-                let Tensor { range, .. } = tensor;
-                let values = match range.start.checked_sub(first.len()) {
-                    None => &first[range.clone()],
-                    Some(start) => &second[start..start + range.len()],
-                };
-                (tensor, values)
-            }),
-            Dtype::F32,
-            &[(STEP, &step.to_string())],
-        )
+        stored::save(self, dir)
     }
 
     fn restore(&mut self, dir: &Path) -> anyhow::Result<()> {
-        let Checkpoint { config, params, tokenizer, end_tokens } = Checkpoint::load(dir)?;
-        let same = config == *self.config()
-            && tokenizer.json() == self.sampler.tokenizer.json()
-            && end_tokens == self.sampler.end_tokens;
-        ensure!(
-            same,
-            "the checkpoint {} is of another model (its shape, tokenizer or end tokens differ)\n\
-             hint: resume the run with the model it was started with",
-            dir.display()
-        );
-        let len = params.layout.len;
-        let mut first = vec![0.0; 2 * len];
-        let metadata = read_tensors(dir, OPTIMIZER_SAFETENSORS, &moment_tensors(&params.layout), &mut first)?;
-        let step = metadata.get(STEP).and_then(|step| step.parse().ok()).with_context(|| {
-            format!("{OPTIMIZER_SAFETENSORS} does not say its step\nhint: the file was not written by kelvin")
-        })?;
-        let second = first.split_off(len);
-        self.core = TrainCore::resume(params, Moments { first, second, step })?;
-        self.sampler.publish(self.core.params());
+        self.core = stored::restore(self, dir)?;
+        self.publish_now();
         self.applied = Applied::default();
         Ok(())
     }
@@ -208,29 +280,16 @@ impl Sampler for NativePolicy {
         requests: Receiver<Indexed<SampleRequest>>,
         completions: Sender<Indexed<Completion>>,
     ) -> anyhow::Result<()> {
-        self.sampler.serve(requests, completions)
+        self.packed()?.serve(requests, completions)
     }
 
     fn logprobs(&self, sequences: &[Vec<u32>], temperature: f32) -> anyhow::Result<Vec<Vec<f32>>> {
-        self.sampler.logprobs(sequences, temperature)
+        self.packed()?.logprobs(sequences, temperature)
     }
 
     fn prompt_len(&self, prompt: &str) -> anyhow::Result<usize> {
-        self.sampler.prompt_len(prompt)
+        Ok(self.tokenizer.encode(prompt)?.len())
     }
-}
-
-/// The first moments, then the second, each laid out as the weights.
-fn moment_tensors(layout: &Layout) -> Vec<Tensor> {
-    let named = |(index, moment): (usize, &'static str)| {
-        let shift = index * layout.len;
-        layout.tensors().into_iter().map(move |tensor| Tensor {
-            name: format!("{moment}.{}", tensor.name),
-            range: tensor.range.start + shift..tensor.range.end + shift,
-            ..tensor
-        })
-    };
-    MOMENT_NAMES.into_iter().enumerate().flat_map(named).collect()
 }
 
 /// Tells batches of one update apart within a process.

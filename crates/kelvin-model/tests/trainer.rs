@@ -113,7 +113,8 @@ fn a_resumed_trainer_goes_on_bit_for_bit() {
     };
     let mut through = TrainCore::new(params());
     step(&mut through, 61);
-    let mut resumed = TrainCore::resume(through.params().clone(), through.moments().clone()).unwrap();
+    let mut resumed =
+        TrainCore::new(through.params().clone()).with_moments(through.moments().clone()).unwrap();
     step(&mut through, 62);
     step(&mut resumed, 62);
     assert_eq!(bits(&through.params().flat), bits(&resumed.params().flat));
@@ -121,7 +122,7 @@ fn a_resumed_trainer_goes_on_bit_for_bit() {
     assert_eq!(through.moments().step, 2);
 
     let short = Moments { first: vec![0.0; 3], second: vec![0.0; 3], step: 1 };
-    let error = TrainCore::resume(params(), short).unwrap_err().to_string();
+    let error = TrainCore::new(params()).with_moments(short).unwrap_err().to_string();
     assert!(error.contains("moments for 3 and 3 weights"), "{error}");
 }
 

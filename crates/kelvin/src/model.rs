@@ -7,10 +7,13 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use kelvin_model::{Checkpoint, NativeOptions, NativePolicy};
+use kelvin_model::{Checkpoint, Lora, NativeOptions, NativePolicy, adapter_base};
 use kelvin_selfplay::checkpoint::{self, COMPLETE};
 
 use crate::{embedded, error::Usage, terminal::say};
+
+/// Adapters that stand on adapters, at most; more are taken for a circle.
+const NESTED_MAX: usize = 4;
 
 /// The word for the base model inside the binary.
 pub(crate) const EMBEDDED: &str = "embedded";
@@ -21,7 +24,7 @@ pub(crate) const POLICY_FOLDER: &str = "policy";
 /// Where a model's files are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ModelSource {
-    /// A folder in Hugging Face layout.
+    /// A folder in Hugging Face layout, or of an adapter as PEFT writes it.
     Folder(PathBuf),
     /// The base model inside the binary.
     Embedded,
@@ -59,6 +62,26 @@ pub(crate) fn native(name: &str, options: NativeOptions) -> anyhow::Result<Nativ
     NativePolicy::new(load(name)?, options)
 }
 
+/// Writes a folder beside `out` and renames it, so that a folder of that name is whole.
+///
+/// # Errors
+/// If `write` fails, or the folder cannot be made; nothing is left behind.
+pub(crate) fn write_new(out: &Path, write: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    const HINT: &str = "hint: the folder above must be writable and have room";
+    let mut name = out.file_name().unwrap_or(out.as_os_str()).to_owned();
+    name.push(format!(".writing-{}", std::process::id()));
+    let temporary = out.with_file_name(name);
+    if let Some(parent) = out.parent() {
+        fs::create_dir_all(parent).with_context(|| format!("cannot make {}\n{HINT}", parent.display()))?;
+    }
+    fs::create_dir(&temporary).with_context(|| format!("cannot make {}\n{HINT}", temporary.display()))?;
+    let written = write(&temporary).and_then(|()| Ok(fs::rename(&temporary, out)?));
+    if written.is_err() {
+        drop(fs::remove_dir_all(&temporary));
+    }
+    written.with_context(|| format!("cannot save {}\n{HINT}", out.display()))
+}
+
 /// Checks that `out` is free for a new model: nothing that is there is overwritten.
 ///
 /// # Errors
@@ -79,23 +102,71 @@ pub(crate) fn on_threads(threads: usize) -> NativeOptions {
     NativeOptions { threads, ..NativeOptions::default() }
 }
 
-/// Reads the model that `name` means.
+/// Reads the model that `name` means; that of an adapter has the adapter merged.
 ///
 /// # Errors
 /// If its files are not there or not what the engine can use.
 pub(crate) fn load(name: &str) -> anyhow::Result<Checkpoint> {
-    match resolve(name)? {
-        ModelSource::Folder(dir) => Checkpoint::load(&dir),
-        ModelSource::Embedded => Checkpoint::from_embedded(&embedded::FILES),
+    load_nested(name, NESTED_MAX)
+}
+
+fn load_nested(name: &str, n_more: usize) -> anyhow::Result<Checkpoint> {
+    let dir = match resolve(name)? {
+        ModelSource::Folder(dir) => dir,
+        ModelSource::Embedded => return Checkpoint::from_embedded(&embedded::FILES),
+    };
+    let Some(base) = adapter_base(&dir)? else { return Checkpoint::load(&dir) };
+    require_deeper(n_more, &dir)?;
+    let of_adapter = || format!("cannot load the model of the adapter in {}", dir.display());
+    let mut checkpoint = load_nested(&base, n_more - 1).with_context(of_adapter)?;
+    checkpoint.params = Lora::load(&dir, &checkpoint.config)?.merged(&checkpoint.params);
+    Ok(checkpoint)
+}
+
+fn require_deeper(n_more: usize, dir: &Path) -> anyhow::Result<()> {
+    if n_more == 0 {
+        bail!(
+            "the adapter in {} stands on more than {NESTED_MAX} others\nhint: base_model_name_or_path in its \
+             adapter_config.json must lead to a model",
+            dir.display()
+        );
     }
+    Ok(())
+}
+
+/// Where the tokenizer of the model that `name` means is: for an adapter, that of its model.
+///
+/// # Errors
+/// As [`resolve`], or if an adapter names no model.
+pub(crate) fn resolve_tokenizer(name: &str) -> anyhow::Result<ModelSource> {
+    let mut source = resolve(name)?;
+    for n_more in (0..=NESTED_MAX).rev() {
+        let ModelSource::Folder(dir) = &source else { break };
+        let Some(base) = adapter_base(dir)? else { break };
+        require_deeper(n_more, dir)?;
+        source = resolve(&base)?;
+    }
+    Ok(source)
+}
+
+/// The name by which files call a model, so that it is found from any folder.
+pub(crate) fn lasting_name(name: &str) -> String {
+    match fs::canonicalize(name) {
+        Ok(path) if name != EMBEDDED => path.display().to_string(),
+        _ => name.to_owned(),
+    }
+}
+
+fn holds_model(dir: &Path) -> bool {
+    ["config.json", "adapter_config.json"].iter().any(|file| dir.join(file).is_file())
 }
 
 /// The model folder that `dir` is or holds: itself, a checkpoint's policy, or that of a run's newest checkpoint.
 fn in_folder(dir: &Path) -> anyhow::Result<PathBuf> {
-    if dir.join("config.json").is_file() {
+    if holds_model(dir) {
         return Ok(dir.to_owned());
     }
-    if dir.join(COMPLETE).is_file() && dir.join(POLICY_FOLDER).join("config.json").is_file() {
+    if dir.join(COMPLETE).is_file() && holds_model(&dir.join(POLICY_FOLDER)) {
         checkpoint::verify(dir).with_context(|| {
             format!(
                 "checkpoint {} is damaged\nhint: name another one, or the `{POLICY_FOLDER}` folder in it to read \
@@ -106,22 +177,28 @@ fn in_folder(dir: &Path) -> anyhow::Result<PathBuf> {
         return Ok(dir.join(POLICY_FOLDER));
     }
     if dir.join("checkpoints").is_dir() {
-        let Some((_, newest)) =
-            checkpoint::newest_whole(dir, &mut |warning| say(&format!("warning: {warning}")))?
-        else {
-            bail!(
-                "the run {} has no complete checkpoint\nhint: `kelvin train` writes one every `checkpoint.every` \
-                 steps and when it is stopped",
-                dir.display()
-            );
-        };
-        return Ok(newest.join(POLICY_FOLDER));
+        return Ok(newest_checkpoint(dir)?.join(POLICY_FOLDER));
     }
     bail!(
         "{} is neither a model nor a run: it has no config.json and no checkpoints folder\nhint: a model folder \
          holds config.json, *.safetensors, tokenizer.json and tokenizer_config.json",
         dir.display()
     );
+}
+
+/// The newest complete checkpoint of a run.
+///
+/// # Errors
+/// If it has none that is whole.
+pub(crate) fn newest_checkpoint(run: &Path) -> anyhow::Result<PathBuf> {
+    match checkpoint::newest_whole(run, &mut |warning| say(&format!("warning: {warning}")))? {
+        Some((_, newest)) => Ok(newest),
+        None => bail!(
+            "the run {} has no complete checkpoint\nhint: `kelvin train` writes one every `checkpoint.every` steps \
+             and when it is stopped",
+            run.display()
+        ),
+    }
 }
 
 /// `owner/model`, as the hub names models.
@@ -157,7 +234,7 @@ fn in_cache(owner: &str, model: &str) -> anyhow::Result<PathBuf> {
     let snapshot =
         fs::read_to_string(repo.join("refs/main")).map(|hash| repo.join("snapshots").join(hash.trim()));
     match snapshot {
-        Ok(snapshot) if snapshot.join("config.json").is_file() => Ok(snapshot),
+        Ok(snapshot) if holds_model(&snapshot) => Ok(snapshot),
         Ok(_) | Err(_) => bail!(
             "{name} is no folder here and not in the Hugging Face cache {}\nhint: kelvin downloads nothing; fetch \
              it with `hf download {name}`, or name a model folder",

@@ -45,7 +45,10 @@ pub(crate) fn policy(config: &Config) -> anyhow::Result<Policy> {
     let checkpoint: Checkpoint =
         model::load(name).with_context(|| format!("cannot load the model `{name}`"))?;
     let trainer = match config.policy.backend {
-        Backend::Native => NativePolicy::new(checkpoint, config.policy.native_options())?,
+        Backend::Native => {
+            let training = config.policy.training(config.seed);
+            NativePolicy::training(checkpoint, config.policy.native_options(), training)?
+        }
     };
     Ok(Policy { name: POLICY_FOLDER.into(), version: 0, trainer: Box::new(trainer) })
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::trainer::Recompute;
+
 /// The most threads that are started; more would only take turns.
 const THREADS_MAX: usize = 1024;
 
@@ -23,6 +25,21 @@ pub struct NativeOptions {
     pub prefill_chunk: usize,
     /// Whether rows of one prompt share the keys and values that were computed for it.
     pub share_prompts: bool,
+    /// Whether training keeps activations or computes them again.
+    pub recompute: Recompute,
+    /// How long the copy of the weights that draws read lasts.
+    pub pack: Pack,
+}
+
+/// Lifetime of the weights packed for decoding, which take about as much memory as the weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pack {
+    /// From the first draw on.
+    #[default]
+    Always,
+    /// From the first draw after an update to the next update: draws and training share the memory.
+    ForDraws,
 }
 
 impl Default for NativeOptions {
@@ -33,6 +50,8 @@ impl Default for NativeOptions {
             kv_bytes_max: 2 << 30,
             prefill_chunk: 256,
             share_prompts: true,
+            recompute: Recompute::default(),
+            pack: Pack::default(),
         }
     }
 }

@@ -148,7 +148,7 @@ fn what_cannot_be_restored_is_refused_and_loses_nothing() {
     let before = (bits(&policy), draws(&policy));
     let dir = tempfile::tempdir().unwrap();
     policy.save(dir.path()).unwrap();
-    let optimizer = dir.path().join(OPTIMIZER_SAFETENSORS);
+    let optimizer = dir.path().join(stored::OPTIMIZER_SAFETENSORS);
     let whole = fs::read(&optimizer).unwrap();
     let mut refused = |named: &str| {
         let error = format!("{:#}", policy.restore(dir.path()).unwrap_err());
@@ -170,4 +170,94 @@ fn more_threads_than_any_machine_has_are_refused() {
     let options = NativeOptions { threads: 1025, ..NativeOptions::default() };
     let error = NativePolicy::new(tiny(true), options).err().expect("it is refused").to_string();
     assert!(error.contains("1025 threads"), "{error}");
+}
+
+fn trained(training: Training) -> NativePolicy {
+    let options = NativeOptions { threads: 2, ..NativeOptions::default() };
+    NativePolicy::training(tiny(true), options, training).unwrap()
+}
+
+fn adapters() -> Training {
+    let lora = LoraConfig { rank: 3, ..LoraConfig::default() };
+    Training { lora, base: "tiny".to_owned(), ..Training::default() }
+}
+
+fn learnt(policy: &NativePolicy) -> Vec<u32> {
+    policy.core.learnt().0.iter().map(|it| it.to_bits()).collect()
+}
+
+#[test]
+fn adapters_and_rounded_weights_go_on_bit_for_bit() {
+    for training in [adapters(), Training { dtype: Dtype::Bf16, ..Training::default() }] {
+        let mut first = trained(training.clone());
+        update(&mut first, 1);
+        update(&mut first, 2);
+        let dir = tempfile::tempdir().unwrap();
+        first.save(dir.path()).unwrap();
+        let mut second = trained(training.clone());
+        second.restore(dir.path()).unwrap();
+        assert_eq!((bits(&second), learnt(&second)), (bits(&first), learnt(&first)));
+        assert_eq!((draws(&second), second.core.moments()), (draws(&first), first.core.moments()));
+        assert_eq!(update(&mut second, 3), update(&mut first, 3));
+        assert_eq!(learnt(&second), learnt(&first));
+        assert!(policy().restore(dir.path()).is_err(), "a policy of f32 weights is another: {training:?}");
+    }
+}
+
+#[test]
+fn adapters_on_other_weights_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    trained(adapters()).save(dir.path()).unwrap();
+    let mut other = tiny(true);
+    other.params.flat[0] += 1.0;
+    let mut other = NativePolicy::training(other, NativeOptions::default(), adapters()).unwrap();
+    let error = other.restore(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("learnt on other weights"), "{error}");
+}
+
+#[test]
+fn an_export_holds_merged_or_rounded_weights() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut policy = trained(adapters());
+    update(&mut policy, 1);
+    policy.export(dir.path(), Dtype::F32).unwrap();
+    let merged = Checkpoint::load(dir.path()).unwrap().params;
+    assert_eq!(merged, *policy.core.published());
+    assert_ne!(merged, *policy.core.params());
+    let mut policy = trained(Training { dtype: Dtype::Bf16, ..Training::default() });
+    update(&mut policy, 1);
+    policy.export(dir.path(), Dtype::Bf16).unwrap();
+    assert_eq!(Checkpoint::load(dir.path()).unwrap().params, *policy.core.params());
+}
+
+#[test]
+fn training_alone_packs_nothing() {
+    let batch = batch(&policy());
+    let step = |policy: &mut NativePolicy, id: UpdateId| {
+        policy.forward_backward(id, &batch, &objective()).unwrap();
+        policy.optim_step(id, &ADAM).unwrap();
+    };
+    let mut eager = policy();
+    draws(&eager);
+    let mut lazy = policy();
+    for policy in [&mut eager, &mut lazy] {
+        step(policy, 1);
+        policy.publish(1).unwrap();
+        step(policy, 2);
+    }
+    assert!(lazy.sampler.get().is_none());
+    let error = lazy.sample(Vec::new()).unwrap_err().to_string();
+    assert!(error.contains("moved since they were published") && error.contains("\nhint: "), "{error}");
+    for policy in [&mut eager, &mut lazy] {
+        policy.publish(2).unwrap();
+    }
+    assert_eq!(draws(&lazy), draws(&eager));
+    let options = NativeOptions { pack: Pack::ForDraws, ..NativeOptions::default() };
+    let mut sparing = NativePolicy::new(tiny(true), options).unwrap();
+    let mut keeping = policy();
+    for id in 1..3 {
+        assert_eq!(update(&mut sparing, id), update(&mut keeping, id));
+        assert!(sparing.sampler.get().is_none() && keeping.sampler.get().is_some());
+    }
+    assert_eq!(draws(&sparing), draws(&keeping));
 }

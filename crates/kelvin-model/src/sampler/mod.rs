@@ -81,26 +81,21 @@ impl NativeSampler {
         Ok(NativeSampler { weights, pool, tokenizer, end_tokens, options })
     }
 
-    #[cfg(test)]
+    /// Packs weights that lie in memory, in f32, and shares threads that are there.
     pub(crate) fn of_params(
         params: &Params,
         tokenizer: Tokenizer,
         end_tokens: Vec<u32>,
         options: NativeOptions,
+        pool: Arc<rayon::ThreadPool>,
     ) -> NativeSampler {
-        let config = &params.layout.config;
-        NativeSampler::new(config, params, Storage::F32, tokenizer, end_tokens, options).unwrap()
+        let weights = pool.install(|| Weights::of_params(params));
+        NativeSampler { weights, pool, tokenizer, end_tokens, options }
     }
 
     /// Draws from `params`, which are of the same shape, from now on.
     pub(crate) fn publish(&mut self, params: &Params) {
-        let read = self.pool.install(|| Weights::read(&params.layout.config, params, Storage::F32));
-        self.weights = read.expect("reading memory does not fail");
-    }
-
-    /// The threads that it works with.
-    pub(crate) fn pool(&self) -> Arc<rayon::ThreadPool> {
-        Arc::clone(&self.pool)
+        self.weights = self.pool.install(|| Weights::of_params(params));
     }
 
     /// Threads that each decode rows of their own; one if all share the operations of its rows.

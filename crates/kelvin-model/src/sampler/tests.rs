@@ -17,9 +17,19 @@ fn options() -> NativeOptions {
     NativeOptions { threads: 1, ..NativeOptions::default() }
 }
 
+fn packed(
+    params: &Params,
+    tokenizer: Tokenizer,
+    end_tokens: Vec<u32>,
+    options: NativeOptions,
+) -> NativeSampler {
+    let config = &params.layout.config;
+    NativeSampler::new(config, params, Storage::F32, tokenizer, end_tokens, options).unwrap()
+}
+
 fn sampler(options: NativeOptions) -> NativeSampler {
     let checkpoint = tiny(false);
-    NativeSampler::of_params(&checkpoint.params, checkpoint.tokenizer, checkpoint.end_tokens, options)
+    packed(&checkpoint.params, checkpoint.tokenizer, checkpoint.end_tokens, options)
 }
 
 /// Rows of several prompts, most of them more than once, with several settings.
@@ -139,7 +149,7 @@ fn sampler_and_trainer_agree() {
     for tied in [true, false] {
         let checkpoint = tiny(tied);
         let params = checkpoint.params;
-        let sampler = NativeSampler::of_params(&params, checkpoint.tokenizer, vec![0], options());
+        let sampler = packed(&params, checkpoint.tokenizer, vec![0], options());
         for temperature in [1.0, 0.6] {
             let sampling = Arc::new(Sampling { temperature, ..Sampling::plain(60) });
             let requests: Vec<_> = requests()
@@ -167,12 +177,7 @@ fn an_end_token_is_drawn_but_not_shown() {
     let checkpoint = tiny(true);
     // One token in eight ends a row.
     let end_tokens: Vec<u32> = (0..272).step_by(8).collect();
-    let sampler = NativeSampler::of_params(
-        &checkpoint.params,
-        checkpoint.tokenizer.clone(),
-        end_tokens.clone(),
-        options(),
-    );
+    let sampler = packed(&checkpoint.params, checkpoint.tokenizer.clone(), end_tokens.clone(), options());
     let mut n_stops = 0;
     for completion in sampler.sample(requests()).unwrap() {
         let ends = completion.tokens.iter().position(|token| end_tokens.contains(token));
@@ -238,7 +243,7 @@ fn serve_open(sampler: &NativeSampler) -> anyhow::Result<()> {
 fn a_failing_worker_is_an_error_not_a_hang() {
     let mut diverged = tiny(true);
     diverged.params.flat.fill(f32::NAN);
-    let broken = NativeSampler::of_params(&diverged.params, diverged.tokenizer, vec![], options());
+    let broken = packed(&diverged.params, diverged.tokenizer, vec![], options());
     let error = serve_open(&broken).unwrap_err().to_string();
     assert!(error.contains("not finite\nhint: "), "{error}");
 

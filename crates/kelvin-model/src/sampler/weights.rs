@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::{
     config::ModelConfig,
     kernels::{PackedMatrix, Storage},
-    params::{Layout, Tensor, WeightSource},
+    params::{Layout, Params, Tensor, WeightSource},
     transformer::Threads,
 };
 
@@ -80,6 +80,11 @@ impl Weights {
         let threads = if bytes <= OWN_BYTES_MAX { Threads::One } else { Threads::All };
         let final_norm = reader.vector(&layout.final_norm)?;
         Ok(Weights { config: config.clone(), layers, final_norm, head, embed, threads })
+    }
+
+    /// [`Weights::read`] of weights that lie in memory, in f32.
+    pub(super) fn of_params(params: &Params) -> Weights {
+        Weights::read(&params.layout.config, params, Storage::F32).expect("reading memory does not fail")
     }
 
     /// For the product of rows with the head.

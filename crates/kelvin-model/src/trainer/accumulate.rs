@@ -10,19 +10,12 @@ use rayon::prelude::*;
 use super::{
     TrainCore, Workbench,
     batch::{Bundle, bundles, token_weights},
+    plan::Plan,
 };
 use crate::{
-    kernels::{RopeTable, TokenStats, add_into},
-    params::Params,
+    kernels::{TokenStats, add_into},
     transformer::{Backbone, PredictedRows, Ragged, balanced_chunks},
 };
-
-/// The most gradient slots, and so the most threads that a batch keeps busy.
-const SLOTS_MAX: usize = 8;
-
-/// Memory for slots beyond the first, in floats (2 GiB): a model of 0.5 G weights has two slots, one of more
-/// than 0.54 G weights has one and trains on one thread.
-const EXTRA_SLOT_FLOATS_MAX: usize = 1 << 29;
 
 /// Elements that are summed over slots at a time.
 const REDUCE_BLOCK: usize = 1 << 14;
@@ -39,6 +32,7 @@ struct SampleSums {
 /// A batch with what its chunks have in common.
 struct Job<'job> {
     backbone: Backbone<'job>,
+    plan: Plan,
     batch: &'job [Sample],
     bundles: Vec<Bundle>,
     weights: Vec<f64>,
@@ -48,15 +42,23 @@ struct Job<'job> {
 impl TrainCore {
     /// Adds the gradient on a checked batch. The rotary table reaches its longest sample.
     pub(super) fn accumulate(&mut self, batch: &[Sample], objective: &Objective) -> LossStats {
-        let bundles = bundles(batch);
-        let chunks = balanced_chunks(&bundles.iter().map(|bundle| bundle.rows).collect::<Vec<_>>());
-        let len = self.params.layout.len;
-        let n_slots = chunks.len().min(SLOTS_MAX).min(1 + EXTRA_SLOT_FLOATS_MAX / len);
+        let plan = self.plan;
+        let bundles = bundles(batch, plan.chunk_rows);
+        let rows: Vec<usize> = bundles.iter().map(|bundle| bundle.rows).collect();
+        let chunks = balanced_chunks(&rows, plan.chunk_rows);
+        let len = self.gradient.len();
+        let n_slots = chunks.len().min(plan.slots_max);
         while self.slots.len() + 1 < n_slots {
             self.slots.push(vec![0.0; len]);
         }
         let job = Job {
-            backbone: backbone(&self.params, &self.rope),
+            backbone: Backbone {
+                params: &self.params,
+                lora: self.learnt.lora(),
+                rope: &self.rope,
+                threads: plan.threads,
+            },
+            plan,
             batch,
             bundles,
             weights: token_weights(batch, objective.aggregation),
@@ -80,10 +82,6 @@ impl TrainCore {
         reduce(slots);
         stats(batch, sums.into_iter().flatten())
     }
-}
-
-fn backbone<'model>(params: &'model Params, rope: &'model RopeTable) -> Backbone<'model> {
-    Backbone { params, rope }
 }
 
 impl Job<'_> {
@@ -110,14 +108,14 @@ impl Job<'_> {
             .enumerate()
             .flat_map(|(member, &idx)| (0..self.batch[idx].response.len()).map(move |token| (member, token)))
             .collect();
-        self.backbone.forward(inputs, true, workspace);
+        let keep = self.plan.keep(&self.backbone.params.layout.config, inputs.len());
+        self.backbone.forward(inputs, keep, workspace);
 
         let mut sums: Vec<(usize, SampleSums)> =
             samples.iter().map(|&idx| (idx, SampleSums::default())).collect();
-        let params = self.backbone.params;
         workspace.dx.resize(workspace.x.len(), 0.0);
         head.forward_backward(
-            params,
+            self.backbone,
             &workspace.x,
             predicted,
             self.objective.temperature as f32,

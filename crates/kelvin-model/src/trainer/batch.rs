@@ -8,10 +8,7 @@ use kelvin_core::{
     rollout::Sample,
 };
 
-use crate::{
-    config::ModelConfig,
-    transformer::{CHUNK_ROWS, check_tokens},
-};
+use crate::{config::ModelConfig, transformer::check_tokens};
 
 /// Rows of a sample in the network: every token but the last, which predicts nothing.
 pub(super) fn rows(sample: &Sample) -> usize {
@@ -29,12 +26,12 @@ pub(super) struct Bundle {
 
 /// The batch by prompts, in order of their first samples. A bundle that would outgrow a chunk is followed by
 /// another one of the same prompt.
-pub(super) fn bundles(batch: &[Sample]) -> Vec<Bundle> {
+pub(super) fn bundles(batch: &[Sample], chunk_rows: usize) -> Vec<Bundle> {
     let mut latest: HashMap<&[u32], usize> = HashMap::new();
     let mut bundles: Vec<Bundle> = Vec::new();
     for (idx, sample) in batch.iter().enumerate() {
         let n_more = sample.response.len() - 1;
-        let with_room = latest.get(&*sample.prompt).filter(|&&it| bundles[it].rows + n_more <= CHUNK_ROWS);
+        let with_room = latest.get(&*sample.prompt).filter(|&&it| bundles[it].rows + n_more <= chunk_rows);
         match with_room {
             Some(&it) => {
                 bundles[it].samples.push(idx);

@@ -4,13 +4,18 @@
 //!
 //! Results are the same bits for any number of threads: a batch is cut into chunks by its prompts and the lengths
 //! of its samples, chunk `i` adds to gradient slot `i mod slots`, a slot's chunks run in order, and slots are summed
-//! in order. Threads share out slots, nothing else.
+//! in order. Threads share out slots, or for a large model, which has one slot, the operations of a pass
+//! ([`plan`]).
 
 mod accumulate;
 mod batch;
+mod learnt;
 mod optimizer;
+mod plan;
+#[cfg(test)]
+mod tests;
 
-use std::sync::Mutex;
+use std::{borrow::Cow, sync::Mutex};
 
 use anyhow::{Result, ensure};
 use kelvin_core::{
@@ -21,14 +26,21 @@ use kelvin_core::{
 
 use crate::{
     kernels::RopeTable,
-    params::Params,
+    lora::Lora,
+    params::{Params, Tensor},
     transformer::{Head, PredictedRows, Workspace},
 };
+use learnt::Learnt;
+use plan::Plan;
+pub use plan::Recompute;
 
-/// Weights, the gradient held, and the state of AdamW.
+/// Weights, what of them learns, the gradient held, and the state of AdamW.
 #[derive(Debug)]
 pub struct TrainCore {
+    /// What passes compute with.
     params: Params,
+    learnt: Learnt,
+    plan: Plan,
     moments: Moments,
     gradient: Vec<f32>,
     /// Whether a gradient is held.
@@ -43,7 +55,7 @@ pub struct TrainCore {
 /// State of AdamW.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moments {
-    /// Running mean of the gradient, laid out as the weights.
+    /// Running mean of the gradient, laid out as what learns.
     pub first: Vec<f32>,
     /// Running mean of its square.
     pub second: Vec<f32>,
@@ -61,42 +73,85 @@ struct Workbench {
 }
 
 impl TrainCore {
-    /// A trainer that has taken no step.
+    /// A trainer of all weights that has taken no step.
     pub fn new(params: Params) -> TrainCore {
-        let len = params.layout.len;
-        let moments = Moments { first: vec![0.0; len], second: vec![0.0; len], step: 0 };
-        TrainCore::resume(params, moments).expect("fresh moments fit")
+        TrainCore::of(params, Learnt::Weights)
     }
 
-    /// A trainer that goes on where another stopped.
-    ///
-    /// # Errors
-    /// If the moments are not laid out as the weights.
-    pub fn resume(params: Params, moments: Moments) -> Result<TrainCore> {
-        let len = params.layout.len;
-        ensure!(
-            moments.first.len() == len && moments.second.len() == len,
-            "the optimizer has moments for {} and {} weights, the model {len} weights\nhint: take both from one \
-             checkpoint",
-            moments.first.len(),
-            moments.second.len()
-        );
+    /// A trainer of all weights whose passes compute with them rounded to bf16, to nearest, ties to even. Steps are
+    /// taken on weights in f32 behind them, `params` to begin with; what is rounded is [`TrainCore::params`].
+    pub fn rounding(params: Params) -> TrainCore {
+        let master = params.flat.clone();
+        let mut core = TrainCore::of(params, Learnt::Rounded(master));
+        core.learnt.settle(&mut core.params.flat);
+        core
+    }
+
+    /// A trainer of adapters on weights that stay as they are.
+    pub fn adapting(params: Params, lora: Lora) -> TrainCore {
+        TrainCore::of(params, Learnt::Adapters(lora))
+    }
+
+    fn of(params: Params, learnt: Learnt) -> TrainCore {
         let config = &params.layout.config;
         let rope = RopeTable::new(config.head_dim, &config.rope, 0);
-        Ok(TrainCore {
-            moments,
+        let len = learnt.len(&params);
+        TrainCore {
+            plan: Plan::new(params.layout.len),
+            moments: Moments { first: vec![0.0; len], second: vec![0.0; len], step: 0 },
             gradient: vec![0.0; len],
             is_held: false,
             slots: Vec::new(),
             rope,
             workbenches: Mutex::default(),
+            learnt,
             params,
-        })
+        }
     }
 
-    /// The weights.
+    /// The same, going on from the optimizer's state of another.
+    ///
+    /// # Errors
+    /// If the moments are not laid out as what learns.
+    pub fn with_moments(mut self, moments: Moments) -> Result<TrainCore> {
+        let len = self.gradient.len();
+        ensure!(
+            moments.first.len() == len && moments.second.len() == len,
+            "the optimizer has moments for {} and {} weights, but {len} learn\nhint: take both from one checkpoint",
+            moments.first.len(),
+            moments.second.len()
+        );
+        self.moments = moments;
+        Ok(self)
+    }
+
+    /// The same, with less or more of the activations kept.
+    pub fn with_recompute(mut self, recompute: Recompute) -> TrainCore {
+        self.plan.recompute = recompute;
+        self
+    }
+
+    /// The weights that passes compute with; without adapters, if those learn.
     pub fn params(&self) -> &Params {
         &self.params
+    }
+
+    /// The adapters, if they are what learns.
+    pub fn lora(&self) -> Option<&Lora> {
+        self.learnt.lora()
+    }
+
+    /// What the optimizer moves, as named parts of one vector.
+    pub fn learnt(&self) -> (&[f32], Vec<Tensor>) {
+        (self.learnt.flat(&self.params), self.learnt.tensors(&self.params))
+    }
+
+    /// The weights as others are to see them: with adapters merged.
+    pub fn published(&self) -> Cow<'_, Params> {
+        match &self.learnt {
+            Learnt::Weights | Learnt::Rounded(_) => Cow::Borrowed(&self.params),
+            Learnt::Adapters(lora) => Cow::Owned(lora.merged(&self.params)),
+        }
     }
 
     /// The state of AdamW.
@@ -104,7 +159,7 @@ impl TrainCore {
         &self.moments
     }
 
-    /// The gradient held, laid out as the weights; zero if none is.
+    /// The gradient held, laid out as what learns; zero if none is.
     pub fn gradient(&self) -> &[f32] {
         &self.gradient
     }
@@ -132,7 +187,10 @@ impl TrainCore {
     /// gradient is cleared.
     pub fn optim_step(&mut self, adam: &AdamParams) -> Result<OptimStats> {
         ensure!(self.is_held, "no gradient is held\nhint: call forward_backward before optim_step");
-        let stats = optimizer::step(&mut self.params, &self.gradient, &mut self.moments, adam);
+        let tensors = self.learnt.tensors(&self.params);
+        let weights = self.learnt.flat_mut(&mut self.params);
+        let stats = optimizer::step(weights, tensors, &self.gradient, &mut self.moments, adam);
+        self.learnt.settle(&mut self.params.flat);
         optimizer::clear(&mut self.gradient);
         self.is_held = false;
         stats

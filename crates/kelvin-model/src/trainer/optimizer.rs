@@ -1,4 +1,4 @@
-//! The global norm of a gradient, and one step of AdamW on a whole model.
+//! The global norm of a gradient, and one step of AdamW on all that learns.
 
 use anyhow::{Result, ensure};
 use kelvin_core::policy::{AdamParams, OptimStats};
@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::Moments;
 use crate::{
     kernels::{AdamStep, adamw, sum_of_squares},
-    params::Params,
+    params::Tensor,
 };
 
 /// Elements that a thread takes at a time. It fixes the order of the norm's sum.
@@ -18,9 +18,11 @@ pub(super) fn clear(gradient: &mut [f32]) {
     gradient.par_chunks_mut(BLOCK).for_each(|block| block.fill(0.0));
 }
 
-/// One step; weights and moments stay as they are if the gradient's norm is not finite.
+/// One step on `weights`, in which `tensors` lie; they and the moments stay as they are if the gradient's norm is
+/// not finite.
 pub(super) fn step(
-    params: &mut Params,
+    weights: &mut [f32],
+    tensors: Vec<Tensor>,
     gradient: &[f32],
     moments: &mut Moments,
     adam: &AdamParams,
@@ -46,11 +48,11 @@ pub(super) fn step(
         correction2: correction(adam.beta2),
         grad_scale: if is_clipped { (adam.grad_clip / grad_norm) as f32 } else { 1.0 },
     };
-    for tensor in params.layout.tensors() {
+    for tensor in tensors {
         let weight_decay = if tensor.decays() { adam.weight_decay } else { 0.0 };
         let step = AdamStep { keep: (1.0 - adam.learning_rate * weight_decay) as f32, ..plain };
         let range = tensor.range;
-        let weights = params.flat[range.clone()].par_chunks_mut(BLOCK);
+        let weights = weights[range.clone()].par_chunks_mut(BLOCK);
         let gradients = gradient[range.clone()].par_chunks(BLOCK);
         let first = moments.first[range.clone()].par_chunks_mut(BLOCK);
         let second = moments.second[range].par_chunks_mut(BLOCK);

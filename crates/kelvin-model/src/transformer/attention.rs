@@ -5,9 +5,12 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::{
     ragged::{Ragged, Sequence},
     sized,
+    threads::Threads,
 };
 use crate::{
     config::ModelConfig,
@@ -96,18 +99,6 @@ impl Heads<'_> {
             add_into(&mut data[row * row_width + col..][..dim], from);
         }
     }
-
-    /// The same as [`Heads::view`], writable.
-    fn view_mut<'data>(
-        &self,
-        data: &'data mut [f32],
-        row_width: usize,
-        rows: Range<usize>,
-        col: usize,
-    ) -> MatMut<'data> {
-        let data = &mut data[rows.start * row_width + col..];
-        MatMut::strided(data, rows.len(), self.config.head_dim, row_width)
-    }
 }
 
 /// Blocks of query rows within a sequence of `len` rows.
@@ -115,49 +106,143 @@ fn blocks(len: usize) -> impl Iterator<Item = Range<usize>> {
     (0..len).step_by(BLOCK).map(move |start| start..(start + BLOCK).min(len))
 }
 
+/// A key-value head of a sequence: what one thread works on at a time.
+#[derive(Clone, Copy)]
+struct Unit<'pass> {
+    sequence: &'pass Sequence,
+    kv_head: usize,
+}
+
+fn units<'pass>(config: &ModelConfig, ragged: &'pass Ragged) -> Vec<Unit<'pass>> {
+    let kv_heads = 0..config.num_key_value_heads;
+    let of = |sequence| kv_heads.clone().map(move |kv_head| Unit { sequence, kv_head });
+    ragged.sequences().iter().flat_map(of).collect()
+}
+
+/// Where a unit's query heads write: into rows of all heads, or into a buffer of their own.
+struct Place<'to> {
+    data: &'to mut [f32],
+    width: usize,
+    /// Of the sequence's first own row and the unit's first query head.
+    first: usize,
+}
+
+impl Place<'_> {
+    /// Head `idx` of the unit in rows of the sequence.
+    fn head(&mut self, dim: usize, idx: usize, rows: &Range<usize>) -> MatMut<'_> {
+        let start = self.first + rows.start * self.width + idx * dim;
+        MatMut::strided(&mut self.data[start..], rows.len(), dim, self.width)
+    }
+}
+
 /// Attends within each sequence and its prefix: from turned queries and keys and values `qkv[rows, qkv_width]` to
 /// `out[rows, query_width]`. Stores `log_sums[heads, rows]`.
 pub(super) fn forward(
     config: &ModelConfig,
     ragged: &Ragged,
+    threads: Threads,
     qkv: &[f32],
     out: &mut [f32],
     log_sums: &mut [f32],
     scratch: &mut Scratch,
 ) {
     let heads = Heads::new(config);
-    let (width, out_width) = (config.qkv_width(), config.query_width());
-    for sequence in ragged.sequences() {
-        let n_before = sequence.prefix.len();
-        for kv_head in 0..config.num_key_value_heads {
-            let keys = heads.gather(qkv, width, sequence, heads.key(kv_head), &mut scratch.gathered);
-            scratch.keys_transposed.repack(keys.t());
-            let values = heads.gather(qkv, width, sequence, heads.value(kv_head), &mut scratch.gathered);
-            scratch.values.repack(values);
-            for head in heads.of_kv(kv_head) {
-                for block in blocks(sequence.rows.len()) {
-                    let visible = n_before + block.end;
-                    let rows = sequence.rows.start + block.start..sequence.rows.start + block.end;
-                    let queries = heads.view(qkv, width, rows.clone(), heads.query(head));
-                    let weights = sized(&mut scratch.weights, rows.len() * visible);
-                    let scores = MatMut::new(weights, rows.len(), visible);
-                    matmul_packed_prefix(queries, &scratch.keys_transposed, scores, false);
-                    let log_sums = &mut log_sums[head * ragged.rows()..][rows.clone()];
-                    let first_seen = n_before + block.start + 1;
-                    causal_softmax(weights, visible, first_seen, heads.scale, log_sums);
-                    let weights = MatRef::new(weights, rows.len(), visible);
-                    let out = heads.view_mut(out, out_width, rows, heads.query(head));
-                    matmul_packed_prefix(weights, &scratch.values, out, false);
+    let (width, n_rows, group) = (config.query_width(), ragged.rows(), config.heads_per_kv());
+    let units = units(config, ragged);
+    match threads {
+        Threads::One => {
+            for unit in units {
+                let (first_row, first_head) = (unit.sequence.rows.start, unit.kv_head * group);
+                let first = first_row * width + heads.query(first_head);
+                let place = Place { data: &mut *out, width, first };
+                let log_sums = &mut log_sums[first_head * n_rows + first_row..];
+                forward_unit(config, unit, qkv, place, (log_sums, n_rows), scratch);
+            }
+        }
+        Threads::All => {
+            let own_width = group * config.head_dim;
+            let attended: Vec<(Vec<f32>, Vec<f32>)> = units
+                .par_iter()
+                .map_init(Scratch::default, |scratch, unit| {
+                    let len = unit.sequence.rows.len();
+                    let (mut out, mut log_sums) = (vec![0.0; len * own_width], vec![0.0; group * len]);
+                    let place = Place { data: &mut out, width: own_width, first: 0 };
+                    forward_unit(config, *unit, qkv, place, (&mut log_sums, len), scratch);
+                    (out, log_sums)
+                })
+                .collect();
+            for (unit, (from, own_sums)) in units.iter().zip(&attended) {
+                let (rows, first_head) = (&unit.sequence.rows, unit.kv_head * group);
+                copy_heads(from, own_width, out, (width, heads.query(first_head)), rows);
+                for (idx, from) in own_sums.chunks_exact(rows.len()).enumerate() {
+                    log_sums[(first_head + idx) * n_rows..][rows.clone()].copy_from_slice(from);
                 }
             }
         }
     }
 }
 
+/// Copies rows of a unit's buffer to its columns of `rows`.
+fn copy_heads(
+    from: &[f32],
+    own_width: usize,
+    to: &mut [f32],
+    (width, first_col): (usize, usize),
+    rows: &Range<usize>,
+) {
+    for (from, row) in from.chunks_exact(own_width).zip(rows.clone()) {
+        to[row * width + first_col..][..own_width].copy_from_slice(from);
+    }
+}
+
+/// `log_sums` begins at the unit's first head and the sequence's first own row, with so many floats from head to head.
+fn forward_unit(
+    config: &ModelConfig,
+    unit: Unit,
+    qkv: &[f32],
+    mut place: Place,
+    (log_sums, log_sums_stride): (&mut [f32], usize),
+    scratch: &mut Scratch,
+) {
+    let Unit { sequence, kv_head } = unit;
+    let heads = Heads::new(config);
+    let (dim, width, n_before) = (config.head_dim, config.qkv_width(), sequence.prefix.len());
+    let keys = heads.gather(qkv, width, sequence, heads.key(kv_head), &mut scratch.gathered);
+    scratch.keys_transposed.repack(keys.t());
+    let values = heads.gather(qkv, width, sequence, heads.value(kv_head), &mut scratch.gathered);
+    scratch.values.repack(values);
+    for (idx, head) in heads.of_kv(kv_head).enumerate() {
+        for block in blocks(sequence.rows.len()) {
+            let visible = n_before + block.end;
+            let rows = sequence.rows.start + block.start..sequence.rows.start + block.end;
+            let queries = heads.view(qkv, width, rows, heads.query(head));
+            let weights = sized(&mut scratch.weights, block.len() * visible);
+            let scores = MatMut::new(weights, block.len(), visible);
+            matmul_packed_prefix(queries, &scratch.keys_transposed, scores, false);
+            let log_sums = &mut log_sums[idx * log_sums_stride..][block.clone()];
+            let first_seen = n_before + block.start + 1;
+            causal_softmax(weights, visible, first_seen, heads.scale, log_sums);
+            let weights = MatRef::new(weights, block.len(), visible);
+            matmul_packed_prefix(weights, &scratch.values, place.head(dim, idx, &block), false);
+        }
+    }
+}
+
+/// What the backward pass is given: [`forward`]'s input, its sums, and the gradient by its output.
+#[derive(Clone, Copy)]
+struct Given<'pass> {
+    config: &'pass ModelConfig,
+    n_rows: usize,
+    qkv: &'pass [f32],
+    log_sums: &'pass [f32],
+    dout: &'pass [f32],
+}
+
 /// Writes to `dqkv` the gradient by `qkv`, given `dout` and what [`forward`] was given and stored.
 pub(super) fn backward(
     config: &ModelConfig,
     ragged: &Ragged,
+    threads: Threads,
     qkv: &[f32],
     log_sums: &[f32],
     dout: &[f32],
@@ -165,24 +250,46 @@ pub(super) fn backward(
     scratch: &mut Scratch,
 ) {
     dqkv.fill(0.0);
-    for sequence in ragged.sequences() {
-        for kv_head in 0..config.num_key_value_heads {
-            backward_kv_head(config, ragged, sequence, kv_head, qkv, log_sums, dout, dqkv, scratch);
+    let heads = Heads::new(config);
+    let given = Given { config, n_rows: ragged.rows(), qkv, log_sums, dout };
+    let (width, units) = (config.qkv_width(), units(config, ragged));
+    // Rows of a prefix get from several sequences, always in their order.
+    let scatter = |dqkv: &mut [f32], unit: Unit, dkeys: &[f32], dvalues: &[f32]| {
+        heads.scatter(dkeys, dqkv, width, unit.sequence, heads.key(unit.kv_head));
+        heads.scatter(dvalues, dqkv, width, unit.sequence, heads.value(unit.kv_head));
+    };
+    let first_query = |unit: Unit| heads.query(unit.kv_head * config.heads_per_kv());
+    match threads {
+        Threads::One => {
+            for unit in units {
+                let first = unit.sequence.rows.start * width + first_query(unit);
+                backward_unit(given, unit, Place { data: &mut *dqkv, width, first }, scratch);
+                scatter(dqkv, unit, &scratch.dkeys, &scratch.dvalues);
+            }
+        }
+        Threads::All => {
+            let own_width = config.heads_per_kv() * config.head_dim;
+            let gradients: Vec<[Vec<f32>; 3]> = units
+                .par_iter()
+                .map_init(Scratch::default, |scratch, unit| {
+                    let mut dqueries = vec![0.0; unit.sequence.rows.len() * own_width];
+                    let place = Place { data: &mut dqueries, width: own_width, first: 0 };
+                    backward_unit(given, *unit, place, scratch);
+                    [dqueries, std::mem::take(&mut scratch.dkeys), std::mem::take(&mut scratch.dvalues)]
+                })
+                .collect();
+            for (unit, [dqueries, dkeys, dvalues]) in units.iter().zip(&gradients) {
+                copy_heads(dqueries, own_width, dqkv, (width, first_query(*unit)), &unit.sequence.rows);
+                scatter(dqkv, *unit, dkeys, dvalues);
+            }
         }
     }
 }
 
-fn backward_kv_head(
-    config: &ModelConfig,
-    ragged: &Ragged,
-    sequence: &Sequence,
-    kv_head: usize,
-    qkv: &[f32],
-    log_sums: &[f32],
-    dout: &[f32],
-    dqkv: &mut [f32],
-    scratch: &mut Scratch,
-) {
+/// Writes the gradients by the unit's queries to `place`, and those by its keys and values to the scratch.
+fn backward_unit(given: Given, unit: Unit, mut place: Place, scratch: &mut Scratch) {
+    let Given { config, n_rows, qkv, log_sums, dout } = given;
+    let Unit { sequence, kv_head } = unit;
     let heads = Heads::new(config);
     let (width, out_width) = (config.qkv_width(), config.query_width());
     let (key, value) = (heads.key(kv_head), heads.value(kv_head));
@@ -195,7 +302,7 @@ fn backward_kv_head(
     let dvalues = sized(&mut scratch.dvalues, sequence.len() * dim);
     dkeys.fill(0.0);
     dvalues.fill(0.0);
-    for head in heads.of_kv(kv_head) {
+    for (idx, head) in heads.of_kv(kv_head).enumerate() {
         let query = heads.query(head);
         for block in blocks(sequence.rows.len()) {
             let visible = n_before + block.end;
@@ -207,7 +314,7 @@ fn backward_kv_head(
 
             let weights = sized(&mut scratch.weights, n * visible);
             matmul_packed_prefix(queries, &scratch.keys_transposed, MatMut::new(weights, n, visible), false);
-            let log_sums = &log_sums[head * ragged.rows()..][rows.clone()];
+            let log_sums = &log_sums[head * n_rows..][rows];
             causal_softmax_again(weights, visible, first_seen, heads.scale, log_sums);
             let seen = visible * dim;
             let dvalues = MatMut::new(&mut dvalues[..seen], visible, dim);
@@ -217,11 +324,8 @@ fn backward_kv_head(
             matmul_packed_prefix(dout, &scratch.values, MatMut::new(gradients, n, visible), false);
             causal_softmax_backward(weights, visible, first_seen, heads.scale, gradients);
             let gradients = MatRef::new(gradients, n, visible);
-            let dqueries = heads.view_mut(dqkv, width, rows.clone(), query);
-            matmul_packed_prefix(gradients, &scratch.keys, dqueries, false);
+            matmul_packed_prefix(gradients, &scratch.keys, place.head(dim, idx, &block), false);
             matmul(gradients.t(), queries, MatMut::new(&mut dkeys[..seen], visible, dim), true);
         }
     }
-    heads.scatter(dkeys, dqkv, width, sequence, key);
-    heads.scatter(dvalues, dqkv, width, sequence, value);
 }

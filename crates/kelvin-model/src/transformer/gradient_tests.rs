@@ -1,6 +1,11 @@
 //! Every backward op of the decoder against finite differences of its forward op.
 
-use super::{Backbone, Head, PredictedRows, Workspace, attention, embedding, linear, mlp, ragged::Ragged};
+use super::{
+    Backbone, Head, Keep, PredictedRows, Threads, Workspace, attention, embedding,
+    linear::{Learnt, Linear},
+    mlp::Mlp,
+    ragged::Ragged,
+};
 use crate::{
     config::{ModelConfig, tests::small},
     kernels::{
@@ -10,6 +15,11 @@ use crate::{
     params::Params,
 };
 
+/// A matrix that learns, its gradient at `start`.
+fn linear(weight: &[f32], start: usize) -> Linear<'_> {
+    Linear { weight, learnt: Learnt::Weight(start..start + weight.len()), threads: Threads::One }
+}
+
 #[test]
 fn linear_by_input_and_weight() {
     let (rows, inner_width, outer_width) = (5, 19, 33);
@@ -17,12 +27,12 @@ fn linear_by_input_and_weight() {
     let dy = uniform(rows * outer_width, 3);
     let forward = |x: &[f32], w: &[f32]| {
         let mut y = vec![0.0; rows * outer_width];
-        linear::forward(x, w, rows, &mut y, false);
+        linear(w, 0).forward(x, rows, &mut y, false);
         inner(&y, &dy)
     };
     let (mut dx, mut dw) = (vec![9.0; x.len()], vec![0.0; w.len()]);
-    linear::backward_input(&dy, &w, rows, &mut dx);
-    linear::backward_weight(&dy, &x, rows, &mut dw);
+    linear(&w, 0).backward_input(&dy, rows, &mut dx);
+    linear(&w, 0).backward_weight(&dy, &x, rows, &mut dw);
     check("linear by x", |x| forward(x, &w), &x, &dx);
     check("linear by w", |w| forward(&x, w), &w, &dw);
 }
@@ -48,16 +58,19 @@ fn mlp_by_input_and_weights() {
     let (residual, dy) = (uniform(rows * hidden, 9), uniform(rows * hidden, 10));
     let forward = |x: &[f32], w1: &[f32], w2: &[f32]| {
         let (mut y, mut gate_up) = (residual.clone(), vec![0.0; rows * 2 * width]);
-        mlp::forward(x, (w1, w2), rows, &mut gate_up, &mut Vec::new(), &mut y);
+        let mlp = Mlp { gate_up: linear(w1, 0), down: linear(w2, w1.len()) };
+        mlp.forward_gate_up(x, rows, &mut gate_up);
+        mlp.forward_down(&gate_up, rows, &mut Vec::new(), &mut y);
         (inner(&y, &dy), gate_up)
     };
     let mut gate_up = forward(&x, &w1, &w2).1;
-    let (mut dx, mut dw1, mut dw2) = (vec![9.0; x.len()], vec![0.0; w1.len()], vec![0.0; w2.len()]);
-    let dweights = (&mut dw1[..], &mut dw2[..]);
-    mlp::backward(&x, (&w1, &w2), rows, &mut gate_up, &mut Vec::new(), &dy, &mut dx, dweights);
+    let (mut dx, mut gradient) = (vec![9.0; x.len()], vec![0.0; w1.len() + w2.len()]);
+    let mlp = Mlp { gate_up: linear(&w1, 0), down: linear(&w2, w1.len()) };
+    mlp.backward(&x, rows, &mut gate_up, &mut Vec::new(), &dy, &mut dx, &mut gradient);
+    let (dw1, dw2) = gradient.split_at(w1.len());
     check("mlp by x", |x| forward(x, &w1, &w2).0, &x, &dx);
-    check("mlp by gate and up", |w1| forward(&x, w1, &w2).0, &w1, &dw1);
-    check("mlp by down", |w2| forward(&x, &w1, w2).0, &w2, &dw2);
+    check("mlp by gate and up", |w1| forward(&x, w1, &w2).0, &w1, dw1);
+    check("mlp by down", |w2| forward(&x, &w1, w2).0, &w2, dw2);
 }
 
 /// Sequences below, at and beyond the block of 32 rows, some with a prefix.
@@ -83,13 +96,13 @@ fn attention_by_queries_keys_and_values() {
         let forward = |qkv: &[f32]| {
             let (mut out, mut log_sums) = (vec![9.0; dout.len()], vec![9.0; rows * heads]);
             let mut scratch = attention::Scratch::default();
-            attention::forward(&config, &ragged, qkv, &mut out, &mut log_sums, &mut scratch);
+            attention::forward(&config, &ragged, Threads::One, qkv, &mut out, &mut log_sums, &mut scratch);
             (out, log_sums)
         };
         let (out, log_sums) = forward(&qkv);
         let mut dqkv = vec![9.0; qkv.len()];
         let mut scratch = attention::Scratch::default();
-        attention::backward(&config, &ragged, &qkv, &log_sums, &dout, &mut dqkv, &mut scratch);
+        attention::backward(&config, &ragged, Threads::One, &qkv, &log_sums, &dout, &mut dqkv, &mut scratch);
         check("attention", |qkv| inner(&forward(qkv).0, &dout), &qkv, &dqkv);
         assert_attends(&config, &ragged, &qkv, &out);
     }
@@ -120,8 +133,14 @@ fn assert_attends(config: &ModelConfig, ragged: &Ragged, qkv: &[f32], out: &[f32
     }
 }
 
+/// A model whose weights learn, on one thread.
+fn whole<'model>(params: &'model Params, rope: &'model RopeTable) -> Backbone<'model> {
+    Backbone { params, lora: None, rope, threads: Threads::One }
+}
+
 #[test]
 fn head_by_residual_stream_norm_and_weight() {
+    let rope = RopeTable::default();
     for tied in [true, false] {
         let mut params = Params::zeros(&small(tied, true));
         params.flat = uniform(params.layout.len, 13);
@@ -130,7 +149,7 @@ fn head_by_residual_stream_norm_and_weight() {
         let by_row = [(1.0, 0.3), (-0.5, 0.0), (0.25, -0.2), (0.8, 0.1), (0.4, 0.2)];
         let forward = |params: &Params, x: &[f32]| {
             let mut loss = 0.0;
-            Head::default().forward(params, x, &predicted, 0.9, |idx, stats| {
+            Head::default().forward(whole(params, &rope), x, &predicted, 0.9, |idx, stats| {
                 let (by_logprob, by_entropy) = by_row[idx];
                 loss += f64::from(by_logprob) * f64::from(stats.logprob);
                 loss += f64::from(by_entropy) * f64::from(stats.entropy);
@@ -139,7 +158,8 @@ fn head_by_residual_stream_norm_and_weight() {
         };
         let (mut gradient, mut dx) = (vec![0.0; params.layout.len], vec![9.0; x.len()]);
         let each = |idx: usize, _| by_row[idx];
-        Head::default().forward_backward(&params, &x, &predicted, 0.9, each, &mut gradient, &mut dx);
+        let backbone = whole(&params, &rope);
+        Head::default().forward_backward(backbone, &x, &predicted, 0.9, each, &mut gradient, &mut dx);
         assert!(dx[20..40].iter().chain(&dx[80..100]).all(|&d| d == 0.0), "rows that predict nothing");
         check("head by x", |x| forward(&params, x), &x, &dx);
         let moved = |flat: &[f32]| Params { flat: flat.to_vec(), layout: params.layout.clone() };
@@ -154,16 +174,16 @@ fn a_shared_prompt_changes_no_bit() {
     let mut params = Params::zeros(&config);
     params.flat = uniform(params.layout.len, 15);
     let rope = RopeTable::new(config.head_dim, &config.rope, 64);
-    let backbone = Backbone { params: &params, rope: &rope };
+    let backbone = whole(&params, &rope);
     let tokens: Vec<u32> = (0..56).map(|idx| idx * 7 % 37).collect();
     let (prompt, first, second) = (&tokens[..37], &tokens[37..47], &tokens[47..]);
     let mut shared = Workspace::default();
     shared.ragged.push(prompt.len() + first.len());
     let branch = shared.ragged.push_after(0..prompt.len(), second.len());
-    backbone.forward(&tokens, false, &mut shared);
+    backbone.forward(&tokens, Keep::Nothing, &mut shared);
     let mut alone = Workspace::default();
     alone.ragged.push(prompt.len() + second.len());
-    backbone.forward(&[prompt, second].concat(), false, &mut alone);
+    backbone.forward(&[prompt, second].concat(), Keep::Nothing, &mut alone);
     let bits = |x: &[f32]| x.iter().map(|it| it.to_bits()).collect::<Vec<_>>();
     let hidden = config.hidden_size;
     assert_eq!(bits(&shared.x[branch.start * hidden..]), bits(&alone.x[prompt.len() * hidden..]));

@@ -1,13 +1,20 @@
 //! Final norm and head, for the rows that predict something; logits exist for a block of rows at a time.
 
-use super::{linear, sized};
-use crate::{
-    kernels::{TokenStats, add_into, logits_gradient, rms_norm, rms_norm_backward, token_stats},
-    params::Params,
-};
+use std::ops::Range;
 
-/// Logits held at once, in floats (64 MiB).
-const LOGITS_MAX: usize = 1 << 24;
+use rayon::prelude::*;
+
+use super::{
+    Backbone,
+    linear::{Learnt, Linear},
+    sized,
+    threads::Threads,
+};
+use crate::kernels::{TokenStats, add_into, logits_gradient, rms_norm_backward, token_stats};
+
+/// Logits held at once, in floats (128 MiB): 220 rows of a vocabulary of 151,936. Fewer rows would spend their time
+/// on reading the head.
+const LOGITS_MAX: usize = 1 << 25;
 
 /// Predictions: the row in the chunk, and the token.
 #[derive(Debug, Default)]
@@ -30,7 +37,8 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    fn gather(&mut self, params: &Params, x: &[f32], predicted: &PredictedRows) {
+    fn gather(&mut self, backbone: Backbone, x: &[f32], predicted: &PredictedRows) {
+        let params = backbone.params;
         let config = &params.layout.config;
         let hidden = config.hidden_size;
         let len = predicted.rows.len() * hidden;
@@ -40,25 +48,27 @@ impl Head {
         }
         let gain = &params.flat[params.layout.final_norm.clone()];
         let factors = sized(&mut self.factors, predicted.rows.len());
-        rms_norm(gathered, gain, config.rms_norm_eps, sized(&mut self.normed, len), factors);
+        let normed = sized(&mut self.normed, len);
+        backbone.threads.rms_norm(gathered, gain, config.rms_norm_eps, normed, factors);
     }
 
     /// Log-probability and entropy of each predicted token, given the last residual stream.
     pub(crate) fn forward(
         &mut self,
-        params: &Params,
+        backbone: Backbone,
         x: &[f32],
         predicted: &PredictedRows,
         temperature: f32,
         mut each: impl FnMut(usize, TokenStats),
     ) {
-        let (hidden, vocab) = (params.layout.config.hidden_size, params.layout.config.vocab_size);
-        let weight = &params.flat[params.layout.head.clone()];
-        self.gather(params, x, predicted);
+        let config = &backbone.params.layout.config;
+        let (hidden, vocab) = (config.hidden_size, config.vocab_size);
+        let weight = matrix(&backbone);
+        self.gather(backbone, x, predicted);
         for block in blocks(predicted.rows.len(), vocab) {
             let logits = sized(&mut self.logits, block.len() * vocab);
             let normed = &self.normed[block.start * hidden..block.end * hidden];
-            linear::forward(normed, weight, block.len(), logits, false);
+            weight.forward(normed, block.len(), logits, false);
             for (logits, idx) in logits.chunks_exact(vocab).zip(block) {
                 each(idx, token_stats(logits, predicted.tokens[idx] as usize, 1.0 / temperature));
             }
@@ -67,10 +77,10 @@ impl Head {
 
     /// [`Head::forward`], and back: `each` is given a predicted row's index and stats and answers with the
     /// derivatives of the loss by log-probability and entropy. Adds to `gradient` those by head and final
-    /// norm, and writes `dx[rows, hidden]`.
+    /// norm unless only adapters learn, and writes `dx[rows, hidden]`.
     pub(crate) fn forward_backward(
         &mut self,
-        params: &Params,
+        backbone: Backbone,
         x: &[f32],
         predicted: &PredictedRows,
         temperature: f32,
@@ -78,30 +88,31 @@ impl Head {
         gradient: &mut [f32],
         dx: &mut [f32],
     ) {
-        let layout = &params.layout;
+        let layout = &backbone.params.layout;
         let (hidden, vocab) = (layout.config.hidden_size, layout.config.vocab_size);
-        let weight = &params.flat[layout.head.clone()];
-        self.gather(params, x, predicted);
+        let weight = matrix(&backbone);
+        self.gather(backbone, x, predicted);
         let n = predicted.rows.len();
         let dnormed = sized(&mut self.dnormed, n * hidden);
         for block in blocks(n, vocab) {
             let logits = sized(&mut self.logits, block.len() * vocab);
             let floats = block.start * hidden..block.end * hidden;
             let normed = &self.normed[floats.clone()];
-            linear::forward(normed, weight, block.len(), logits, false);
-            for (logits, idx) in logits.chunks_exact_mut(vocab).zip(block.clone()) {
-                let token = predicted.tokens[idx] as usize;
-                let stats = token_stats(logits, token, 1.0 / temperature);
-                let (by_logprob, by_entropy) = each(idx, stats);
-                logits_gradient(logits, token, 1.0 / temperature, stats, by_logprob, by_entropy);
-            }
-            linear::backward_input(logits, weight, block.len(), &mut dnormed[floats]);
-            linear::backward_weight(logits, normed, block.len(), &mut gradient[layout.head.clone()]);
+            weight.forward(normed, block.len(), logits, false);
+            let tokens = &predicted.tokens[block.clone()];
+            let each = |idx: usize, stats| each(block.start + idx, stats);
+            differentiate(backbone.threads, logits, tokens, 1.0 / temperature, each);
+            weight.backward_input(logits, block.len(), &mut dnormed[floats]);
+            weight.backward_weight(logits, normed, block.len(), gradient);
         }
         let dgathered = sized(&mut self.dgathered, n * hidden);
         dgathered.fill(0.0);
-        let gain = &params.flat[layout.final_norm.clone()];
-        let dgain = &mut gradient[layout.final_norm.clone()];
+        let gain = &backbone.params.flat[layout.final_norm.clone()];
+        let mut unused = Vec::new();
+        let dgain = match backbone.lora {
+            None => &mut gradient[layout.final_norm.clone()],
+            Some(_) => sized(&mut unused, hidden),
+        };
         rms_norm_backward(&self.gathered, gain, &self.factors, dnormed, dgathered, dgain);
         dx.fill(0.0);
         for (from, &row) in dgathered.chunks_exact(hidden).zip(&predicted.rows) {
@@ -110,8 +121,51 @@ impl Head {
     }
 }
 
+/// The head's matrix, which has no adapter.
+fn matrix<'model>(backbone: &Backbone<'model>) -> Linear<'model> {
+    let at = backbone.params.layout.head.clone();
+    let learnt = match backbone.lora {
+        None => Learnt::Weight(at.clone()),
+        Some(lora) => Learnt::Branches(lora, &[]),
+    };
+    Linear { weight: &backbone.params.flat[at], learnt, threads: backbone.threads }
+}
+
+/// Overwrites rows of logits, one for each of `tokens`, with the gradient of the loss by them. `each` is asked in
+/// the order of rows.
+fn differentiate(
+    threads: Threads,
+    logits: &mut [f32],
+    tokens: &[u32],
+    inverse_temperature: f32,
+    mut each: impl FnMut(usize, TokenStats) -> (f32, f32),
+) {
+    let vocab = logits.len() / tokens.len();
+    match threads {
+        Threads::One => {
+            for (idx, (logits, &token)) in logits.chunks_exact_mut(vocab).zip(tokens).enumerate() {
+                let stats = token_stats(logits, token as usize, inverse_temperature);
+                let (by_logprob, by_entropy) = each(idx, stats);
+                logits_gradient(logits, token as usize, inverse_temperature, stats, by_logprob, by_entropy);
+            }
+        }
+        Threads::All => {
+            let rows = logits.par_chunks_exact(vocab).zip(tokens);
+            let stats: Vec<TokenStats> = rows
+                .map(|(logits, &token)| token_stats(logits, token as usize, inverse_temperature))
+                .collect();
+            let by: Vec<(f32, f32)> =
+                stats.iter().enumerate().map(|(idx, &stats)| each(idx, stats)).collect();
+            let rows = logits.par_chunks_exact_mut(vocab).zip(tokens).zip(stats.into_par_iter().zip(by));
+            rows.for_each(|((logits, &token), (stats, (by_logprob, by_entropy)))| {
+                logits_gradient(logits, token as usize, inverse_temperature, stats, by_logprob, by_entropy);
+            });
+        }
+    }
+}
+
 /// Blocks of predicted rows whose logits fit in [`LOGITS_MAX`]. Their size depends on the vocabulary alone.
-fn blocks(n: usize, vocab: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+fn blocks(n: usize, vocab: usize) -> impl Iterator<Item = Range<usize>> {
     let size = (LOGITS_MAX / vocab).clamp(1, 512);
     (0..n).step_by(size).map(move |start| start..(start + size).min(n))
 }

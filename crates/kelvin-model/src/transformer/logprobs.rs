@@ -3,7 +3,9 @@
 use anyhow::{Result, ensure};
 use rayon::prelude::*;
 
-use super::{Backbone, Head, PredictedRows, Workspace, balanced_chunks, check_tokens};
+use super::{
+    Backbone, CHUNK_ROWS, Head, Keep, PredictedRows, Threads, Workspace, balanced_chunks, check_tokens,
+};
 use crate::{kernels::RopeTable, params::Params};
 
 /// Natural log-probability of each token after the first, for each sequence, under
@@ -30,8 +32,8 @@ pub fn forward_logprobs<S: AsRef<[u32]> + Sync>(
     let config = &params.layout.config;
     let longest = rows.iter().copied().max().unwrap_or(0);
     let rope = RopeTable::new(config.head_dim, &config.rope, longest);
-    let backbone = Backbone { params, rope: &rope };
-    let chunks = balanced_chunks(&rows);
+    let backbone = Backbone { params, rope: &rope, lora: None, threads: Threads::One };
+    let chunks = balanced_chunks(&rows, CHUNK_ROWS);
     let scored: Vec<Vec<f32>> = chunks
         .par_iter()
         .map_init(
@@ -72,9 +74,9 @@ fn score<'tokens>(
     if inputs.is_empty() {
         return logprobs;
     }
-    backbone.forward(&inputs, false, workspace);
+    backbone.forward(&inputs, Keep::Nothing, workspace);
     let predicted = PredictedRows { rows: (0..inputs.len()).collect(), tokens };
-    head.forward(backbone.params, &workspace.x, &predicted, temperature, |idx, stats| {
+    head.forward(backbone, &workspace.x, &predicted, temperature, |idx, stats| {
         logprobs[idx] = stats.logprob;
     });
     logprobs

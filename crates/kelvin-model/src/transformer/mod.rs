@@ -15,13 +15,15 @@ mod linear;
 mod logprobs;
 mod mlp;
 mod ragged;
+#[cfg(test)]
+mod sharing_tests;
 mod threads;
 
 use std::fmt::Display;
 
 use anyhow::{Result, ensure};
 
-pub(crate) use backbone::{Backbone, Workspace};
+pub(crate) use backbone::{Backbone, Keep, Workspace};
 pub(crate) use head::{Head, PredictedRows};
 pub use logprobs::forward_logprobs;
 pub(crate) use ragged::{CHUNK_ROWS, Ragged, balanced_chunks};

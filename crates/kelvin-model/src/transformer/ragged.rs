@@ -75,14 +75,15 @@ impl Ragged {
     }
 }
 
-/// Rows that a chunk holds on average: enough for the products to run well, few enough for the activations of
-/// a chunk to stay near the caches.
+/// Rows that a chunk of one thread holds on average: enough for the products to run well, few enough for the
+/// activations of a chunk to stay near the caches.
 pub(crate) const CHUNK_ROWS: usize = 512;
 
-/// Splits a batch, given the rows of each of its sequences, into chunks of about [`CHUNK_ROWS`] rows: longest
-/// first, each to the chunk with the fewest rows. Depends on the lengths alone, not on threads.
-pub(crate) fn balanced_chunks(rows: &[usize]) -> Vec<Vec<usize>> {
-    let n_chunks = rows.iter().sum::<usize>().div_ceil(CHUNK_ROWS).clamp(1, rows.len().max(1));
+/// Splits a batch, given the rows of each of its sequences, into chunks of about `chunk_rows` rows: longest
+/// first, each to the chunk with the fewest rows. Depends on the lengths alone, not on threads. A sequence is never
+/// cut, so that one which is longer than a chunk has one of its own.
+pub(crate) fn balanced_chunks(rows: &[usize], chunk_rows: usize) -> Vec<Vec<usize>> {
+    let n_chunks = rows.iter().sum::<usize>().div_ceil(chunk_rows).clamp(1, rows.len().max(1));
     let mut order: Vec<usize> = (0..rows.len()).collect();
     order.sort_by_key(|&idx| (std::cmp::Reverse(rows[idx]), idx));
     let mut chunks = vec![(0, Vec::new()); n_chunks];
@@ -101,14 +102,14 @@ mod tests {
     #[test]
     fn chunks_hold_every_sequence_once_and_balance() {
         let rows: Vec<usize> = (0..97).map(|idx| 1 + (idx * 7919) % 211).collect();
-        let chunks = balanced_chunks(&rows);
+        let chunks = balanced_chunks(&rows, CHUNK_ROWS);
         let mut all: Vec<usize> = chunks.iter().flatten().copied().collect();
         all.sort_unstable();
         assert_eq!(all, (0..97).collect::<Vec<_>>());
         let sizes: Vec<usize> = chunks.iter().map(|chunk| chunk.iter().map(|&idx| rows[idx]).sum()).collect();
         let (least, most) = (sizes.iter().min().unwrap(), sizes.iter().max().unwrap());
         assert!(most - least <= 64 && *most <= CHUNK_ROWS + 64, "{sizes:?}");
-        assert!(balanced_chunks(&[]).is_empty());
+        assert!(balanced_chunks(&[], CHUNK_ROWS).is_empty());
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod bench;
 mod completions;
 mod doctor;
 mod exec;
+mod export;
 mod logprobs;
 mod man;
 mod pretrain;
@@ -37,6 +38,7 @@ enum Command {
     Sample(sample::Args),
     Logprobs(logprobs::Args),
     Update(update::Args),
+    Export(export::Args),
     Exec(exec::Args),
     Bench(bench::Args),
     Pretrain(pretrain::Args),
@@ -58,6 +60,7 @@ pub(crate) fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<()> {
         Command::Sample(args) => sample::run(&args, interrupt),
         Command::Logprobs(args) => logprobs::run(&args, interrupt),
         Command::Update(args) => update::run(&args, interrupt),
+        Command::Export(args) => export::run(&args),
         Command::Exec(args) => exec::run(&args, interrupt),
         Command::Bench(args) => bench::run(&args, interrupt),
         Command::Pretrain(args) => pretrain::run(&args, interrupt),

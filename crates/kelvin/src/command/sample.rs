@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         io::stdin().read_to_string(&mut prompt).context("cannot read the prompt from standard input")?;
     }
     if args.chat {
-        prompt = chat::render(&model::resolve(&args.model)?, &prompt)?;
+        prompt = chat::render(&model::resolve_tokenizer(&args.model)?, &prompt)?;
     }
     let policy = model::native(&args.model, model::on_threads(args.threads))?;
     let sampling = Arc::new(Sampling {

@@ -1,17 +1,13 @@
 //! `kelvin update`: one optimizer step from a file of samples, so that others can check what an update does.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
-use anyhow::Context;
 use kelvin_core::{
     objective::{Aggregation, Objective, Surrogate},
     policy::{AdamParams, Trainer},
     rollout::Sample,
 };
-use kelvin_model::{Dtype, NativePolicy};
+use kelvin_model::{Dtype, LoraConfig, NativePolicy, Training};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -33,7 +29,9 @@ Without old_logprobs, those of the model count. Keys of the configuration: loss
 (ppo_clip, likelihood), clip (a number or [low, high]), dual_clip, aggregation
 (group_token, token, sequence), temperature, entropy_coefficient, optimizer
 (adamw), learning_rate, beta1, beta2, eps, weight_decay, gradient_clip, dtype
-(f32, bf16), threads.
+(f32, bf16), threads, and for adapters (LoRA) lora.rank, lora.alpha,
+lora.targets, lora.rslora: the model is saved with them merged, and they by
+themselves in its folder `adapter`.
 Prints loss, grad_norm, entropy and more as one JSON object.";
 
 /// A learning rate or weight decay over this leaves no model behind.
@@ -86,8 +84,11 @@ struct UpdateConfig {
     weight_decay: f64,
     /// Largest global gradient norm; 0 turns clipping off.
     gradient_clip: f64,
-    /// Type of the saved weights. The arithmetic is f32.
+    /// Type of the weights that are computed with and saved; the step is taken on f32 ones behind them. Adapters and
+    /// sums are f32.
     dtype: Dtype,
+    /// Adapters that learn instead of the weights; none with rank 0.
+    lora: LoraConfig,
     /// Threads; 0 is one per core.
     threads: usize,
 }
@@ -110,6 +111,7 @@ impl Default for UpdateConfig {
             weight_decay: 0.0,
             gradient_clip: 1.0,
             dtype: Dtype::F32,
+            lora: LoraConfig::default(),
             threads: 0,
         }
     }
@@ -163,6 +165,7 @@ impl UpdateConfig {
                 )));
             }
         }
+        crate::config::check_lora(&self.lora)?;
         Ok(Objective {
             surrogate,
             aggregation: self.aggregation,
@@ -222,13 +225,19 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         anyhow::bail!("{} holds no samples\nhint: a row is {EXAMPLE}", args.batch.display());
     }
     model::require_new(&args.out)?;
-    let mut policy = model::native(&args.model, model::on_threads(config.threads))?;
+    let base = model::lasting_name(&args.model);
+    let training = Training { dtype: config.dtype, lora: config.lora.clone(), base, ..Training::default() };
+    let mut policy =
+        NativePolicy::training(model::load(&args.model)?, model::on_threads(config.threads), training)?;
     interrupt.check()?;
     let loss = policy.forward_backward(1, &batch, &objective)?;
     interrupt.check()?;
     let optim = policy.optim_step(1, &adam)?;
     policy.publish(1)?;
-    export(&policy, &args.out, config.dtype)?;
+    model::write_new(&args.out, |dir| {
+        policy.export(dir, config.dtype)?;
+        if 0 < config.lora.rank { policy.export_adapter(&dir.join("adapter")) } else { Ok(()) }
+    })?;
     let mut out = Sink::stdout();
     out.row(&Report {
         loss: loss.loss,
@@ -247,21 +256,4 @@ impl Row {
         let Row { prompt, response, advantage, old_logprobs, group } = self;
         Sample { prompt: prompt.into(), response, advantage, old_logprobs, group }
     }
-}
-
-/// Saves beside `out` and renames, so that a folder of that name is a whole model.
-fn export(policy: &NativePolicy, out: &Path, dtype: Dtype) -> anyhow::Result<()> {
-    const HINT: &str = "hint: the folder above must be writable and have room";
-    let mut name = out.file_name().unwrap_or(out.as_os_str()).to_owned();
-    name.push(format!(".writing-{}", std::process::id()));
-    let temporary = out.with_file_name(name);
-    if let Some(parent) = out.parent() {
-        fs::create_dir_all(parent).with_context(|| format!("cannot make {}\n{HINT}", parent.display()))?;
-    }
-    fs::create_dir(&temporary).with_context(|| format!("cannot make {}\n{HINT}", temporary.display()))?;
-    let saved = policy.export(&temporary, dtype).and_then(|()| Ok(fs::rename(&temporary, out)?));
-    if saved.is_err() {
-        drop(fs::remove_dir_all(&temporary));
-    }
-    saved.with_context(|| format!("cannot save {}\n{HINT}", out.display()))
 }

@@ -3,14 +3,16 @@
 use std::fmt::Display;
 
 use kelvin_core::rollout::Sampling;
+use kelvin_model::{Dtype, LoraConfig};
 
-use super::resolved::{Config, PythonSettings};
+use super::resolved::{Config, PolicySettings, PythonSettings};
 use crate::{error::Usage, sandbox::WORKERS_MAX};
 
 /// # Errors
 /// If a value is out of range or two do not fit; the message names the key and the range.
 pub(super) fn check(config: &Config) -> anyhow::Result<()> {
     counts(config)?;
+    policy(config)?;
     draws(config)?;
     learning(config)?;
     python(config)
@@ -36,6 +38,28 @@ fn counts(config: &Config) -> anyhow::Result<()> {
         require(1 <= n, key, n, "at least 1")?;
     }
     Ok(())
+}
+
+fn policy(config: &Config) -> anyhow::Result<()> {
+    let PolicySettings { dtype, lora, .. } = &config.policy;
+    if 0 < lora.rank && *dtype == Dtype::Bf16 {
+        return Err(Usage::error(
+            "policy.dtype = \"bf16\" does not go with policy.lora: adapters are f32, on weights as the model has them\n\
+             hint: leave out policy.dtype",
+        ));
+    }
+    check_lora(lora)
+}
+
+/// Checks settings of adapters, where there are any.
+///
+/// # Errors
+/// If they are out of range.
+pub(crate) fn check_lora(lora: &LoraConfig) -> anyhow::Result<()> {
+    match lora.rank {
+        0 => Ok(()),
+        _ => lora.validate().map_err(|error| Usage::error(error.to_string())),
+    }
 }
 
 fn draws(config: &Config) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ mod preset;
 mod raw;
 mod resolved;
 
+pub(crate) use check::check_lora;
 pub(crate) use preset::Preset;
 pub(crate) use raw::{Raw, settings};
 pub(crate) use resolved::{

@@ -8,11 +8,12 @@ use std::{
 
 use kelvin_core::{
     executor::Limits,
+    seed::Seed,
     task::{Step, TaskType},
 };
 use kelvin_env::python_triplet::{InductionReward, PromptSet, Settings};
 use kelvin_exec::{ExecutorOptions, PythonExecutor};
-use kelvin_model::NativeOptions;
+use kelvin_model::{Dtype, LoraConfig, NativeOptions, Training};
 use kelvin_python::{Equality, Policy};
 use kelvin_selfplay::settings::{
     AzrSettings, CheckpointSettings, EvalSettings, ObjectiveSettings, OptimizerSettings, RunSettings,
@@ -24,7 +25,7 @@ use toml::{Table, Value};
 use super::{Preset, Raw, check, settings};
 use crate::{
     error::Usage,
-    model::EMBEDDED,
+    model::{EMBEDDED, lasting_name},
     sandbox::{self, Least, wall_s},
 };
 
@@ -186,6 +187,10 @@ pub(crate) struct PolicySettings {
     pub(crate) backend: Backend,
     /// `embedded`, or a model or run folder, or a hub name that is in the cache.
     pub(crate) model: String,
+    /// Type of the weights that are computed with, drawn from and saved; f32 ones behind those in bf16 learn.
+    pub(crate) dtype: Dtype,
+    /// Adapters that learn instead of the weights; none with rank 0.
+    pub(crate) lora: LoraConfig,
     /// What bounds the engine's time and memory and changes no result.
     #[serde(flatten)]
     pub(crate) options: NativeOptions,
@@ -196,6 +201,8 @@ impl Default for PolicySettings {
         PolicySettings {
             backend: Backend::Native,
             model: EMBEDDED.to_owned(),
+            dtype: Dtype::F32,
+            lora: LoraConfig::default(),
             options: NativeOptions::default(),
         }
     }
@@ -286,6 +293,16 @@ impl PolicySettings {
     /// What the engine reads.
     pub(crate) fn native_options(&self) -> NativeOptions {
         self.options.clone()
+    }
+
+    /// What learns, in a run of this seed.
+    pub(crate) fn training(&self, seed: u64) -> Training {
+        Training {
+            dtype: self.dtype,
+            lora: self.lora.clone(),
+            base: lasting_name(&self.model),
+            seed: Seed::new(seed).fork("lora"),
+        }
     }
 }
 

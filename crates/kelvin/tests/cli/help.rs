@@ -14,6 +14,7 @@ fn every_command_explains_itself() {
         &["sample"],
         &["logprobs"],
         &["update"],
+        &["export"],
         &["exec"],
         &["exec", "validate"],
         &["exec", "grade"],

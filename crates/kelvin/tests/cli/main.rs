@@ -1,5 +1,6 @@
 //! The command line from outside: what it prints, and the codes it ends with.
 
+mod adapter;
 mod data;
 mod errors;
 mod exec;

@@ -10,7 +10,7 @@ use crate::{Ran, command, feed, run};
 const FOLDERS: [&str; 2] = ["tied", "untied"];
 
 /// A golden model with a tokenizer that reads `t7` as token 7, and what PyTorch says of it.
-fn golden(name: &str) -> (TempDir, Value) {
+pub fn golden(name: &str) -> (TempDir, Value) {
     let dir = tempfile::tempdir().unwrap();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kelvin-model/goldens").join(name);
     for file in ["config.json", "model.safetensors"] {
@@ -28,12 +28,12 @@ fn golden(name: &str) -> (TempDir, Value) {
     (dir, serde_json::from_str(&expected).unwrap())
 }
 
-fn rows(ran: &Ran) -> Vec<Value> {
+pub fn rows(ran: &Ran) -> Vec<Value> {
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));
     ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn close(found: &Value, expected: &Value, tolerance: f64) {
+pub fn close(found: &Value, expected: &Value, tolerance: f64) {
     let (found, expected) = (found.as_f64().unwrap(), expected.as_f64().unwrap());
     assert!((found - expected).abs() <= tolerance, "{found}, PyTorch {expected}");
 }

@@ -11,7 +11,8 @@ use kelvin_core::{
     seed::Seed,
 };
 use kelvin_model::{
-    Checkpoint, Family, ModelConfig, NativePolicy, Params, Rope, Tokenizer, kernels::gemm_peak_gflops,
+    Checkpoint, Family, LoraConfig, ModelConfig, NativePolicy, Params, Rope, Tokenizer, Training,
+    kernels::gemm_peak_gflops,
 };
 use kelvin_selfplay::clock::Stopwatch;
 use serde::Serialize;
@@ -19,7 +20,12 @@ use serde_json::{Map, json};
 
 use super::median;
 use crate::{
-    config::threads_or_cores, error::Usage, interrupt::Interrupt, jsonl::Sink, machine::peak_memory, model,
+    config::{check_lora, threads_or_cores},
+    error::Usage,
+    interrupt::Interrupt,
+    jsonl::Sink,
+    machine::peak_memory,
+    model,
 };
 
 /// Which model is measured.
@@ -73,6 +79,9 @@ pub(crate) struct TrainArgs {
     /// Tokens of each row
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(2..))]
     seq: u32,
+    /// Adapters of this rank on every matrix of a layer learn instead of the weights; 0 for none
+    #[arg(long, value_name = "R", default_value_t = 0)]
+    lora: usize,
 }
 
 #[derive(Serialize)]
@@ -105,7 +114,8 @@ struct Trained {
 /// # Errors
 /// If the model cannot be used or has no room for the rows.
 pub(crate) fn decode(args: &DecodeArgs, interrupt: &Interrupt) -> anyhow::Result<()> {
-    let (policy, threads) = policy(&args.model, args.prompt as usize + args.new as usize)?;
+    let longest = args.prompt as usize + args.new as usize;
+    let (policy, threads) = policy(&args.model, longest, LoraConfig::default())?;
     let (batch, new) = (f64::from(args.model.batch), f64::from(args.new));
     let prompts = prompts(&policy, args)?;
     check_room(&policy, &prompts, args)?;
@@ -150,7 +160,9 @@ pub(crate) fn decode(args: &DecodeArgs, interrupt: &Interrupt) -> anyhow::Result
 /// # Errors
 /// If the model cannot be used or has no room for the rows.
 pub(crate) fn train(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<()> {
-    let (mut policy, threads) = policy(&args.model, args.seq as usize)?;
+    let lora = LoraConfig { rank: args.lora, ..LoraConfig::default() };
+    check_lora(&lora)?;
+    let (mut policy, threads) = policy(&args.model, args.seq as usize, lora)?;
     let batch = random_batch(policy.config(), args);
     let objective = Objective {
         surrogate: Surrogate::PpoClip { low: 0.2, high: 0.28, dual: 3.0 },
@@ -179,8 +191,11 @@ pub(crate) fn train(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<(
     }
     let seconds = median(seconds);
     let n_tokens = f64::from(args.model.batch) * f64::from(args.seq);
-    // The backward pass is two products for each of the forward pass.
-    let gflops = 1e-9 * 3.0 * n_tokens * forward_flops(policy.config(), f64::from(args.seq) / 2.0) / seconds;
+    // The backward pass is two products for each of the forward pass, one of them for what learns. What is computed
+    // again does not count, and what adapters add is little.
+    let n_passes = if args.lora == 0 { 3.0 } else { 2.0 };
+    let gflops =
+        1e-9 * n_passes * n_tokens * forward_flops(policy.config(), f64::from(args.seq) / 2.0) / seconds;
     let mut out = Sink::stdout();
     out.row(&Trained {
         name: "train",
@@ -211,7 +226,7 @@ fn forward_flops(config: &ModelConfig, context: f64) -> f64 {
 }
 
 /// The model to be measured, in which no token ends a row, and its threads.
-fn policy(args: &ModelArgs, longest: usize) -> anyhow::Result<(NativePolicy, usize)> {
+fn policy(args: &ModelArgs, longest: usize, lora: LoraConfig) -> anyhow::Result<(NativePolicy, usize)> {
     if args.dtype != "f32" {
         return Err(Usage::error(
             "the native engine computes in f32\nhint: leave out --dtype; models stored in bf16 are read as f32",
@@ -229,7 +244,8 @@ fn policy(args: &ModelArgs, longest: usize) -> anyhow::Result<(NativePolicy, usi
     }
     checkpoint.end_tokens.clear();
     let threads = threads_or_cores(args.threads);
-    Ok((NativePolicy::new(checkpoint, model::on_threads(threads))?, threads))
+    let training = Training { lora, ..Training::default() };
+    Ok((NativePolicy::training(checkpoint, model::on_threads(threads), training)?, threads))
 }
 
 /// A model with random weights, and a tokenizer that reads `t7` as token 7.

@@ -1,0 +1,144 @@
+//! A policy on disk: a model folder or an adapter folder, with the optimizer's state beside it.
+
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+
+use super::NativePolicy;
+use crate::{
+    checkpoint::{Checkpoint, Dtype, read_tensors, write_tensors},
+    lora::{Lora, fingerprint},
+    params::Tensor,
+    trainer::{Moments, TrainCore},
+};
+
+pub(super) const OPTIMIZER_SAFETENSORS: &str = "optimizer.safetensors";
+/// Parts of that file, before the names of what learns: moments as in PyTorch's Adam, and where the model's weights
+/// are rounded, those behind them.
+const PARTS: [&str; 3] = ["exp_avg", "exp_avg_sq", "master"];
+const STEP: &str = "step";
+/// Tells the model that adapters were learnt on.
+const BASE: &str = "base";
+
+pub(super) fn save(policy: &NativePolicy, dir: &Path) -> anyhow::Result<()> {
+    let core = &policy.core;
+    let Moments { first, second, step } = core.moments();
+    let mut parts: Vec<&[f32]> = vec![first, second];
+    let mut metadata = vec![(STEP, step.to_string())];
+    let (learnt, tensors) = core.learnt();
+    match core.lora() {
+        Some(lora) => {
+            lora.save(dir, &policy.training.base)?;
+            metadata.push((BASE, policy.base_fingerprint()));
+        }
+        None => {
+            policy.export(dir, policy.training.dtype)?;
+            if policy.training.dtype == Dtype::Bf16 {
+                parts.push(learnt);
+            }
+        }
+    }
+    let stored = part_tensors(&tensors, learnt.len(), parts.len());
+    let values = stored.iter().map(|tensor| {
+        let (part, start) = (tensor.range.start / learnt.len(), tensor.range.start % learnt.len());
+        (tensor, &parts[part][start..start + tensor.range.len()])
+    });
+    let metadata: Vec<(&str, &str)> = metadata.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    write_tensors(&dir.join(OPTIMIZER_SAFETENSORS), values, Dtype::F32, &metadata)
+}
+
+/// What [`save`] wrote, as the state of a policy of the same model and training as `policy`, which stays as it is.
+pub(super) fn restore(policy: &NativePolicy, dir: &Path) -> anyhow::Result<TrainCore> {
+    let (learnt, tensors) = policy.core.learnt();
+    let len = learnt.len();
+    let (n_parts, model) = match policy.core.lora() {
+        Some(lora) => {
+            let stored = Lora::load(dir, policy.config())?;
+            ensure!(
+                stored.config() == lora.config(),
+                "the adapter in {} has other settings than this run's: {:?} and {:?}\n\
+                 hint: resume the run with the settings it was started with",
+                dir.display(),
+                stored.config(),
+                lora.config()
+            );
+            (2, Model::Adapters(stored))
+        }
+        None => {
+            let checkpoint = Checkpoint::load(dir)?;
+            require_same(policy, &checkpoint, dir)?;
+            (if policy.training.dtype == Dtype::Bf16 { 3 } else { 2 }, Model::Weights(checkpoint))
+        }
+    };
+    let mut first = vec![0.0; n_parts * len];
+    let stored = part_tensors(&tensors, len, n_parts);
+    let metadata = read_tensors(dir, OPTIMIZER_SAFETENSORS, &stored, &mut first)?;
+    let step = metadata.get(STEP).and_then(|step| step.parse().ok()).with_context(|| {
+        format!("{OPTIMIZER_SAFETENSORS} does not say its step\nhint: the file was not written by kelvin")
+    })?;
+    let master = first.split_off(2 * len);
+    let second = first.split_off(len);
+    let core = match model {
+        Model::Weights(checkpoint) => match policy.training.dtype {
+            Dtype::F32 => TrainCore::new(checkpoint.params),
+            Dtype::Bf16 => {
+                let layout = checkpoint.params.layout;
+                let core = TrainCore::rounding(crate::params::Params { layout, flat: master });
+                ensure!(
+                    core.params().flat == checkpoint.params.flat,
+                    "the weights in {} are not those behind them, rounded\nhint: both come from one checkpoint; take \
+                     an earlier one",
+                    dir.display()
+                );
+                core
+            }
+        },
+        Model::Adapters(lora) => {
+            ensure!(
+                metadata.get(BASE) == Some(&policy.base_fingerprint()),
+                "the adapter in {} was learnt on other weights\nhint: resume the run with the model it was started with",
+                dir.display()
+            );
+            TrainCore::adapting(policy.core.params().clone(), lora)
+        }
+    };
+    Ok(core.with_recompute(policy.options.recompute).with_moments(Moments { first, second, step })?)
+}
+
+/// What a folder holds.
+enum Model {
+    Weights(Checkpoint),
+    Adapters(Lora),
+}
+
+fn require_same(policy: &NativePolicy, stored: &Checkpoint, dir: &Path) -> anyhow::Result<()> {
+    let same = stored.config == *policy.config()
+        && stored.tokenizer.json() == policy.tokenizer.json()
+        && stored.end_tokens == policy.end_tokens;
+    ensure!(
+        same,
+        "the checkpoint {} is of another model (its shape, tokenizer or end tokens differ)\n\
+         hint: resume the run with the model it was started with",
+        dir.display()
+    );
+    Ok(())
+}
+
+impl NativePolicy {
+    fn base_fingerprint(&self) -> String {
+        format!("{:016x}", self.pool.install(|| fingerprint(&self.core.params().flat)))
+    }
+}
+
+/// The first `n_parts` of [`PARTS`], one after another, each laid out as what learns.
+fn part_tensors(learnt: &[Tensor], len: usize, n_parts: usize) -> Vec<Tensor> {
+    let named = |(index, part): (usize, &'static str)| {
+        let shift = index * len;
+        learnt.iter().map(move |tensor| Tensor {
+            name: format!("{part}.{}", tensor.name),
+            shape: tensor.shape.clone(),
+            range: tensor.range.start + shift..tensor.range.end + shift,
+        })
+    };
+    PARTS.into_iter().take(n_parts).enumerate().flat_map(named).collect()
+}
