@@ -20,7 +20,7 @@ use kelvin_core::{
 };
 
 use crate::{
-    checkpoint::{self, Checkpoint, Dtype, read_tensors, write_tensors},
+    checkpoint::{self, Checkpoint, Dtype, KeptFields, read_tensors, write_tensors},
     config::ModelConfig,
     params::{Layout, Tensor},
     sampler::NativeSampler,
@@ -39,6 +39,7 @@ pub struct NativePolicy {
     sampler: NativeSampler,
     /// Threads for training.
     pool: rayon::ThreadPool,
+    kept: KeptFields,
     applied: Applied,
 }
 
@@ -65,14 +66,14 @@ impl NativePolicy {
             "{} threads are too many\nhint: at most {THREADS_MAX}, or 0 for one on each core",
             options.threads
         );
-        let Checkpoint { params, tokenizer, end_tokens, .. } = checkpoint;
+        let Checkpoint { params, tokenizer, end_tokens, kept, .. } = checkpoint;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(options.n_threads())
             .thread_name(|index| format!("train-{index}"))
             .build()
             .context("starting threads\nhint: set fewer threads")?;
         let sampler = pool.install(|| NativeSampler::new(&params, tokenizer, end_tokens, options));
-        Ok(NativePolicy { core: TrainCore::new(params), sampler, pool, applied: Applied::default() })
+        Ok(NativePolicy { core: TrainCore::new(params), sampler, pool, kept, applied: Applied::default() })
     }
 
     /// The shape of the model.
@@ -105,7 +106,7 @@ impl NativePolicy {
     /// If a file cannot be written.
     pub fn export(&self, dir: &Path, dtype: Dtype) -> anyhow::Result<()> {
         let NativeSampler { tokenizer, end_tokens, .. } = &self.sampler;
-        checkpoint::save(dir, dtype, self.core.params(), tokenizer, end_tokens)
+        checkpoint::save(dir, dtype, self.core.params(), tokenizer, end_tokens, &self.kept)
     }
 }
 
@@ -185,7 +186,7 @@ impl Trainer for NativePolicy {
     }
 
     fn restore(&mut self, dir: &Path) -> anyhow::Result<()> {
-        let Checkpoint { config, params, tokenizer, end_tokens } = Checkpoint::load(dir)?;
+        let Checkpoint { config, params, tokenizer, end_tokens, .. } = Checkpoint::load(dir)?;
         let same = config == *self.config()
             && tokenizer.json() == self.sampler.tokenizer.json()
             && end_tokens == self.sampler.end_tokens;

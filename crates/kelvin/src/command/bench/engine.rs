@@ -275,7 +275,7 @@ fn random(shape: Shape) -> anyhow::Result<Checkpoint> {
     });
     let tokenizer = Tokenizer::from_bytes(&serde_json::to_vec(&tokenizer).expect("it is plain data"))?;
     let params = Params::random(&config, Seed::new(0).fork("bench"));
-    Ok(Checkpoint { config, params, tokenizer, end_tokens: Vec::new() })
+    Ok(Checkpoint { config, params, tokenizer, end_tokens: Vec::new(), kept: KeptFields::default() })
 }
 
 /// Prompts that differ from the first token on, so that none shares work with another.
