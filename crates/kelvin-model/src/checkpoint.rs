@@ -1,10 +1,13 @@
 //! Model folders in Hugging Face layout, in and out: `config.json`, `*.safetensors`, `tokenizer.json`,
 //! `generation_config.json`.
 //!
-//! [`config_json`] knows the configuration's spellings, [`weights`] the tensors, [`source`] where files come
-//! from.
+//! [`config_json`] and [`rope_json`] know the configuration's spellings, [`files`] and [`convert`] how tensors are
+//! read, [`weights`] which a model has, [`source`] where files come from.
 
 mod config_json;
+mod convert;
+mod files;
+mod rope_json;
 mod source;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -13,13 +16,14 @@ mod weights;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     config::ModelConfig,
     params::{Layout, Params},
     tokenizer::Tokenizer,
 };
+pub use files::{StoredTensor, WeightFiles};
 pub(crate) use source::Source;
 pub use weights::Dtype;
 pub(crate) use weights::{read_tensors, write_tensors};
@@ -41,6 +45,101 @@ pub struct Checkpoint {
     /// Ids that end a completion, sorted; empty if the model names none, and completions then run to their
     /// limit.
     pub end_tokens: Vec<u32>,
+    /// What else the model's files say.
+    pub kept: KeptFields,
+}
+
+/// Fields of a model's `config.json` and `generation_config.json` that go with the model when it is written again.
+/// The engine computes nothing from them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct KeptFields {
+    config: Map<String, Value>,
+    generation: Map<String, Value>,
+}
+
+/// A model whose files were opened and checked, but whose weights were not read yet.
+pub struct OpenCheckpoint<'bytes> {
+    /// The shape.
+    pub config: ModelConfig,
+    /// Exactly the tensors of that shape, under the names of [`crate::params::Tensor`].
+    pub weights: WeightFiles<'bytes>,
+    /// As in [`Checkpoint`].
+    pub tokenizer: Tokenizer,
+    /// As in [`Checkpoint`].
+    pub end_tokens: Vec<u32>,
+    /// As in [`Checkpoint`].
+    pub kept: KeptFields,
+}
+
+impl<'bytes> OpenCheckpoint<'bytes> {
+    /// Opens a folder, as [`Checkpoint::load`] does.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::load`].
+    pub fn folder(dir: &'bytes Path) -> anyhow::Result<OpenCheckpoint<'bytes>> {
+        if !dir.is_dir() {
+            let shown = dir.display();
+            let what = if dir.exists() { "is not a folder" } else { "does not exist" };
+            bail!(
+                "the model folder {shown} {what}\n\
+                 hint: give a folder in Hugging Face layout (config.json, *.safetensors, tokenizer.json); a \
+                 hub model is downloaded with `hf download NAME --local-dir DIR`"
+            );
+        }
+        OpenCheckpoint::from_source(&Source::Folder(dir)).with_context(|| unusable(dir))
+    }
+
+    fn from_source(source: &Source<'bytes>) -> anyhow::Result<OpenCheckpoint<'bytes>> {
+        let config_fields = read_object(source, CONFIG_JSON)?.with_context(|| {
+            format!(
+                "there is no {CONFIG_JSON}\n\
+                hint: this is not a model folder; Hugging Face layout has config.json, *.safetensors and \
+                tokenizer.json"
+            )
+        })?;
+        let config_value = Value::Object(config_fields);
+        let config = config_json::read(&config_value).with_context(|| CONFIG_JSON)?;
+        let tokenizer = Tokenizer::from_files(|name| source.read(name))?;
+        tokenizer.check_fits(config.vocab_size)?;
+        let generation = Value::Object(read_object(source, GENERATION_CONFIG_JSON)?.unwrap_or_default());
+        let end_tokens = end_tokens(&generation, &config_value, &tokenizer)?;
+        for &id in &end_tokens {
+            ensure!(
+                (id as usize) < config.vocab_size,
+                "end token {id} is not in the vocabulary of {} tokens\n\
+                 hint: correct eos_token_id in {GENERATION_CONFIG_JSON} or {CONFIG_JSON}",
+                config.vocab_size
+            );
+        }
+        let weights = WeightFiles::of_model(source)?;
+        weights::check_model(&weights, &config)?;
+        let [config_fields, generation] = [config_value, generation].map(|value| match value {
+            Value::Object(fields) => fields,
+            _ => unreachable!("both were read as objects"),
+        });
+        let kept = KeptFields { config: config_fields, generation };
+        Ok(OpenCheckpoint { config, weights, tokenizer, end_tokens, kept })
+    }
+
+    /// Reads all weights.
+    fn load(self) -> anyhow::Result<Checkpoint> {
+        let OpenCheckpoint { config, weights, tokenizer, end_tokens, kept } = self;
+        let params = weights::read_model(&weights, &config)?;
+        Ok(Checkpoint { config, params, tokenizer, end_tokens, kept })
+    }
+}
+
+fn unusable(dir: &Path) -> String {
+    format!("the model in {} cannot be used", dir.display())
+}
+
+/// A JSON file that must hold an object; `None` if there is no such file.
+fn read_object(source: &Source<'_>, name: &str) -> anyhow::Result<Option<Map<String, Value>>> {
+    source
+        .read(name)?
+        .map(|bytes| serde_json::from_slice(&bytes))
+        .transpose()
+        .with_context(|| format!("{name} is not a JSON object\nhint: fetch or save the model again"))
 }
 
 impl Checkpoint {
@@ -51,17 +150,7 @@ impl Checkpoint {
     /// computes, or files contradict each other. The message names what, and a `hint:` line says how to mend
     /// it.
     pub fn load(dir: &Path) -> anyhow::Result<Checkpoint> {
-        if !dir.is_dir() {
-            let shown = dir.display();
-            let what = if dir.exists() { "is not a folder" } else { "does not exist" };
-            bail!(
-                "the model folder {shown} {what}\n\
-                 hint: give a folder in Hugging Face layout (config.json, *.safetensors, tokenizer.json); a \
-                 hub model is downloaded with `hf download NAME --local-dir DIR`"
-            );
-        }
-        Checkpoint::from_source(&Source::Folder(dir))
-            .with_context(|| format!("the model in {} cannot be used", dir.display()))
+        OpenCheckpoint::folder(dir)?.load().with_context(|| unusable(dir))
     }
 
     /// Reads the same files from memory, as pairs of name and content.
@@ -69,33 +158,9 @@ impl Checkpoint {
     /// # Errors
     /// As [`Checkpoint::load`].
     pub fn from_embedded(files: &[(&str, &[u8])]) -> anyhow::Result<Checkpoint> {
-        Checkpoint::from_source(&Source::Memory(files)).context("the embedded model cannot be used")
-    }
-
-    fn from_source(source: &Source<'_>) -> anyhow::Result<Checkpoint> {
-        let bytes = source.read(CONFIG_JSON)?.with_context(|| {
-            format!(
-                "there is no {CONFIG_JSON}\n\
-                hint: this is not a model folder; Hugging Face layout has config.json, *.safetensors and \
-                tokenizer.json"
-            )
-        })?;
-        let config_value: Value = serde_json::from_slice(&bytes)
-            .with_context(|| format!("{CONFIG_JSON} is not JSON\nhint: fetch or save the model again"))?;
-        let config = config_json::read(&config_value).with_context(|| CONFIG_JSON)?;
-        let tokenizer = Tokenizer::from_files(|name| source.read(name))?;
-        tokenizer.check_fits(config.vocab_size)?;
-        let end_tokens = end_tokens(source, &config_value, &tokenizer)?;
-        for &id in &end_tokens {
-            ensure!(
-                (id as usize) < config.vocab_size,
-                "end token {id} is not in the vocabulary of {} tokens\n\
-                 hint: correct eos_token_id in {GENERATION_CONFIG_JSON} or {CONFIG_JSON}",
-                config.vocab_size
-            );
-        }
-        let params = weights::read_model(source, &config)?;
-        Ok(Checkpoint { config, params, tokenizer, end_tokens })
+        OpenCheckpoint::from_source(&Source::Memory(files))
+            .and_then(OpenCheckpoint::load)
+            .context("the embedded model cannot be used")
     }
 
     /// Writes the folder that [`Checkpoint::load`] and transformers read.
@@ -103,7 +168,7 @@ impl Checkpoint {
     /// # Errors
     /// If a file cannot be written, or the model has no Hugging Face form.
     pub fn save(&self, dir: &Path, dtype: Dtype) -> anyhow::Result<()> {
-        save(dir, dtype, &self.params, &self.tokenizer, &self.end_tokens)
+        save(dir, dtype, &self.params, &self.tokenizer, &self.end_tokens, &self.kept)
     }
 }
 
@@ -114,6 +179,7 @@ pub(crate) fn save(
     params: &Params,
     tokenizer: &Tokenizer,
     end_tokens: &[u32],
+    kept: &KeptFields,
 ) -> anyhow::Result<()> {
     let Layout { config, .. } = &params.layout;
     std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
@@ -122,9 +188,14 @@ pub(crate) fn save(
         [one] => json!(one),
         many => json!(many),
     };
-    write_json(&dir.join(CONFIG_JSON), &config_json::write(config, dtype, &end_ids)?)?;
+    write_json(&dir.join(CONFIG_JSON), &config_json::write(config, dtype, &end_ids, &kept.config))?;
+    let mut generation = kept.generation.clone();
+    generation.remove("transformers_version");
     if !end_ids.is_null() {
-        write_json(&dir.join(GENERATION_CONFIG_JSON), &json!({ "eos_token_id": end_ids }))?;
+        generation.insert("eos_token_id".to_owned(), end_ids);
+    }
+    if !generation.is_empty() {
+        write_json(&dir.join(GENERATION_CONFIG_JSON), &Value::Object(generation))?;
     }
     tokenizer.save(dir)?;
     weights::write_model(&dir.join(MODEL_SAFETENSORS), params, dtype)
@@ -138,14 +209,8 @@ pub(crate) fn write_json(path: &Path, value: &Value) -> anyhow::Result<()> {
 
 /// The ids that end a completion: those of `generation_config.json`, or else of `config.json`, or else the
 /// tokenizer's.
-fn end_tokens(source: &Source<'_>, config: &Value, tokenizer: &Tokenizer) -> anyhow::Result<Vec<u32>> {
-    let generation: Value = match source.read(GENERATION_CONFIG_JSON)? {
-        None => Value::Null,
-        Some(bytes) => {
-            serde_json::from_slice(&bytes).with_context(|| format!("{GENERATION_CONFIG_JSON} is not JSON"))?
-        }
-    };
-    for (file, value) in [(GENERATION_CONFIG_JSON, &generation), (CONFIG_JSON, config)] {
+fn end_tokens(generation: &Value, config: &Value, tokenizer: &Tokenizer) -> anyhow::Result<Vec<u32>> {
+    for (file, value) in [(GENERATION_CONFIG_JSON, generation), (CONFIG_JSON, config)] {
         let named = &value["eos_token_id"];
         if !named.is_null() {
             return token_ids(named).with_context(|| {

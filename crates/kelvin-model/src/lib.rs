@@ -15,7 +15,7 @@ mod tokenizer;
 pub mod trainer;
 pub mod transformer;
 
-pub use checkpoint::{Checkpoint, Dtype};
+pub use checkpoint::{Checkpoint, Dtype, KeptFields, OpenCheckpoint, StoredTensor, WeightFiles};
 pub use config::{Family, ModelConfig};
 pub use kernels::{Llama3Scaling, Rope};
 pub use lora::{Lora, LoraConfig, LoraTarget, adapter_base};

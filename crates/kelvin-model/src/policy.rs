@@ -25,7 +25,7 @@ use kelvin_core::{
 };
 
 use crate::{
-    checkpoint::{self, Checkpoint, Dtype},
+    checkpoint::{self, Checkpoint, Dtype, KeptFields},
     config::ModelConfig,
     lora::{Lora, LoraConfig},
     sampler::NativeSampler,
@@ -75,6 +75,7 @@ pub struct NativePolicy {
     is_stale: bool,
     /// Threads for training.
     pool: Arc<rayon::ThreadPool>,
+    kept: KeptFields,
     applied: Applied,
 }
 
@@ -105,7 +106,7 @@ impl NativePolicy {
         options: NativeOptions,
         training: Training,
     ) -> anyhow::Result<NativePolicy> {
-        let Checkpoint { params, tokenizer, end_tokens, .. } = checkpoint;
+        let Checkpoint { params, tokenizer, end_tokens, kept, .. } = checkpoint;
         let pool = options.pool()?;
         let core = match (training.lora.rank, training.dtype) {
             (0, Dtype::F32) => TrainCore::new(params),
@@ -125,6 +126,7 @@ impl NativePolicy {
             sampler: OnceLock::new(),
             is_stale: false,
             pool,
+            kept,
             applied: Applied::default(),
         })
     }
@@ -187,7 +189,7 @@ impl NativePolicy {
     /// If a file cannot be written.
     pub fn export(&self, dir: &Path, dtype: Dtype) -> anyhow::Result<()> {
         let params = self.pool.install(|| self.core.published());
-        checkpoint::save(dir, dtype, &params, &self.tokenizer, &self.end_tokens)
+        checkpoint::save(dir, dtype, &params, &self.tokenizer, &self.end_tokens, &self.kept)
     }
 
     /// Writes the adapters as they are now, as a folder for PEFT. `dir` is made if missing.

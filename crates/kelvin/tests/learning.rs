@@ -9,7 +9,8 @@ use kelvin_core::{
     task::{Grade, Miss, Rejection, Task, TaskType},
 };
 use kelvin_model::{
-    Checkpoint, END_OF_TEXT, Family, ModelConfig, NativeOptions, NativePolicy, Params, Rope, Tokenizer,
+    Checkpoint, END_OF_TEXT, Family, KeptFields, ModelConfig, NativeOptions, NativePolicy, Params, Rope,
+    Tokenizer,
 };
 use kelvin_selfplay::{
     azr,
@@ -72,7 +73,7 @@ fn policy() -> Policy {
     };
     let end_tokens = vec![tokenizer.id(END_OF_TEXT).unwrap()];
     let params = Params::random(&config, Seed::new(3));
-    let checkpoint = Checkpoint { config, params, tokenizer, end_tokens };
+    let checkpoint = Checkpoint { config, params, tokenizer, end_tokens, kept: KeptFields::default() };
     let trainer = NativePolicy::new(checkpoint, NativeOptions::default()).unwrap();
     Policy { name: "policy".into(), version: 0, trainer: Box::new(trainer) }
 }

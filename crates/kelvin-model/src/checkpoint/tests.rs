@@ -8,7 +8,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{config::tests::small, kernels::Rope, params::Tensor};
+use crate::{config::tests::small, params::Tensor};
+
+mod config;
 
 /// A random model with a tokenizer that fits it.
 pub(crate) fn tiny(tied: bool) -> Checkpoint {
@@ -25,7 +27,7 @@ pub(crate) fn tiny(tied: bool) -> Checkpoint {
             }
         }
     }
-    Checkpoint { config, params, tokenizer, end_tokens: vec![0] }
+    Checkpoint { config, params, tokenizer, end_tokens: vec![0], kept: KeptFields::default() }
 }
 
 fn saved(tied: bool, dtype: Dtype) -> (Checkpoint, TempDir) {
@@ -98,7 +100,7 @@ fn memory_and_folder_are_read_alike() {
 /// Writes the tensors as two files and an index.
 fn shard(dir: &Path, params: &Params) {
     fs::remove_file(dir.join(MODEL_SAFETENSORS)).unwrap();
-    let mut map = serde_json::Map::new();
+    let mut map = Map::new();
     let tensors = params.layout.tensors();
     for (file, part) in ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
         .into_iter()
@@ -108,6 +110,36 @@ fn shard(dir: &Path, params: &Params) {
         map.extend(part.iter().map(|it| (it.name.clone(), json!(file))));
     }
     write_json(&dir.join("model.safetensors.index.json"), &json!({ "weight_map": map })).unwrap();
+}
+
+/// A model stored in several types, by rows and whole, without a copy of the model in f32.
+#[test]
+fn tensors_are_read_by_rows() {
+    let (written, dir) = saved(false, Dtype::Bf16);
+    let open = OpenCheckpoint::folder(dir.path()).unwrap();
+    let tensors = written.params.layout.tensors();
+    assert_eq!(open.weights.tensors().count(), tensors.len());
+    for tensor in &tensors {
+        let stored = open.weights.get(&tensor.name).unwrap();
+        assert_eq!((&stored.shape, stored.dtype), (&tensor.shape, safetensors::Dtype::BF16));
+        let (rows, row_len) = (stored.rows(), stored.row_len());
+        for part in [0..rows, rows / 3..rows, 1..rows - 1, 2..2] {
+            let values = &written.params.flat[tensor.range.clone()][part.start * row_len..part.end * row_len];
+            let expected: Vec<bf16> = values.iter().map(|&it| bf16::from_f32(it)).collect();
+            let mut read = vec![9.0; values.len()];
+            open.weights.read_into(&tensor.name, part.clone(), &mut read).unwrap();
+            assert_eq!(read, expected.iter().map(|it| it.to_f32()).collect::<Vec<_>>());
+            let mut exact = vec![bf16::ONE; values.len()];
+            open.weights.read_bf16_into(&tensor.name, part, &mut exact).unwrap();
+            assert_eq!(exact, expected);
+        }
+    }
+    // A file that shrinks after it was opened is an error, not a signal.
+    let file = fs::File::options().write(true).open(dir.path().join(MODEL_SAFETENSORS)).unwrap();
+    file.set_len(3000).unwrap();
+    let last = tensors.last().unwrap();
+    let error = open.weights.read_into(&last.name, 0..1, &mut vec![0.0; last.shape[1]]).unwrap_err();
+    assert!(error.to_string().contains("is cut off"), "{error}");
 }
 
 #[test]
@@ -219,44 +251,6 @@ fn weights_that_are_not_finite_are_refused() {
     written.params.flat[5000] = f32::NAN;
     written.save(dir.path(), Dtype::F32).unwrap();
     assert!(message(dir.path()).contains("holds infinities or NaN"));
-}
-
-#[test]
-fn what_the_engine_does_not_compute_is_refused_by_name() {
-    type Edit = (fn(&mut Value), &'static str);
-    let edits: [Edit; 12] = [
-        (|c| c["architectures"] = json!(["LlamaForCausalLM"]), "LlamaForCausalLM is not supported"),
-        (|c| c["model_type"] = json!("qwen3"), "qwen3 is not supported"),
-        (|c| c["hidden_act"] = json!("gelu"), "hidden_act gelu"),
-        (|c| c["use_sliding_window"] = json!(true), "use_sliding_window"),
-        (|c| c["layer_types"] = json!(["full_attention", "sliding_attention"]), "sliding_attention"),
-        (|c| c["rope_scaling"] = json!({"type": "yarn", "factor": 4.0}), "rope_scaling of kind yarn"),
-        (|c| c["rope_parameters"]["rope_type"] = json!("linear"), "rope_parameters of kind linear"),
-        (|c| c["quantization_config"] = json!({"quant_method": "awq"}), "awq"),
-        (|c| c["vocab_size"] = json!(200), "the tokenizer does not fit the model"),
-        (|c| c["num_key_value_heads"] = json!(3), "num_key_value_heads (3)"),
-        (|c| c["hidden_size"] = json!(4_000_000_000u32), "more than the engine takes"),
-        (|c| c["num_hidden_layers"] = json!("two"), "a field is missing or of another type"),
-    ];
-    for (edit, named) in edits {
-        let (_, dir) = saved(false, Dtype::F32);
-        edit_json(&dir.path().join(CONFIG_JSON), edit);
-        let message = message(dir.path());
-        assert!(message.contains(named), "{named} is not in: {message}");
-    }
-}
-
-#[test]
-fn version_4_configurations_are_read() {
-    let (written, dir) = saved(true, Dtype::F32);
-    edit_json(&dir.path().join(CONFIG_JSON), |config| {
-        config.as_object_mut().unwrap().remove("rope_parameters");
-        config["rope_theta"] = json!(5000.0);
-        config["rope_scaling"] = Value::Null;
-        config["sliding_window"] = json!(4096);
-    });
-    let expected = ModelConfig { rope: Rope::plain(5000.0), ..written.config };
-    assert_eq!(Checkpoint::load(dir.path()).unwrap().config, expected);
 }
 
 #[test]

@@ -1,39 +1,28 @@
-//! Tensors in safetensors files.
-//!
-//! Files are streamed through a small buffer, not mapped: nothing is trusted before it is compared with the
-//! header, and a file that shrinks meanwhile is an error instead of a signal.
+//! Tensors of a model in safetensors files, in and out.
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     fs::{self, File},
-    io::{ErrorKind, Read},
     path::Path,
 };
 
-use anyhow::{Context, anyhow, bail, ensure};
-use half::{bf16, f16};
-use safetensors::{
-    View,
-    tensor::{Metadata, TensorInfo},
-};
+use anyhow::{Context, bail, ensure};
+use half::bf16;
+use safetensors::View;
 use serde::{Deserialize, Serialize};
 
-use super::{MODEL_SAFETENSORS, Source};
+use super::{
+    files::{StoredTensor, WeightFiles, is_readable},
+    source::Source,
+};
 use crate::{
     config::ModelConfig,
     params::{Layout, Params, Tensor},
 };
 
-const INDEX_JSON: &str = "model.safetensors.index.json";
 const HEAD: &str = "lm_head.weight";
 const EMBEDDING: &str = "model.embed_tokens.weight";
-/// As the safetensors library bounds it.
-const HEADER_BYTES_MAX: u64 = 100_000_000;
-/// A multiple of every element's size.
-const BUFFER_BYTES: usize = 1 << 20;
-const HINT_AGAIN: &str =
-    "hint: the file is damaged or was not fetched completely; fetch or save the model again";
 
 /// The type of weights in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,35 +44,43 @@ impl Dtype {
     }
 }
 
-/// Reads all weights of a model; a single file wins over shards, as in transformers.
-pub(super) fn read_model(source: &Source<'_>, config: &ModelConfig) -> anyhow::Result<Params> {
-    let files = weight_files(source)?;
-    let headers = files.iter().map(|file| read_header(source, file)).collect::<anyhow::Result<Vec<_>>>()?;
-    let mut layout_tensors = Layout::new(config).tensors();
-    check_tensors(&layout_tensors, &headers, config.tie_word_embeddings)?;
-    let stored_head = config.tie_word_embeddings && headers.iter().any(|header| header.has(HEAD));
-    let mut params = Params::zeros(config);
-    let mut flat = std::mem::take(&mut params.flat);
-    if stored_head {
-        // Some writers store the tied head as well. It is read behind the weights, compared, and dropped.
-        let embedding =
-            layout_tensors.iter().find(|it| it.name == EMBEDDING).expect("every model has one").clone();
-        let head = flat.len()..flat.len() + embedding.range.len();
-        flat.resize(head.end, 0.0);
-        layout_tensors.push(Tensor { name: HEAD.to_owned(), range: head, shape: embedding.shape });
+/// Checks that the files hold the tensors of a model, all of them and no others.
+pub(super) fn check_model(files: &WeightFiles<'_>, config: &ModelConfig) -> anyhow::Result<()> {
+    check_tensors(&Layout::new(config).tensors(), files, config.tie_word_embeddings)?;
+    if config.tie_word_embeddings && files.get(HEAD).is_some() {
+        check_tied(files)?;
     }
-    for (file, header) in files.iter().zip(&headers) {
-        read_file(source, file, header, &layout_tensors, &mut flat)?;
-    }
-    if stored_head {
-        let head = flat.split_off(params.layout.len);
+    Ok(())
+}
+
+/// Some writers store the tied head as well; then it must be the embedding.
+fn check_tied(files: &WeightFiles<'_>) -> anyhow::Result<()> {
+    /// Numbers compared at once.
+    const PART: usize = 1 << 22;
+    let embedding = files.get(EMBEDDING).expect("checked before");
+    let (rows, row_len) = (embedding.rows(), embedding.row_len());
+    let step = (PART / row_len).max(1);
+    let (mut ours, mut theirs) = (vec![0.0; step * row_len], vec![0.0; step * row_len]);
+    for start in (0..rows).step_by(step) {
+        let part = start..rows.min(start + step);
+        let len = part.len() * row_len;
+        files.read_into(EMBEDDING, part.clone(), &mut ours[..len])?;
+        files.read_into(HEAD, part, &mut theirs[..len])?;
         ensure!(
-            flat[params.layout.embed.clone()] == head[..],
+            ours[..len] == theirs[..len],
             "config.json ties the head to the embedding, but {HEAD} differs from {EMBEDDING}\n\
              hint: set tie_word_embeddings to false in config.json"
         );
     }
-    params.flat = flat;
+    Ok(())
+}
+
+/// Reads all weights of a model, which [`check_model`] found there.
+pub(super) fn read_model(files: &WeightFiles<'_>, config: &ModelConfig) -> anyhow::Result<Params> {
+    let mut params = Params::zeros(config);
+    for tensor in params.layout.tensors() {
+        files.read_into(&tensor.name, 0..tensor.shape[0], &mut params.flat[tensor.range])?;
+    }
     Ok(params)
 }
 
@@ -94,97 +91,18 @@ pub(crate) fn read_tensors(
     tensors: &[Tensor],
     flat: &mut [f32],
 ) -> anyhow::Result<HashMap<String, String>> {
-    let source = Source::Folder(dir);
-    let headers = [read_header(&source, file)?];
-    check_tensors(tensors, &headers, false)?;
-    read_file(&source, file, &headers[0], tensors, flat)?;
-    let [header] = headers;
-    Ok(header.metadata)
-}
-
-fn weight_files(source: &Source<'_>) -> anyhow::Result<Vec<String>> {
-    if source.open(MODEL_SAFETENSORS)?.is_some() {
-        return Ok(vec![MODEL_SAFETENSORS.to_owned()]);
+    let files = WeightFiles::open(&Source::Folder(dir), &[file.to_owned()])?;
+    check_tensors(tensors, &files, false)?;
+    for tensor in tensors {
+        files.read_into(&tensor.name, 0..tensor.shape[0], &mut flat[tensor.range.clone()])?;
     }
-    let Some(index) = source.read(INDEX_JSON)? else {
-        bail!(
-            "there is neither {MODEL_SAFETENSORS} nor {INDEX_JSON}\n\
-             hint: weights must be safetensors; save the model again with transformers' save_pretrained"
-        );
-    };
-    #[derive(Deserialize)]
-    struct Index {
-        weight_map: BTreeMap<String, String>,
-    }
-    let index: Index = serde_json::from_slice(&index)
-        .with_context(|| format!("{INDEX_JSON} is not an index\n{HINT_AGAIN}"))?;
-    let files: BTreeSet<String> = index.weight_map.into_values().collect();
-    for file in &files {
-        // A name that is a path would read outside of the folder.
-        let plain = Path::new(file).file_name().is_some_and(|name| name == file.as_str());
-        ensure!(plain, "{INDEX_JSON} names the file {file:?}, which is not a plain file name\n{HINT_AGAIN}");
-    }
-    ensure!(!files.is_empty(), "{INDEX_JSON} names no file\n{HINT_AGAIN}");
-    Ok(files.into_iter().collect())
-}
-
-/// What a file says it holds, checked against its length.
-struct Header {
-    bytes: u64,
-    infos: HashMap<String, TensorInfo>,
-    metadata: HashMap<String, String>,
-}
-
-impl Header {
-    fn has(&self, name: &str) -> bool {
-        self.infos.contains_key(name)
-    }
-}
-
-fn read_header(source: &Source<'_>, file: &str) -> anyhow::Result<Header> {
-    let (mut reader, len) = source.open(file)?.ok_or_else(|| anyhow!("there is no {file}\n{HINT_AGAIN}"))?;
-    let mut prefix = [0; 8];
-    read_exact(&mut *reader, &mut prefix, file)?;
-    let header_bytes = u64::from_le_bytes(prefix);
-    ensure!(
-        header_bytes <= HEADER_BYTES_MAX.min(len.saturating_sub(8)),
-        "{file} has {len} bytes, but its header claims {header_bytes}\n{HINT_AGAIN}"
-    );
-    let mut header = vec![0; header_bytes as usize];
-    read_exact(&mut *reader, &mut header, file)?;
-    let metadata: Metadata = serde_json::from_slice(&header)
-        .with_context(|| format!("the header of {file} cannot be read\n{HINT_AGAIN}"))?;
-    let infos: HashMap<String, TensorInfo> =
-        metadata.tensors().into_iter().map(|(name, info)| (name, info.clone())).collect();
-    let data_bytes = len - 8 - header_bytes;
-    let mut infos_in_order: Vec<(&String, &TensorInfo)> = infos.iter().collect();
-    infos_in_order.sort_by_key(|(_, info)| info.data_offsets);
-    let mut end = 0;
-    for (name, info) in infos_in_order {
-        let (from, to) = info.data_offsets;
-        let bits = info.shape.iter().try_fold(info.dtype.bitsize(), |bits, &size| bits.checked_mul(size));
-        ensure!(
-            from == end && from <= to && bits == (to - from).checked_mul(8),
-            "{file}: the bytes of {name} do not match its shape\n{HINT_AGAIN}"
-        );
-        end = to;
-    }
-    ensure!(
-        end as u64 == data_bytes,
-        "{file} is cut off: its tensors take {end} bytes, but {data_bytes} are there\n{HINT_AGAIN}"
-    );
-    Ok(Header { bytes: 8 + header_bytes, infos, metadata: metadata.metadata().clone().unwrap_or_default() })
+    Ok(files.into_metadata())
 }
 
 /// Compares what a model needs with what files hold, and names every difference.
-fn check_tensors(needed: &[Tensor], headers: &[Header], tied: bool) -> anyhow::Result<()> {
-    let mut stored: BTreeMap<&str, &TensorInfo> = BTreeMap::new();
+fn check_tensors(needed: &[Tensor], files: &WeightFiles<'_>, tied: bool) -> anyhow::Result<()> {
+    let mut stored: BTreeMap<&str, &StoredTensor> = files.tensors().collect();
     let mut complaints = Vec::new();
-    for (name, info) in headers.iter().flat_map(|header| &header.infos) {
-        if stored.insert(name, info).is_some() {
-            complaints.push(format!("{name} is in two files"));
-        }
-    }
     for tensor in needed {
         let name = tensor.name.as_str();
         match stored.remove(name) {
@@ -192,7 +110,7 @@ fn check_tensors(needed: &[Tensor], headers: &[Header], tied: bool) -> anyhow::R
             Some(info) if info.shape != tensor.shape => {
                 complaints.push(format!("{name} has shape {:?}, not {:?}", info.shape, tensor.shape))
             }
-            Some(info) if element(info.dtype).is_none() => {
+            Some(info) if !is_readable(info.dtype) => {
                 complaints.push(format!("{name} is of type {:?}", info.dtype))
             }
             Some(_) => {}
@@ -219,70 +137,6 @@ fn check_tensors(needed: &[Tensor], headers: &[Header], tied: bool) -> anyhow::R
          hint: config.json and the safetensors files must come from one model, in f32, f16 or bf16",
         complaints.join("; ")
     )
-}
-
-/// Reads from bytes to f32, with the bytes of one element.
-type Element = (usize, fn(&[u8]) -> f32);
-
-fn element(dtype: safetensors::Dtype) -> Option<Element> {
-    match dtype {
-        safetensors::Dtype::F32 => Some((4, |it| f32::from_le_bytes([it[0], it[1], it[2], it[3]]))),
-        safetensors::Dtype::BF16 => Some((2, |it| bf16::from_le_bytes([it[0], it[1]]).to_f32())),
-        safetensors::Dtype::F16 => Some((2, |it| f16::from_le_bytes([it[0], it[1]]).to_f32())),
-        _ => None,
-    }
-}
-
-fn read_file(
-    source: &Source<'_>,
-    file: &str,
-    header: &Header,
-    tensors: &[Tensor],
-    flat: &mut [f32],
-) -> anyhow::Result<()> {
-    let targets: HashMap<&str, &Tensor> = tensors.iter().map(|it| (it.name.as_str(), it)).collect();
-    let mut infos: Vec<(&String, &TensorInfo)> = header.infos.iter().collect();
-    infos.sort_by_key(|(_, info)| info.data_offsets);
-    let (mut reader, _) = source.open(file)?.with_context(|| format!("{file} has gone"))?;
-    let mut buffer = vec![0; BUFFER_BYTES];
-    skip(&mut *reader, header.bytes, &mut buffer, file)?;
-    for (name, info) in infos {
-        let bytes = info.data_offsets.1 - info.data_offsets.0;
-        let Some(tensor) = targets.get(name.as_str()) else {
-            skip(&mut *reader, bytes as u64, &mut buffer, file)?;
-            continue;
-        };
-        let (size, convert) = element(info.dtype).expect("types are checked before");
-        for values in flat[tensor.range.clone()].chunks_mut(BUFFER_BYTES / size) {
-            let bytes = &mut buffer[..values.len() * size];
-            read_exact(&mut *reader, bytes, file)?;
-            for (value, bytes) in values.iter_mut().zip(bytes.chunks_exact(size)) {
-                *value = convert(bytes);
-            }
-            ensure!(
-                values.iter().all(|it| it.is_finite()),
-                "{file}: {name} holds infinities or NaN\n\
-                 hint: the run that wrote it diverged; take an earlier checkpoint"
-            );
-        }
-    }
-    Ok(())
-}
-
-fn skip(reader: &mut dyn Read, mut bytes: u64, buffer: &mut [u8], file: &str) -> anyhow::Result<()> {
-    while 0 < bytes {
-        let part = buffer.len().min(bytes as usize);
-        read_exact(reader, &mut buffer[..part], file)?;
-        bytes -= part as u64;
-    }
-    Ok(())
-}
-
-fn read_exact(reader: &mut dyn Read, bytes: &mut [u8], file: &str) -> anyhow::Result<()> {
-    reader.read_exact(bytes).map_err(|error| match error.kind() {
-        ErrorKind::UnexpectedEof => anyhow!("{file} is cut off\n{HINT_AGAIN}"),
-        _ => anyhow::Error::new(error).context(format!("reading {file}")),
-    })
 }
 
 /// Writes all weights of a model into one file.

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use kelvin_core::{executor::Executor, policy::Trainer, rollout::Sample, seed::Seed};
 use kelvin_env::corpus;
-use kelvin_model::{Checkpoint, Dtype, END_OF_TEXT, NativePolicy, Params, Tokenizer};
+use kelvin_model::{Checkpoint, Dtype, END_OF_TEXT, KeptFields, NativePolicy, Params, Tokenizer};
 use kelvin_selfplay::{
     clock::Stopwatch,
     state::{HeldOut, RunState},
@@ -80,7 +80,8 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let params = Params::random(&shape, seed.fork("init"));
     let n_params = params.flat.len();
     say(&format!("training {n_params} parameters on {} tokens", settings.train.tokens));
-    let checkpoint = Checkpoint { config: shape, params, tokenizer, end_tokens: vec![end] };
+    let checkpoint =
+        Checkpoint { config: shape, params, tokenizer, end_tokens: vec![end], kept: KeptFields::default() };
     let mut policy = NativePolicy::new(checkpoint, quickstart.policy.native_options())?;
     let curve = train(&mut policy, &samples, &settings, seed, interrupt)?;
     policy.export(&args.out, Dtype::Bf16)?;

@@ -11,7 +11,7 @@ use kelvin_core::{
     seed::Seed,
 };
 use kelvin_model::{
-    Checkpoint, Family, LoraConfig, ModelConfig, NativePolicy, Params, Rope, Tokenizer, Training,
+    Checkpoint, Family, KeptFields, LoraConfig, ModelConfig, NativePolicy, Params, Rope, Tokenizer, Training,
     kernels::gemm_peak_gflops,
 };
 use kelvin_selfplay::clock::Stopwatch;
@@ -291,7 +291,7 @@ fn random(shape: Shape) -> anyhow::Result<Checkpoint> {
     });
     let tokenizer = Tokenizer::from_bytes(&serde_json::to_vec(&tokenizer).expect("it is plain data"))?;
     let params = Params::random(&config, Seed::new(0).fork("bench"));
-    Ok(Checkpoint { config, params, tokenizer, end_tokens: Vec::new() })
+    Ok(Checkpoint { config, params, tokenizer, end_tokens: Vec::new(), kept: KeptFields::default() })
 }
 
 /// Prompts that differ from the first token on, so that none shares work with another.
