@@ -9,14 +9,16 @@ use std::{
     collections::hash_map::DefaultHasher,
     hash::{Hash, Hasher},
     path::Path,
-    sync::mpsc::{Receiver, Sender},
+    sync::mpsc::Receiver,
 };
 
 use anyhow::{Context, bail, ensure};
 use kelvin_core::{
     objective::Objective,
-    policy::{AdamParams, Indexed, LossStats, OptimStats, Sampler, Trainer, UpdateId},
-    rollout::{Completion, Sample, SampleRequest},
+    policy::{
+        AdamParams, Completions, Indexed, LossStats, OptimStats, Sampler, SamplerStats, Trainer, UpdateId,
+    },
+    rollout::{Sample, SampleRequest},
 };
 
 use crate::{
@@ -98,6 +100,11 @@ impl NativePolicy {
         self.sampler.tokenizer.encode(text)
     }
 
+    /// Forgets what was computed of prompts, as publishing does: the next completions cost what the first ones do.
+    pub fn forget_prompts(&mut self) {
+        self.sampler.forget_prompts();
+    }
+
     /// Writes the weights as they are now, published or not, as a folder for transformers. `dir` is made if
     /// missing.
     ///
@@ -130,6 +137,8 @@ impl Trainer for NativePolicy {
                 update + 1
             );
         }
+        // Training needs the memory, and what prompts computed is of no use after the step.
+        self.sampler.forget_prompts();
         let stats = self.pool.install(|| self.core.forward_backward(batch, objective))?;
         self.applied.batches.retain(|(id, _, _)| *id == update);
         self.applied.batches.push((update, digest, stats));
@@ -213,7 +222,7 @@ impl Sampler for NativePolicy {
     fn serve(
         &self,
         requests: Receiver<Indexed<SampleRequest>>,
-        completions: Sender<Indexed<Completion>>,
+        completions: Completions,
     ) -> anyhow::Result<()> {
         self.sampler.serve(requests, completions)
     }
@@ -224,6 +233,10 @@ impl Sampler for NativePolicy {
 
     fn prompt_len(&self, prompt: &str) -> anyhow::Result<usize> {
         self.sampler.prompt_len(prompt)
+    }
+
+    fn stats(&self) -> SamplerStats {
+        self.sampler.stats()
     }
 }
 
