@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use kelvin_core::{
     objective::{Aggregation, Objective, Surrogate},
-    policy::{AdamParams, Trainer},
+    policy::{AdamParams, SamplerStats, Trainer},
     rollout::{Completion, Sample, SampleRequest, Sampling},
     seed::Seed,
 };
@@ -61,6 +61,12 @@ pub(crate) struct DecodeArgs {
     /// Tokens of each completion
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(2..))]
     new: u32,
+    /// Tokens with which all prompts begin alike, of those of --prompt
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    shared: u32,
+    /// Completions of each prompt: rows are --batch times as many
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    samples: u32,
 }
 
 /// Measure how many tokens are trained on per second
@@ -81,6 +87,10 @@ struct Decoded {
     repeats: u32,
     decode_tokens_per_s: f64,
     prefill_tokens_per_s: f64,
+    /// Prompt tokens that went through the model.
+    prefill_tokens_computed: u64,
+    /// Share of those asked for that did not.
+    prefill_saved: f64,
     gflops: f64,
     fraction_of_gemm_peak: f64,
     rss_bytes: Option<u64>,
@@ -103,19 +113,29 @@ struct Trained {
 /// # Errors
 /// If the model cannot be used or has no room for the rows.
 pub(crate) fn decode(args: &DecodeArgs, interrupt: &Interrupt) -> anyhow::Result<()> {
-    let (policy, threads) = policy(&args.model, args.prompt as usize + args.new as usize)?;
-    let (batch, new) = (f64::from(args.model.batch), f64::from(args.new));
+    let (mut policy, threads) = policy(&args.model, args.prompt as usize + args.new as usize)?;
+    let (n_rows, new) = (f64::from(args.model.batch) * f64::from(args.samples), f64::from(args.new));
+    if args.prompt <= args.shared {
+        return Err(Usage::error(format!(
+            "prompts of {} tokens cannot share {} and differ\nhint: raise --prompt or lower --shared",
+            args.prompt, args.shared
+        )));
+    }
     let prompts = prompts(&policy, args)?;
     check_room(&policy, &prompts, args)?;
-    let mut n_prompt = 0;
+    let (mut n_prompt, mut stats) = (0, SamplerStats::default());
     let mut draw = |max_new: u32| -> anyhow::Result<f64> {
         interrupt.check()?;
-        let requests = requests(&prompts, max_new);
+        // Each draw is measured as the first one.
+        policy.forget_prompts();
+        let requests = requests(&prompts, args.samples, max_new);
+        let before = policy.sampler().stats();
         let watch = Stopwatch::start();
         let completions = policy.sampler().sample(requests)?;
         let seconds = watch.seconds();
         assert!(completions.iter().all(|it| it.tokens.len() == max_new as usize), "no token ends a row");
         n_prompt = n_prompt_tokens(&completions);
+        stats = policy.sampler().stats().since(before);
         Ok(seconds)
     };
     draw(args.new)?;
@@ -125,8 +145,8 @@ pub(crate) fn decode(args: &DecodeArgs, interrupt: &Interrupt) -> anyhow::Result
         all.push(draw(args.new)?);
     }
     let decoding = median(first.iter().zip(&all).map(|(first, all)| all - first));
-    let n_decoded = batch * (new - 1.0);
-    let context = n_prompt as f64 / batch + new / 2.0;
+    let n_decoded = n_rows * (new - 1.0);
+    let context = n_prompt as f64 / n_rows + new / 2.0;
     let gflops = 1e-9 * n_decoded * forward_flops(policy.config(), context) / decoding;
     let mut out = Sink::stdout();
     out.row(&Decoded {
@@ -136,6 +156,8 @@ pub(crate) fn decode(args: &DecodeArgs, interrupt: &Interrupt) -> anyhow::Result
         repeats: args.model.repeats,
         decode_tokens_per_s: n_decoded / decoding,
         prefill_tokens_per_s: n_prompt as f64 / median(first),
+        prefill_tokens_computed: stats.prompt_tokens_computed,
+        prefill_saved: stats.prefill_saved(),
         gflops,
         fraction_of_gemm_peak: gflops / gemm_peak(threads),
         rss_bytes: peak_memory(),
@@ -276,19 +298,24 @@ fn random(shape: Shape) -> anyhow::Result<Checkpoint> {
     Ok(Checkpoint { config, params, tokenizer, end_tokens: Vec::new() })
 }
 
-/// Prompts that differ from the first token on, so that none shares work with another.
+/// Prompts that begin alike as long as was asked for and differ in the next token, so that they share no more work.
 fn prompts(policy: &NativePolicy, args: &DecodeArgs) -> anyhow::Result<Vec<String>> {
+    let shared = lengthen(policy, String::new(), args.shared as usize)?;
     (0..args.model.batch)
-        .map(|row| {
-            let mut prompt = format!("t{row}");
-            // A word is a token of a random model, and one or a few of another's.
-            while policy.tokenize(&prompt)?.len() < args.prompt as usize {
-                let n_more = (args.prompt as usize - policy.tokenize(&prompt)?.len()).div_ceil(4);
-                prompt.push_str(&" t1".repeat(n_more));
-            }
-            Ok(prompt)
-        })
+        .map(|row| lengthen(policy, format!("{shared} t{row}"), args.prompt as usize))
         .collect()
+}
+
+/// Adds words until there are `n_tokens`.
+fn lengthen(policy: &NativePolicy, mut prompt: String, n_tokens: usize) -> anyhow::Result<String> {
+    loop {
+        let n = policy.tokenize(&prompt)?.len();
+        if n_tokens <= n {
+            return Ok(prompt);
+        }
+        // A word is a token of a random model, and one or a few of another's.
+        prompt.push_str(&" t1".repeat((n_tokens - n).div_ceil(4)));
+    }
 }
 
 /// Words of some models are several tokens, so that a prompt comes out longer than was asked for.
@@ -305,14 +332,15 @@ fn check_room(policy: &NativePolicy, prompts: &[String], args: &DecodeArgs) -> a
     )))
 }
 
-fn requests(prompts: &[String], max_new: u32) -> Vec<SampleRequest> {
+fn requests(prompts: &[String], samples: u32, max_new: u32) -> Vec<SampleRequest> {
     let sampling = Arc::new(Sampling::plain(max_new as usize));
     let request = |(row, prompt): (u64, &String)| SampleRequest {
         prompt: prompt.clone(),
         seed: Seed::new(0).nth(row),
         sampling: Arc::clone(&sampling),
     };
-    (0..).zip(prompts).map(request).collect()
+    let each = prompts.iter().flat_map(|prompt| std::iter::repeat_n(prompt, samples as usize));
+    (0..).zip(each).map(request).collect()
 }
 
 fn n_prompt_tokens(completions: &[Completion]) -> usize {
