@@ -1,15 +1,12 @@
 //! A policy without a model: a function from request to text. Recipes are tested on it.
 
-use std::{
-    path::Path,
-    sync::mpsc::{Receiver, Sender},
-};
+use std::{path::Path, sync::mpsc::Receiver};
 
 use anyhow::Context;
 
 use crate::{
     objective::Objective,
-    policy::{AdamParams, Indexed, LossStats, OptimStats, Sampler, Trainer, UpdateId},
+    policy::{AdamParams, Completions, Indexed, LossStats, OptimStats, Sampler, Trainer, UpdateId},
     rollout::{Completion, Finish, Sample, SampleRequest},
 };
 
@@ -30,7 +27,7 @@ impl<F: Fn(&SampleRequest, u64) -> String + Send + Sync> Sampler for FakePolicy<
     fn serve(
         &self,
         requests: Receiver<Indexed<SampleRequest>>,
-        completions: Sender<Indexed<Completion>>,
+        completions: Completions,
     ) -> anyhow::Result<()> {
         // Last come, first served: callers must not rely on the order.
         let mut pending: Vec<Indexed<SampleRequest>> = Vec::new();
@@ -49,11 +46,12 @@ impl<F: Fn(&SampleRequest, u64) -> String + Send + Sync> Sampler for FakePolicy<
             let completion = Completion {
                 prompt_tokens: request.prompt.bytes().map(u32::from).collect(),
                 logprobs: vec![0.0; tokens.len()],
+                plain_logprobs: vec![0.0; tokens.len()],
                 tokens,
                 text,
                 finish: Finish::Stop,
             };
-            if completions.send((index, completion)).is_err() {
+            if completions.send(index, completion).is_err() {
                 return Ok(());
             }
         }

@@ -1,8 +1,12 @@
 //! The seam to the model: draw from weights, move weights.
 
 use std::{
+    ops::Deref,
     path::Path,
-    sync::mpsc::{Receiver, Sender, channel},
+    sync::{
+        Arc, Weak,
+        mpsc::{Receiver, Sender, channel},
+    },
 };
 
 use serde::{Deserialize, Serialize};
@@ -15,18 +19,131 @@ use crate::{
 /// A request with its index, which comes back with its completion.
 pub type Indexed<T> = (usize, T);
 
+/// Where completions go. Unlike a plain sender it knows whether anybody listens before there is something to send, so
+/// that work for nobody ends soon.
+#[derive(Clone, Debug)]
+pub struct Completions {
+    to: Sender<Indexed<Completion>>,
+    listener: Weak<()>,
+}
+
+/// Where completions come out: a receiver. Dropping it says that no more are wanted.
+#[derive(Debug)]
+pub struct Listener {
+    from: Receiver<Indexed<Completion>>,
+    _listens: Arc<()>,
+}
+
+/// Nobody listens any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NobodyListens;
+
+/// Both ends of a stream of completions without a bound.
+pub fn completions() -> (Completions, Listener) {
+    let ((to, from), listens) = (channel(), Arc::new(()));
+    (Completions { to, listener: Arc::downgrade(&listens) }, Listener { from, _listens: listens })
+}
+
+impl Completions {
+    /// Gives the completion of the request with this index.
+    ///
+    /// # Errors
+    /// If nobody listens.
+    pub fn send(&self, index: usize, completion: Completion) -> Result<(), NobodyListens> {
+        self.to.send((index, completion)).map_err(|_| NobodyListens)
+    }
+
+    /// Whether anybody listens.
+    pub fn is_heard(&self) -> bool {
+        0 < self.listener.strong_count()
+    }
+}
+
+impl Deref for Listener {
+    type Target = Receiver<Indexed<Completion>>;
+
+    fn deref(&self) -> &Receiver<Indexed<Completion>> {
+        &self.from
+    }
+}
+
+/// What a sampler has done since it was made. Depends on how rows met, so two identical runs may differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SamplerStats {
+    /// Tokens of the prompts asked for.
+    pub prompt_tokens: u64,
+    /// Of these, the ones that went through the model, each time that they did.
+    pub prompt_tokens_computed: u64,
+    /// Tokens drawn.
+    pub tokens_decoded: u64,
+    /// Drawn tokens that went through the model again, for rows that had lost their memory.
+    pub tokens_recomputed: u64,
+    /// Blocks of keys and values that rows or remembered prompts hold now.
+    pub kv_blocks: u64,
+    /// The most there were.
+    pub kv_blocks_peak: u64,
+    /// Rows that lost their memory to older ones, each time.
+    pub preemptions: u64,
+    /// Passes through the model.
+    pub steps: u64,
+    /// Rows that took part in them, summed.
+    pub rows_stepped: u64,
+}
+
+impl SamplerStats {
+    /// What was done since `earlier`. Blocks are no sums: they stay as they are.
+    pub fn since(self, earlier: SamplerStats) -> SamplerStats {
+        SamplerStats {
+            prompt_tokens: self.prompt_tokens - earlier.prompt_tokens,
+            prompt_tokens_computed: self.prompt_tokens_computed - earlier.prompt_tokens_computed,
+            tokens_decoded: self.tokens_decoded - earlier.tokens_decoded,
+            tokens_recomputed: self.tokens_recomputed - earlier.tokens_recomputed,
+            preemptions: self.preemptions - earlier.preemptions,
+            steps: self.steps - earlier.steps,
+            rows_stepped: self.rows_stepped - earlier.rows_stepped,
+            ..self
+        }
+    }
+
+    /// What was done by this sampler and by one before it that is gone.
+    pub fn after(self, earlier: SamplerStats) -> SamplerStats {
+        SamplerStats {
+            prompt_tokens: self.prompt_tokens + earlier.prompt_tokens,
+            prompt_tokens_computed: self.prompt_tokens_computed + earlier.prompt_tokens_computed,
+            tokens_decoded: self.tokens_decoded + earlier.tokens_decoded,
+            tokens_recomputed: self.tokens_recomputed + earlier.tokens_recomputed,
+            kv_blocks: self.kv_blocks,
+            kv_blocks_peak: self.kv_blocks_peak.max(earlier.kv_blocks_peak),
+            preemptions: self.preemptions + earlier.preemptions,
+            steps: self.steps + earlier.steps,
+            rows_stepped: self.rows_stepped + earlier.rows_stepped,
+        }
+    }
+
+    /// Share of the prompt tokens asked for that did not go through the model; below 0 where rows that lost their memory
+    /// made up for it.
+    pub fn prefill_saved(self) -> f64 {
+        1.0 - self.prompt_tokens_computed as f64 / self.prompt_tokens.max(1) as f64
+    }
+
+    /// Rows in a pass through the model, on average.
+    pub fn rows_per_step(self) -> f64 {
+        self.rows_stepped as f64 / self.steps.max(1) as f64
+    }
+}
+
 /// Draws completions. Sampling is a stream: requests are taken as they come and completions given as they
 /// finish, so that validation and grading run while other rows still decode.
 pub trait Sampler: Send + Sync {
-    /// Serves until `requests` is closed and every row has finished. Completions come in any order. If the
-    /// receiver of `completions` is gone, the remaining rows are dropped.
+    /// Serves until `requests` is closed and every row has finished. Completions come in any order. If nobody
+    /// listens to `completions` any more, the remaining rows are dropped.
     ///
     /// # Errors
     /// If the backend fails; a prompt that leaves no room for a token is an error of the caller.
     fn serve(
         &self,
         requests: Receiver<Indexed<SampleRequest>>,
-        completions: Sender<Indexed<Completion>>,
+        completions: Completions,
     ) -> anyhow::Result<()>;
 
     /// Log-probability of each token after the first, for whole sequences, at the given temperature.
@@ -41,6 +158,11 @@ pub trait Sampler: Send + Sync {
     /// If the text cannot be tokenised.
     fn prompt_len(&self, prompt: &str) -> anyhow::Result<usize>;
 
+    /// What was done so far; zeros if the backend does not count.
+    fn stats(&self) -> SamplerStats {
+        SamplerStats::default()
+    }
+
     /// One completion for each request, in their order.
     ///
     /// # Errors
@@ -48,14 +170,14 @@ pub trait Sampler: Send + Sync {
     fn sample(&self, requests: Vec<SampleRequest>) -> anyhow::Result<Vec<Completion>> {
         let n = requests.len();
         let (to_sampler, from_caller) = channel();
-        let (to_caller, from_sampler) = channel();
+        let (to_caller, from_sampler) = completions();
         for indexed in requests.into_iter().enumerate() {
             to_sampler.send(indexed).expect("the receiver is held below");
         }
         drop(to_sampler);
         self.serve(from_caller, to_caller)?;
         let mut completions: Vec<Option<Completion>> = (0..n).map(|_| None).collect();
-        for (index, completion) in from_sampler {
+        for (index, completion) in from_sampler.iter() {
             assert!(completions[index].replace(completion).is_none(), "request {index} was answered twice");
         }
         Ok(completions.into_iter().map(|it| it.expect("every request is answered")).collect())

@@ -52,12 +52,20 @@ pub struct Sampling {
     pub min_p: f32,
     /// The longest completion, in tokens, the end token included.
     pub max_new_tokens: usize,
+    /// Texts that end a completion, wherever they lie in its tokens: at most [`STOPS_MAX`], each of 1 to
+    /// [`STOP_BYTES_MAX`] bytes.
+    pub stop: Vec<String>,
 }
+
+/// The most stop sequences of a request.
+pub const STOPS_MAX: usize = 16;
+/// The longest stop sequence, in bytes.
+pub const STOP_BYTES_MAX: usize = 1024;
 
 impl Sampling {
     /// Plain sampling at temperature 1.
     pub fn plain(max_new_tokens: usize) -> Sampling {
-        Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0, max_new_tokens }
+        Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0, max_new_tokens, stop: Vec::new() }
     }
 
     /// The most likely token at every place.
@@ -81,7 +89,7 @@ pub struct SampleRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Finish {
-    /// An end token, which is the last of `tokens`.
+    /// An end token, which is the last of `tokens`, or a stop sequence, which the last of `tokens` completes.
     Stop,
     /// The length limit, the request's or the model's.
     Length,
@@ -92,11 +100,14 @@ pub enum Finish {
 pub struct Completion {
     /// The prompt as the policy read it.
     pub prompt_tokens: Arc<[u32]>,
-    /// The drawn ids, an end token included.
+    /// The drawn ids as they were drawn: with the end token, or with those of a stop sequence.
     pub tokens: Vec<u32>,
-    /// Natural log-probability of each drawn id under the distribution it was drawn from.
+    /// Natural log-probability of each drawn id under the distribution it was drawn from, after temperature and
+    /// truncations.
     pub logprobs: Vec<f32>,
-    /// The drawn text without end tokens.
+    /// Natural log-probability of each drawn id under the model's own distribution, softmax(logits).
+    pub plain_logprobs: Vec<f32>,
+    /// The drawn text without end tokens; it ends before the stop sequence that begins first.
     pub text: String,
     /// Why it ended.
     pub finish: Finish,

@@ -10,17 +10,16 @@ use std::{
     collections::hash_map::DefaultHasher,
     hash::{Hash, Hasher},
     path::Path,
-    sync::{
-        Arc, OnceLock,
-        mpsc::{Receiver, Sender},
-    },
+    sync::{Arc, OnceLock, mpsc::Receiver},
 };
 
 use anyhow::{Context, bail, ensure};
 use kelvin_core::{
     objective::Objective,
-    policy::{AdamParams, Indexed, LossStats, OptimStats, Sampler, Trainer, UpdateId},
-    rollout::{Completion, Sample, SampleRequest},
+    policy::{
+        AdamParams, Completions, Indexed, LossStats, OptimStats, Sampler, SamplerStats, Trainer, UpdateId,
+    },
+    rollout::{Sample, SampleRequest},
     seed::Seed,
 };
 
@@ -71,6 +70,8 @@ pub struct NativePolicy {
     /// The published weights as decoding reads them, from the first draw on: about the size of the weights again, and
     /// a command that only trains never draws.
     sampler: OnceLock<NativeSampler>,
+    /// What samplers did that are gone.
+    drawn: SamplerStats,
     /// Whether weights moved that were published and not packed: they are gone.
     is_stale: bool,
     /// Threads for training.
@@ -124,6 +125,7 @@ impl NativePolicy {
             end_tokens,
             options,
             sampler: OnceLock::new(),
+            drawn: SamplerStats::default(),
             is_stale: false,
             pool,
             kept,
@@ -224,8 +226,17 @@ impl Trainer for NativePolicy {
                 update + 1
             );
         }
-        if self.options.pack == Pack::ForDraws {
-            self.sampler.take();
+        match self.options.pack {
+            Pack::ForDraws => {
+                self.drawn = self.stats();
+                self.sampler.take();
+            }
+            // Training needs the memory, and what prompts computed is of no use after the step.
+            Pack::Always => {
+                if let Some(sampler) = self.sampler.get_mut() {
+                    sampler.forget_prompts();
+                }
+            }
         }
         let stats = self.pool.install(|| self.core.forward_backward(batch, objective))?;
         self.applied.batches.retain(|(id, _, _)| *id == update);
@@ -280,7 +291,7 @@ impl Sampler for NativePolicy {
     fn serve(
         &self,
         requests: Receiver<Indexed<SampleRequest>>,
-        completions: Sender<Indexed<Completion>>,
+        completions: Completions,
     ) -> anyhow::Result<()> {
         self.packed()?.serve(requests, completions)
     }
@@ -291,6 +302,10 @@ impl Sampler for NativePolicy {
 
     fn prompt_len(&self, prompt: &str) -> anyhow::Result<usize> {
         Ok(self.tokenizer.encode(prompt)?.len())
+    }
+
+    fn stats(&self) -> SamplerStats {
+        self.sampler.get().map_or(self.drawn, |it| it.stats().after(self.drawn))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Ids are what the engine works on; they are kept from sampling to training, so text is encoded only once,
 //! as a prompt. Training a small byte-level BPE from a corpus lives in [`train`].
 
+mod bytes;
 mod train;
 
 use std::path::Path;
@@ -10,6 +11,7 @@ use std::path::Path;
 use anyhow::{Context, anyhow, bail};
 use serde_json::Value;
 
+pub(crate) use bytes::TokenBytes;
 pub use train::END_OF_TEXT;
 
 /// The one file without which there is no tokenizer.

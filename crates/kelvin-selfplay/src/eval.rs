@@ -46,7 +46,7 @@ pub fn evaluate(
 ) -> anyhow::Result<BTreeMap<TaskType, Accuracy>> {
     let n = scene.settings.eval.n_samples;
     let sampling = &scene.settings.sampling.eval;
-    let greedy = Sampling::greedy(sampling.max_new_tokens);
+    let greedy = Sampling { stop: sampling.stop.clone(), ..Sampling::greedy(sampling.max_new_tokens) };
     let sampled = stage::solve(scene, &held_out.tasks, n, sampling, seed.fork("sampled"))?;
     let greedy = stage::solve(scene, &held_out.tasks, 1, &greedy, seed.fork("greedy"))?;
     let right = |grade: &Grade| f64::from(u8::from(grade.correct));

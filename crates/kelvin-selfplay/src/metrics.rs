@@ -2,6 +2,7 @@
 
 use kelvin_core::{
     metrics::Metrics,
+    policy::SamplerStats,
     rollout::{Finish, Role, Rollout},
     task::TaskType,
 };
@@ -72,6 +73,13 @@ pub const DEFINITIONS: &[Definition] = &[
     define("timing/step_s", "seconds", "the whole step with its records"),
     define("timing/eval_s", "seconds", "the held-out evaluation"),
     define("timing/seed_s", "seconds", "the seed stage"),
+    define(
+        "system/prefill_saved",
+        "share",
+        "prompt tokens of the step that were not computed, as another prompt begins alike",
+    ),
+    define("system/rows_per_pass", "rows", "mean rows in a pass through the model while sampling"),
+    define("system/preemptions", "rows", "rows that lost their memory to older ones and were computed again"),
 ];
 
 /// Metrics that refuse names without a definition.
@@ -146,6 +154,17 @@ pub fn of_step(report: &StepReport, state: &RunState, settings: &RunSettings) ->
     metrics.set("timing/estimate_s".into(), report.seconds.estimate);
     metrics.set("timing/solve_s".into(), report.seconds.solve);
     metrics.set("timing/update_s".into(), report.seconds.update);
+    metrics.into_metrics()
+}
+
+/// What the sampler did in a step; nothing where it does not count.
+pub fn of_sampler(stats: SamplerStats) -> Metrics {
+    let mut metrics = Recorder::default();
+    if 0 < stats.steps {
+        metrics.set("system/prefill_saved".into(), stats.prefill_saved());
+        metrics.set("system/rows_per_pass".into(), stats.rows_per_step());
+        metrics.set("system/preemptions".into(), stats.preemptions as f64);
+    }
     metrics.into_metrics()
 }
 

@@ -113,6 +113,7 @@ fn step(
 ) -> anyhow::Result<()> {
     let watch = Stopwatch::start();
     let n_tasks = state.buffer.log().len();
+    let sampled = state.policies.player().sampler.stats();
     let report = azr::step(state, env, held_out, settings)?;
     dir.append_tasks(&state.buffer.log()[n_tasks..])?;
     if is_due(state.step, settings.checkpoint.transcripts_every) {
@@ -120,6 +121,7 @@ fn step(
     }
     let mut metrics = Recorder::default();
     metrics.extend(metrics::of_step(&report, state, settings));
+    metrics.extend(metrics::of_sampler(state.policies.player().sampler.stats().since(sampled)));
     metrics.set("timing/step_s".into(), watch.seconds());
     if is_due(state.step, settings.eval.every) || (state.step == settings.steps && settings.eval.every != 0) {
         evaluate(&mut metrics, state, env, held_out, settings)?;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use kelvin_core::{
     environment::DynEnvironment,
-    policy::Player,
+    policy::{Player, completions},
     rollout::{Completion, Prompt, Role, Rollout, SampleRequest, Sampling},
     seed::Seed,
     task::{Grade, Reason, Rejection, Step, Task, TaskType},
@@ -276,7 +276,7 @@ fn roll<T: Send>(
         }
     };
     let judged: Mutex<Vec<Option<T>>> = Mutex::new((0..n_requests).map(|_| None).collect());
-    let (to_judges, completions) = mpsc::channel();
+    let (to_judges, completions) = completions();
     let completions = Mutex::new(Some(completions));
     // A judge that fails takes the receiver away, so that the sampler stops and the other judges find nothing.
     let next = || -> Option<(usize, Completion)> {
@@ -330,6 +330,7 @@ pub(crate) mod tests {
                 prompt_tokens: Arc::new([1]),
                 tokens: vec![2; n_tokens],
                 logprobs: vec![-1.0; n_tokens],
+                plain_logprobs: vec![-1.0; n_tokens],
                 text: String::new(),
                 finish: Finish::Stop,
             },

@@ -135,14 +135,19 @@ fn play(dir: &Path, settings: &RunSettings, stop_after: Option<u32>) -> End {
     end.unwrap()
 }
 
-/// Every file that must not differ between two identical runs; timings are taken out.
+/// Every file that must not differ between two identical runs; timings and what the machine did are taken out.
 fn outcome(dir: &Path) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     files.insert("tasks".into(), std::fs::read_to_string(dir.join("tasks.jsonl")).unwrap());
     let metrics = std::fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
     let rows = metrics.lines().map(|line| {
         let row: Metrics = serde_json::from_str(line).unwrap();
-        format!("{:?}", row.into_iter().filter(|(key, _)| !key.starts_with("timing/")).collect::<Vec<_>>())
+        format!(
+            "{:?}",
+            row.into_iter()
+                .filter(|(key, _)| !key.starts_with("timing/") && !key.starts_with("system/"))
+                .collect::<Vec<_>>()
+        )
     });
     files.insert("metrics".into(), rows.collect::<Vec<_>>().join("\n"));
     for entry in std::fs::read_dir(dir.join("transcripts")).unwrap() {

@@ -6,8 +6,8 @@ use kelvin_selfplay::metrics::DEFINITIONS;
 fn the_page_is_the_glossary() {
     let mut page = String::from(
         "# Metrics\n\nWhat `metrics.jsonl` can hold, generated from `crates/kelvin-selfplay/src/metrics.rs`. `*` stands \
-         for a task type, a reason or\na count. Whatever may differ between two identical runs lies under `timing/` and \
-         nowhere else.\n\n| metric | unit | meaning |\n|---|---|---|\n",
+         for a task type, a reason or\na count. Whatever may differ between two identical runs lies under `timing/` or \
+         `system/` and nowhere else.\n\n| metric | unit | meaning |\n|---|---|---|\n",
     );
     for it in DEFINITIONS {
         page.push_str(&format!("| `{}` | {} | {} |\n", it.pattern, it.unit, it.meaning));

@@ -7,7 +7,9 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use kelvin_model::{Checkpoint, Lora, NativeOptions, NativePolicy, adapter_base};
+use kelvin_model::{
+    Checkpoint, Dtype, Lora, NativeOptions, NativeSampler, OpenCheckpoint, adapter_base, kernels::Storage,
+};
 use kelvin_selfplay::checkpoint::{self, COMPLETE};
 
 use crate::{embedded, error::Usage, terminal::say};
@@ -54,12 +56,34 @@ pub(crate) fn resolve(name: &str) -> anyhow::Result<ModelSource> {
     }
 }
 
-/// Loads the model that `name` means into the native engine.
+/// Makes the model that `name` means ready to draw from, and nothing else of it: it takes the memory of its weights.
 ///
 /// # Errors
 /// If it names nothing that is here, or the folder is not one that the engine can use.
-pub(crate) fn native(name: &str, options: NativeOptions) -> anyhow::Result<NativePolicy> {
-    NativePolicy::new(load(name)?, options)
+pub(crate) fn sampler(name: &str, storage: Storage, options: NativeOptions) -> anyhow::Result<NativeSampler> {
+    if let ModelSource::Folder(dir) = resolve(name)?
+        && adapter_base(&dir)?.is_none()
+    {
+        return NativeSampler::open(OpenCheckpoint::folder(&dir)?, storage, options);
+    }
+    let Checkpoint { config, params, tokenizer, end_tokens, .. } = load(name)?;
+    NativeSampler::new(&config, &params, storage, tokenizer, end_tokens, options)
+}
+
+/// What `--dtype` means where weights are held for drawing; clap lets no other word through.
+pub(crate) fn storage(dtype: &str) -> Storage {
+    match dtype {
+        "bf16" => Storage::Bf16,
+        _ => Storage::F32,
+    }
+}
+
+/// What `--dtype` means where weights learn.
+pub(crate) fn dtype(dtype: &str) -> Dtype {
+    match dtype {
+        "bf16" => Dtype::Bf16,
+        _ => Dtype::F32,
+    }
 }
 
 /// Writes a folder beside `out` and renames it, so that a folder of that name is whole.

@@ -16,6 +16,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use serde::Deserialize;
 
 use super::{MODEL_SAFETENSORS, convert, source::Source};
+use crate::params::{Tensor, WeightSource};
 
 const INDEX_JSON: &str = "model.safetensors.index.json";
 /// As the safetensors library bounds it.
@@ -172,6 +173,12 @@ impl<'bytes> WeightFiles<'bytes> {
             );
             Ok(())
         })
+    }
+}
+
+impl WeightSource for WeightFiles<'_> {
+    fn read_rows(&self, tensor: &Tensor, rows: Range<usize>, out: &mut [f32]) -> anyhow::Result<()> {
+        self.read_into(&tensor.name, rows, out)
     }
 }
 

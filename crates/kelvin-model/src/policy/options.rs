@@ -18,12 +18,13 @@ pub struct NativeOptions {
     pub threads: usize,
     /// Rows that one thread decodes together, at most; at least 1.
     pub max_rows: usize,
-    /// Memory for keys and values of all threads together, in bytes. A row waits until what its longest
-    /// completion needs is free; a thread without rows takes one all the same.
+    /// Memory for keys and values of all rows and remembered prompts together, in bytes. A row enters when its prompt
+    /// fits; when memory runs out, the youngest row is dropped and computed again later. Only a row that is alone may
+    /// pass the bound.
     pub kv_bytes_max: usize,
     /// Prompt tokens that one thread feeds between two tokens of its decoding rows; at least 1.
     pub prefill_chunk: usize,
-    /// Whether rows of one prompt share the keys and values that were computed for it.
+    /// Whether prompts that begin alike share the keys and values that were computed for their beginning.
     pub share_prompts: bool,
     /// Whether training keeps activations or computes them again.
     pub recompute: Recompute,

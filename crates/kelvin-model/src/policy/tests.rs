@@ -4,7 +4,7 @@ use std::{fs, sync::Arc};
 
 use kelvin_core::{
     objective::{Aggregation, Surrogate},
-    rollout::Sampling,
+    rollout::{Completion, Sampling},
     seed::Seed,
 };
 

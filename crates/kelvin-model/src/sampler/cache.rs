@@ -1,7 +1,7 @@
 //! Keys and values of one row, in blocks of 32 positions that grow by need.
 //!
-//! Blocks are shared between rows of one prompt and copied when one of them writes, so a prompt is computed
-//! and stored once however many completions it gets.
+//! Blocks are shared between rows whose prompts begin alike and copied when one of them writes, so a common
+//! beginning is computed and stored once however many completions it gets.
 
 use std::sync::Arc;
 
@@ -64,7 +64,8 @@ pub(super) struct Block {
 }
 
 impl Block {
-    fn new(shape: Shape) -> Block {
+    /// A block with unspecified content.
+    pub(super) fn new(shape: Shape) -> Block {
         let floats = vec![0.0; shape.block_floats() + LINE].into_boxed_slice();
         let start = floats.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
         Block { floats, start }
@@ -79,7 +80,7 @@ impl Block {
     }
 }
 
-/// Blocks of rows that have left, to be used again.
+/// Blocks outside the budget, for rows that are scored one at a time.
 pub(super) struct Pool {
     shape: Shape,
     free: Vec<Block>,
@@ -90,7 +91,6 @@ impl Pool {
         Pool { shape, free: Vec::new() }
     }
 
-    /// A block with unspecified content.
     fn take(&mut self) -> Block {
         self.free.pop().unwrap_or_else(|| Block::new(self.shape))
     }
@@ -102,23 +102,37 @@ impl Pool {
 }
 
 /// One row's keys and values.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Cache {
     pub(super) blocks: Vec<Arc<Block>>,
 }
 
 impl Cache {
-    /// Makes the block of `position` this row's own and present; the positions before it are.
-    pub(super) fn make_writable(&mut self, position: usize, pool: &mut Pool) {
+    /// Whether the block of `position` is present and this row's own.
+    pub(super) fn is_writable(&self, position: usize) -> bool {
+        self.blocks.get(position / BLOCK).is_some_and(|block| Arc::strong_count(block) == 1)
+    }
+
+    /// Makes `own` the block of `position`, with what a shared one in its place holds. Returns that one, of which
+    /// the row no longer is a holder.
+    pub(super) fn own(&mut self, position: usize, mut own: Block, shape: Shape) -> Option<Arc<Block>> {
         let index = position / BLOCK;
         debug_assert!(index <= self.blocks.len(), "positions come in order");
-        if index == self.blocks.len() {
-            self.blocks.push(Arc::new(pool.take()));
-        } else if Arc::get_mut(&mut self.blocks[index]).is_none() {
-            let mut own = pool.take();
-            let len = pool.shape.block_floats();
-            own.floats_mut()[..len].copy_from_slice(&self.blocks[index].floats()[..len]);
-            self.blocks[index] = Arc::new(own);
+        let Some(shared) = self.blocks.get_mut(index) else {
+            self.blocks.push(Arc::new(own));
+            return None;
+        };
+        let len = shape.block_floats();
+        own.floats_mut()[..len].copy_from_slice(&shared.floats()[..len]);
+        Some(std::mem::replace(shared, Arc::new(own)))
+    }
+
+    /// Makes the block of `position` this row's own and present; the positions before it are.
+    pub(super) fn make_writable(&mut self, position: usize, pool: &mut Pool) {
+        if !self.is_writable(position) {
+            let block = pool.take();
+            let shared = self.own(position, block, pool.shape);
+            pool.give_back(shared.into_iter().collect());
         }
     }
 
@@ -163,7 +177,7 @@ mod tests {
             first.make_writable(position, &mut pool);
             first.write(SHAPE, 1, position, &[position as f32; 8], &[-1.0; 8]);
         }
-        let mut second = first.clone();
+        let mut second = Cache { blocks: first.blocks.clone() };
         second.make_writable(40, &mut pool);
         second.write(SHAPE, 1, 40, &[9.5; 8], &[9.5; 8]);
         assert!(Arc::ptr_eq(&first.blocks[0], &second.blocks[0]));

@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 
 use anyhow::{bail, ensure};
-use kelvin_core::rollout::Sampling;
+use kelvin_core::rollout::{STOP_BYTES_MAX, STOPS_MAX, Sampling};
 
 use crate::kernels::{fast_exp, row_max, simd::multiversion};
 
@@ -49,7 +49,18 @@ pub(super) struct Draw {
     kept: Vec<u32>,
 }
 
+/// One token, and what it was drawn from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Drawn {
+    pub(super) token: u32,
+    /// Under the distribution it was drawn from, after temperature and truncations.
+    pub(super) logprob: f32,
+    /// Under the softmax of the logits as they are.
+    pub(super) plain_logprob: f32,
+}
+
 /// What log-probabilities need to know of a row.
+#[derive(Clone, Copy)]
 struct Weighed {
     inverse_temperature: f32,
     /// Largest scaled logit.
@@ -66,7 +77,7 @@ impl Weighed {
 
 /// Checks what a request asks for.
 pub(super) fn check(sampling: &Sampling) -> anyhow::Result<()> {
-    let Sampling { temperature, top_p, min_p, .. } = *sampling;
+    let Sampling { temperature, top_p, min_p, ref stop, .. } = *sampling;
     ensure!(
         temperature.is_finite() && 0.0 <= temperature,
         "temperature is {temperature}\nhint: it is 0 for the most likely token, else positive"
@@ -79,33 +90,43 @@ pub(super) fn check(sampling: &Sampling) -> anyhow::Result<()> {
         (0.0..=1.0).contains(&min_p),
         "min_p is {min_p}\nhint: it lies between 0, which keeps all, and 1"
     );
+    ensure!(
+        stop.iter().all(|it| (1..=STOP_BYTES_MAX).contains(&it.len())) && stop.len() <= STOPS_MAX,
+        "`stop` has {} sequences, the longest of {} bytes, the shortest of {}\n\
+         hint: there are at most {STOPS_MAX}, each of 1 to {STOP_BYTES_MAX} bytes",
+        stop.len(),
+        stop.iter().map(String::len).max().unwrap_or(0),
+        stop.iter().map(String::len).min().unwrap_or(0)
+    );
     Ok(())
 }
 
 impl Draw {
-    /// The token that the uniform number `unit` in `[0, 1)` falls on, and its log-probability under the
-    /// distribution after temperature and truncations. At temperature 0 that distribution is one token, the
-    /// smallest id among the most likely.
+    /// The token that the uniform number `unit` in `[0, 1)` falls on. At temperature 0 the distribution drawn from is
+    /// one token, the smallest id among the most likely.
     ///
     /// # Errors
     /// If the logits are not finite.
-    pub(super) fn draw(
-        &mut self,
-        logits: &[f32],
-        sampling: &Sampling,
-        unit: f64,
-    ) -> anyhow::Result<(u32, f32)> {
+    pub(super) fn draw(&mut self, logits: &[f32], sampling: &Sampling, unit: f64) -> anyhow::Result<Drawn> {
         if sampling.temperature == 0.0 {
             let max = row_max(logits);
-            let place = logits.iter().position(|&logit| logit == max);
-            return match place {
-                Some(token) if max.is_finite() => Ok((token as u32, 0.0)),
-                _ => not_finite(),
-            };
+            let Some(token) = logits.iter().position(|&logit| logit == max) else { return not_finite() };
+            let plain_logprob = self.logprob(logits, token as u32, 1.0)?;
+            return Ok(Drawn { token: token as u32, logprob: 0.0, plain_logprob });
         }
-        let Weighed { inverse_temperature, max, total } = self.weigh(logits, sampling.temperature)?;
+        let whole = self.weigh(logits, sampling.temperature)?;
+        let (token, total) = self.choose(logits, sampling, unit, whole.total);
+        let logit = logits[token as usize];
+        let plain = if sampling.temperature == 1.0 { whole } else { self.weigh(logits, 1.0)? };
+        let logprob = Weighed { total, ..whole }.logprob(logit);
+        Ok(Drawn { token, logprob, plain_logprob: plain.logprob(logit) })
+    }
+
+    /// The token that `unit` falls on, by the weights at hand whose sum is `total`, and the sum of those that survive
+    /// the truncations.
+    fn choose(&mut self, logits: &[f32], sampling: &Sampling, unit: f64, total: f64) -> (u32, f64) {
         let truncates = (1..logits.len()).contains(&sampling.top_k) || sampling.top_p < 1.0;
-        let (token, total) = if truncates || 0.0 < sampling.min_p {
+        if truncates || 0.0 < sampling.min_p {
             self.truncate(logits, sampling, total);
             let weights = self.kept.iter().map(|&token| f64::from(self.weights[token as usize]));
             let mass = weights.clone().sum();
@@ -119,9 +140,7 @@ impl Draw {
             let weights = &self.weights[chunk * CHUNK..];
             let within = pick(weights.iter().take(CHUNK).map(|&weight| f64::from(weight)), left);
             ((chunk * CHUNK + within) as u32, total)
-        };
-        let weighed = Weighed { inverse_temperature, max, total };
-        Ok((token, weighed.logprob(logits[token as usize])))
+        }
     }
 
     /// The log-probability of `token` under the distribution without truncations: what [`Draw::draw`] says of
@@ -248,7 +267,11 @@ mod tests {
         let (mut draw, mut counts) = (Draw::default(), vec![0usize; logits.len()]);
         for index in 0..N {
             let unit = Seed::new(8).nth(index as u64).unit();
-            let (token, logprob) = draw.draw(logits, sampling, unit).unwrap();
+            let Drawn { token, logprob, plain_logprob } = draw.draw(logits, sampling, unit).unwrap();
+            assert!(
+                (f64::from(plain_logprob) - SHARES[token as usize].ln()).abs() < 1e-5,
+                "{token}: {plain_logprob}"
+            );
             counts[token as usize] += 1;
             assert!((f64::from(logprob) - shares[token as usize].ln()).abs() < 1e-5, "{token}: {logprob}");
         }
@@ -294,7 +317,8 @@ mod tests {
     #[test]
     fn greedy_takes_the_smallest_id_among_equals() {
         let drawn = Draw::default().draw(&logits(), &Sampling::greedy(1), 0.99).unwrap();
-        assert_eq!(drawn, (0, 0.0));
+        assert_eq!((drawn.token, drawn.logprob), (0, 0.0));
+        assert!((f64::from(drawn.plain_logprob) - SHARES[0].ln()).abs() < 1e-6);
     }
 
     #[test]
@@ -305,15 +329,15 @@ mod tests {
         let (mut draw, mut before) = (Draw::default(), 0.0);
         for (token, &logit) in logits.iter().enumerate() {
             let share = f64::from(logit).exp() / total;
-            let (drawn, logprob) = draw.draw(&logits, &plain(), before + share / 2.0).unwrap();
-            assert_eq!(drawn as usize, token);
-            assert_eq!(logprob, draw.logprob(&logits, drawn, 1.0).unwrap());
+            let drawn = draw.draw(&logits, &plain(), before + share / 2.0).unwrap();
+            assert_eq!((drawn.token as usize, drawn.logprob), (token, drawn.plain_logprob));
+            assert_eq!(drawn.logprob, draw.logprob(&logits, drawn.token, 1.0).unwrap());
             before += share;
         }
-        assert_eq!(draw.draw(&logits, &plain(), 1.0 - f64::EPSILON).unwrap().0, 999);
+        assert_eq!(draw.draw(&logits, &plain(), 1.0 - f64::EPSILON).unwrap().token, 999);
         // The nucleus of a large vocabulary is sorted in parts.
         let nearly_all = Sampling { top_p: 0.999_999, ..plain() };
-        let (least, _) = draw.draw(&logits, &nearly_all, 1.0 - 1e-12).unwrap();
+        let least = draw.draw(&logits, &nearly_all, 1.0 - 1e-12).unwrap().token;
         let smallest = logits.iter().copied().fold(f32::INFINITY, f32::min);
         assert!(logits[least as usize] < smallest + 1e-2);
     }
@@ -337,6 +361,9 @@ mod tests {
             Sampling { top_p: 0.0, ..plain() },
             Sampling { top_p: f32::NAN, ..plain() },
             Sampling { min_p: 1.5, ..plain() },
+            Sampling { stop: vec![String::new()], ..plain() },
+            Sampling { stop: vec!["x".repeat(STOP_BYTES_MAX + 1)], ..plain() },
+            Sampling { stop: vec!["x".to_owned(); STOPS_MAX + 1], ..plain() },
         ] {
             assert!(check(&bad).unwrap_err().to_string().contains("\nhint: "));
         }

@@ -3,13 +3,20 @@
 //! The calling thread receives requests and tokenises them; workers take rows from a [`queue`], feed them
 //! through the [`decoder`] together and [`draw`] tokens. A row's tokens and log-probabilities are a function
 //! of its prompt, seed and settings: every operation works on one row, and each token has its own child of
-//! the row's seed.
+//! the row's seed. So neither what a row takes from the [`store`] of computed prompts nor how often it is
+//! dropped and computed again changes it.
 
 mod attention;
 mod cache;
 mod decoder;
 mod draw;
+mod prefix;
 mod queue;
+mod row;
+mod stop;
+mod store;
+#[cfg(test)]
+mod store_tests;
 #[cfg(test)]
 mod tests;
 mod weights;
@@ -18,9 +25,9 @@ mod worker;
 use std::{
     any::Any,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, Sender},
+        mpsc::{Receiver, RecvTimeoutError},
     },
     thread,
     time::Duration,
@@ -28,26 +35,30 @@ use std::{
 
 use anyhow::{anyhow, ensure};
 use kelvin_core::{
-    policy::{Indexed, Sampler},
-    rollout::{Completion, SampleRequest},
+    policy::{Completions, Indexed, Sampler, SamplerStats},
+    rollout::SampleRequest,
 };
 
 use crate::{
+    checkpoint::OpenCheckpoint,
     config::ModelConfig,
     kernels::Storage,
     params::{Params, WeightSource},
     policy::NativeOptions,
-    tokenizer::Tokenizer,
+    tokenizer::{TokenBytes, Tokenizer},
     transformer::{Threads, check_tokens},
 };
-use cache::Cache;
+use cache::{Cache, Shape};
 use decoder::{Decoder, Feed};
 use draw::Draw;
-use queue::{Pending, Queue, StopUnlessDone};
+use queue::{Queue, StopUnlessDone};
+use row::{Request, Row};
+use stop::Spoken;
+use store::Store;
 use weights::Weights;
 use worker::Worker;
 
-/// How often the receiving thread looks whether a worker has failed while no request comes.
+/// How often a thread that waits looks for what nobody tells it.
 const LOOK_AROUND: Duration = Duration::from_millis(100);
 /// Floats of logits that scoring holds at once, for each thread.
 const SCORED_LOGITS_MAX: usize = 1 << 22;
@@ -61,6 +72,9 @@ pub struct NativeSampler {
     /// Any of these ends a completion.
     pub(crate) end_tokens: Vec<u32>,
     options: NativeOptions,
+    store: Store,
+    /// Of the tokenizer, once a request has stop sequences.
+    token_bytes: OnceLock<TokenBytes>,
 }
 
 impl NativeSampler {
@@ -78,7 +92,20 @@ impl NativeSampler {
     ) -> anyhow::Result<NativeSampler> {
         let pool = options.pool()?;
         let weights = pool.install(|| Weights::read(config, weights, storage))?;
-        Ok(NativeSampler { weights, pool, tokenizer, end_tokens, options })
+        Ok(NativeSampler::of(weights, pool, tokenizer, end_tokens, options))
+    }
+
+    /// Packs the weights of files that were opened, as they are read.
+    ///
+    /// # Errors
+    /// As [`NativeSampler::new`].
+    pub fn open(
+        checkpoint: OpenCheckpoint<'_>,
+        storage: Storage,
+        options: NativeOptions,
+    ) -> anyhow::Result<NativeSampler> {
+        let OpenCheckpoint { config, weights, tokenizer, end_tokens, .. } = checkpoint;
+        NativeSampler::new(&config, &weights, storage, tokenizer, end_tokens, options)
     }
 
     /// Packs weights that lie in memory, in f32, and shares threads that are there.
@@ -90,11 +117,23 @@ impl NativeSampler {
         pool: Arc<rayon::ThreadPool>,
     ) -> NativeSampler {
         let weights = pool.install(|| Weights::of_params(params));
-        NativeSampler { weights, pool, tokenizer, end_tokens, options }
+        NativeSampler::of(weights, pool, tokenizer, end_tokens, options)
+    }
+
+    fn of(
+        weights: Weights,
+        pool: Arc<rayon::ThreadPool>,
+        tokenizer: Tokenizer,
+        end_tokens: Vec<u32>,
+        options: NativeOptions,
+    ) -> NativeSampler {
+        let store = Store::new(Shape::new(&weights.config), options.kv_bytes_max);
+        NativeSampler { weights, pool, tokenizer, end_tokens, options, store, token_bytes: OnceLock::new() }
     }
 
     /// Draws from `params`, which are of the same shape, from now on.
     pub(crate) fn publish(&mut self, params: &Params) {
+        self.store.forget();
         self.weights = self.pool.install(|| Weights::of_params(params));
     }
 
@@ -120,9 +159,38 @@ impl NativeSampler {
         }
     }
 
+    /// From now on no token ends a row.
+    pub fn end_nowhere(&mut self) {
+        self.end_tokens.clear();
+    }
+
+    /// Bytes of weights that a step reads, for models so large that they come from memory each time.
+    pub fn bytes_read_per_step(&self) -> Option<usize> {
+        (self.weights.threads == Threads::All).then(|| self.weights.bytes_read())
+    }
+
+    /// The ids of `text`, as a prompt is read.
+    ///
+    /// # Errors
+    /// If the tokenizer fails on it.
+    pub fn tokenize(&self, text: &str) -> anyhow::Result<Vec<u32>> {
+        self.tokenizer.encode(text)
+    }
+
     /// The shape of the model.
     pub fn config(&self) -> &ModelConfig {
         &self.weights.config
+    }
+
+    /// Frees the memory of prompts that were computed: the weights are about to move.
+    pub fn forget_prompts(&mut self) {
+        self.store.forget();
+    }
+
+    /// Adds a token to the text of a row; returns where a stop sequence begins, if one has come to its end.
+    fn say(&self, spoken: &mut Spoken, token: u32, stops: &[String]) -> Option<usize> {
+        let token_bytes = self.token_bytes.get().expect("a request with stop sequences was read");
+        spoken.say(token_bytes.get(token), stops)
     }
 
     /// Reads requests until they end or the queue stops.
@@ -149,9 +217,13 @@ impl NativeSampler {
         &self,
         (index, request): Indexed<SampleRequest>,
         last: &mut Option<(String, Arc<[u32]>)>,
-    ) -> anyhow::Result<Pending> {
+    ) -> anyhow::Result<Row> {
         let SampleRequest { prompt: text, seed, sampling } = request;
         draw::check(&sampling)?;
+        if !sampling.stop.is_empty() && self.token_bytes.get().is_none() {
+            // Another call may have been faster, with the same.
+            let _ = self.token_bytes.set(self.tokenizer.token_bytes()?);
+        }
         let prompt = match last {
             Some((known, tokens)) if *known == text => tokens.clone(),
             _ => last.insert((text.clone(), self.tokenizer.encode(&text)?.into())).1.clone(),
@@ -168,7 +240,9 @@ impl NativeSampler {
             prompt.len()
         );
         let longest = prompt.len().saturating_add(sampling.max_new_tokens).min(room);
-        Ok(Pending { index, prompt, seed, sampling, longest })
+        let ticket = self.store.ticket(prompt.len());
+        let request = Request { index, prompt, seed, sampling, longest };
+        Ok(Row::new(ticket, request, self.options.share_prompts))
     }
 
     /// Log-probabilities of one sequence, chunk by chunk, with the arithmetic of decoding.
@@ -204,10 +278,10 @@ impl Sampler for NativeSampler {
     fn serve(
         &self,
         requests: Receiver<Indexed<SampleRequest>>,
-        completions: Sender<Indexed<Completion>>,
+        completions: Completions,
     ) -> anyhow::Result<()> {
         let queue = Queue::new(self.n_workers());
-        thread::scope(|scope| {
+        let result = thread::scope(|scope| {
             let workers: Vec<_> = (0..self.n_workers())
                 .map(|_| {
                     let (queue, completions) = (&queue, completions.clone());
@@ -230,7 +304,12 @@ impl Sampler for NativeSampler {
             let worked =
                 workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| Err(panicked(panic))));
             worked.fold(received, |before, result| before.and(result))
-        })
+        });
+        for mut row in queue.into_rows() {
+            self.store.leave(&mut row);
+        }
+        self.store.trim();
+        result
     }
 
     fn logprobs(&self, sequences: &[Vec<u32>], temperature: f32) -> anyhow::Result<Vec<Vec<f32>>> {
@@ -266,6 +345,10 @@ impl Sampler for NativeSampler {
 
     fn prompt_len(&self, prompt: &str) -> anyhow::Result<usize> {
         Ok(self.tokenizer.encode(prompt)?.len())
+    }
+
+    fn stats(&self) -> SamplerStats {
+        self.store.stats()
     }
 }
 

@@ -6,18 +6,19 @@ use std::{
 };
 
 use kelvin_core::{
-    rollout::{Finish, Sampling},
+    policy::completions,
+    rollout::{Completion, Finish, Sampling},
     seed::Seed,
 };
 
 use super::*;
 use crate::{checkpoint::tests::tiny, transformer::forward_logprobs};
 
-fn options() -> NativeOptions {
+pub(super) fn options() -> NativeOptions {
     NativeOptions { threads: 1, ..NativeOptions::default() }
 }
 
-fn packed(
+pub(super) fn packed(
     params: &Params,
     tokenizer: Tokenizer,
     end_tokens: Vec<u32>,
@@ -27,7 +28,7 @@ fn packed(
     NativeSampler::new(config, params, Storage::F32, tokenizer, end_tokens, options).unwrap()
 }
 
-fn sampler(options: NativeOptions) -> NativeSampler {
+pub(super) fn sampler(options: NativeOptions) -> NativeSampler {
     let checkpoint = tiny(false);
     packed(&checkpoint.params, checkpoint.tokenizer, checkpoint.end_tokens, options)
 }
@@ -36,7 +37,7 @@ fn sampler(options: NativeOptions) -> NativeSampler {
 fn requests() -> Vec<SampleRequest> {
     let settings = [
         Sampling::plain(40),
-        Sampling { temperature: 0.7, top_k: 50, top_p: 0.9, min_p: 0.01, max_new_tokens: 25 },
+        Sampling { temperature: 0.7, top_k: 50, top_p: 0.9, min_p: 0.01, ..Sampling::plain(25) },
         Sampling::greedy(12),
         Sampling::plain(1),
         Sampling::plain(0),
@@ -61,15 +62,17 @@ fn draw_in(sampler: &NativeSampler, requests: &[SampleRequest], order: &[usize])
 }
 
 /// Each row alone: what every other way of serving must give.
-fn alone(requests: &[SampleRequest]) -> Vec<Completion> {
+pub(super) fn alone(requests: &[SampleRequest]) -> Vec<Completion> {
     let sampler = sampler(NativeOptions { share_prompts: false, ..options() });
     requests.iter().map(|request| sampler.sample(vec![request.clone()]).unwrap().remove(0)).collect()
 }
 
-fn assert_same(drawn: &[Completion], expected: &[Completion], how: &str) {
+pub(super) fn assert_same(drawn: &[Completion], expected: &[Completion], how: &str) {
     for (index, (drawn, expected)) in drawn.iter().zip(expected).enumerate() {
         assert_eq!(drawn, expected, "row {index}, {how}");
-        let bits = |it: &Completion| it.logprobs.iter().map(|it| it.to_bits()).collect::<Vec<_>>();
+        let bits = |it: &Completion| -> Vec<u32> {
+            it.logprobs.iter().chain(&it.plain_logprobs).map(|it| it.to_bits()).collect()
+        };
         assert_eq!(bits(drawn), bits(expected), "row {index}, {how}");
     }
     assert_eq!(drawn.len(), expected.len());
@@ -117,7 +120,7 @@ fn requests_may_come_while_others_decode() {
     let expected = alone(&requests);
     let sampler = sampler(NativeOptions { threads: 2, ..options() });
     let (to_sampler, from_caller) = channel();
-    let (to_caller, from_sampler) = channel();
+    let (to_caller, from_sampler) = completions();
     let mut drawn: Vec<Option<Completion>> = vec![None; requests.len()];
     thread::scope(|scope| {
         let served = scope.spawn(|| sampler.serve(from_caller, to_caller));
@@ -160,10 +163,12 @@ fn sampler_and_trainer_agree() {
             let sequences: Vec<Vec<u32>> =
                 drawn.iter().map(|it| [&it.prompt_tokens[..], &it.tokens].concat()).collect();
             let scored = sampler.logprobs(&sequences, temperature).unwrap();
+            let plain = sampler.logprobs(&sequences, 1.0).unwrap();
             let trained = forward_logprobs(&params, &sequences, temperature).unwrap();
-            for ((drawn, scored), trained) in drawn.iter().zip(scored).zip(trained) {
+            for (((drawn, scored), plain), trained) in drawn.iter().zip(scored).zip(plain).zip(trained) {
                 let first = drawn.prompt_tokens.len() - 1;
                 assert_eq!(drawn.logprobs, scored[first..], "scoring is decoding, bit for bit");
+                assert_eq!(drawn.plain_logprobs, plain[first..], "the plain one is that of temperature 1");
                 for (sampled, trained) in scored.iter().zip(&trained) {
                     assert!((sampled - trained).abs() < 1e-4, "{sampled} {trained}");
                 }
@@ -198,7 +203,7 @@ fn an_end_token_is_drawn_but_not_shown() {
     assert!(3 < n_stops, "{n_stops}");
 }
 
-fn request(prompt: &str, max_new_tokens: usize) -> SampleRequest {
+pub(super) fn request(prompt: &str, max_new_tokens: usize) -> SampleRequest {
     let sampling = Arc::new(Sampling::plain(max_new_tokens));
     SampleRequest { prompt: prompt.to_owned(), seed: Seed::new(1), sampling }
 }
@@ -231,7 +236,7 @@ fn lengths_are_the_requests_and_the_models() {
 /// Serves one request while the caller keeps the channel open, as a caller that waits for an answer does.
 fn serve_open(sampler: &NativeSampler) -> anyhow::Result<()> {
     let (to_sampler, from_caller) = channel();
-    let (to_caller, from_sampler) = channel();
+    let (to_caller, from_sampler) = completions();
     to_sampler.send((0, request("x", 20))).unwrap();
     let result = sampler.serve(from_caller, to_caller);
     assert!(from_sampler.recv().is_err(), "nothing came and the channel is closed");
@@ -251,6 +256,7 @@ fn a_failing_worker_is_an_error_not_a_hang() {
     panicking.weights.final_norm.truncate(3);
     let error = serve_open(&panicking).unwrap_err().to_string();
     assert!(error.contains("panicked") && error.contains("\nhint: "), "{error}");
+    assert_eq!(panicking.stats().kv_blocks, 0, "what the panicking worker held is free");
 }
 
 #[test]
@@ -258,13 +264,14 @@ fn rows_are_dropped_when_nobody_listens() {
     let mut sampler = sampler(options());
     sampler.end_tokens.clear();
     let (to_sampler, from_caller) = channel();
-    let (to_caller, from_sampler) = channel();
+    let (to_caller, from_sampler) = completions();
     for index in 0..200 {
         to_sampler.send((index, request("x", 20))).unwrap();
     }
     drop(from_sampler);
-    // The sender stays open: serving ends because of the receiver.
+    // The sender stays open: serving ends because of the listener, before anything is computed.
     sampler.serve(from_caller, to_caller).unwrap();
+    assert_eq!((sampler.stats().steps, sampler.stats().kv_blocks), (0, 0));
     assert!(to_sampler.send((0, request("x", 1))).is_err());
 }
 
@@ -272,7 +279,7 @@ fn rows_are_dropped_when_nobody_listens() {
 fn an_idle_sampler_waits_for_a_late_request() {
     let sampler = sampler(NativeOptions { threads: 3, ..options() });
     let (to_sampler, from_caller) = channel();
-    let (to_caller, from_sampler) = channel();
+    let (to_caller, from_sampler) = completions();
     let (started, has_started) = sync_channel(0);
     thread::scope(|scope| {
         scope.spawn(|| {

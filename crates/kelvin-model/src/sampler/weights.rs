@@ -87,6 +87,12 @@ impl Weights {
         Weights::read(&params.layout.config, params, Storage::F32).expect("reading memory does not fail")
     }
 
+    /// Bytes of the matrices that rows are multiplied by.
+    pub(super) fn bytes_read(&self) -> usize {
+        let layer = |it: &LayerWeights| it.qkv.bytes() + it.o.bytes() + it.gate_up.bytes() + it.down.bytes();
+        self.head.bytes() + self.layers.iter().map(layer).sum::<usize>()
+    }
+
     /// For the product of rows with the head.
     pub(super) fn head(&self) -> &PackedMatrix {
         &self.head

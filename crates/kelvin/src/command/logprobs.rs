@@ -3,7 +3,8 @@
 use std::{sync::mpsc::sync_channel, thread};
 
 use anyhow::Context;
-use kelvin_core::policy::{Sampler, Trainer};
+use kelvin_core::policy::Sampler;
+use kelvin_model::kernels::Storage;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -65,7 +66,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         )));
     }
     let rows = Rows::<Row>::open(&args.streams.input, EXAMPLE)?;
-    let policy = model::native(&args.model, model::on_threads(args.threads))?;
+    let sampler = model::sampler(&args.model, Storage::F32, model::on_threads(args.threads))?;
     let mut sink = Sink::create(&args.streams.output, &args.streams.input)?;
     let (to_engine, read) = sync_channel(BATCH_ROWS);
     // Not joined: it may sit in a read of standard input when an error ends the command.
@@ -89,7 +90,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         if batch.is_empty() {
             break;
         }
-        if let Err(error) = score(policy.sampler(), batch, args.temperature, &mut sink) {
+        if let Err(error) = score(&sampler, batch, args.temperature, &mut sink) {
             failure = Some(error);
         }
     }

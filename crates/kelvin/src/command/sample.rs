@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context;
 use kelvin_core::{
-    policy::{Sampler, Trainer},
+    policy::{Sampler, completions},
     rollout::{Completion, Finish, SampleRequest, Sampling},
     seed::Seed,
 };
@@ -41,6 +41,10 @@ pub(crate) struct Args {
     /// Drop tokens less likely than this fraction of the most likely one
     #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share)]
     min_p: f32,
+    /// End a completion before this text; may be given several times
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new(),
+          allow_hyphen_values = true)]
+    stop: Vec<String>,
     /// The longest completion, in tokens
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     max_new: u32,
@@ -50,9 +54,12 @@ pub(crate) struct Args {
     /// Wrap the prompt in the model's chat template, as a user's message
     #[arg(long)]
     chat: bool,
-    /// Print JSON lines: index, text, prompt_tokens, tokens, logprobs, finish
+    /// Print JSON lines: index, text, prompt_tokens, tokens, logprobs, plain_logprobs, finish
     #[arg(long)]
     json: bool,
+    /// Type in which weights are held: bf16 takes half the memory, and less time for a large model
+    #[arg(long, default_value = "f32", value_parser = ["f32", "bf16"])]
+    dtype: String,
     /// Threads; 0 is one for each core
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
@@ -71,13 +78,15 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     if args.chat {
         prompt = chat::render(&model::resolve_tokenizer(&args.model)?, &prompt)?;
     }
-    let policy = model::native(&args.model, model::on_threads(args.threads))?;
+    let storage = model::storage(&args.dtype);
+    let sampler = model::sampler(&args.model, storage, model::on_threads(args.threads))?;
     let sampling = Arc::new(Sampling {
         temperature: args.temperature,
         top_k: args.top_k,
         top_p: args.top_p,
         min_p: args.min_p,
         max_new_tokens: args.max_new as usize,
+        stop: args.stop.clone(),
     });
     let seed = Seed::new(args.seed).fork("sample");
     let requests = (0..args.samples).map(|index| SampleRequest {
@@ -85,7 +94,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         seed: seed.nth(u64::from(index)),
         sampling: Arc::clone(&sampling),
     });
-    draw(policy.sampler(), requests, interrupt, |index, completion| print(args, index, &completion))
+    draw(&sampler, requests, interrupt, |index, completion| print(args, index, &completion))
 }
 
 /// Completions in the order of their requests, each as soon as those before it are there.
@@ -101,7 +110,7 @@ fn draw(
     }
     drop(to_sampler);
     thread::scope(|scope| {
-        let (to_caller, from_sampler) = channel();
+        let (to_caller, from_sampler) = completions();
         let serving = scope.spawn(move || sampler.serve(from_caller, to_caller));
         let mut early = BTreeMap::new();
         let mut next = 0;
@@ -125,6 +134,7 @@ fn print(args: &Args, index: usize, completion: &Completion) -> anyhow::Result<(
             prompt_tokens: &completion.prompt_tokens,
             tokens: &completion.tokens,
             logprobs: &completion.logprobs,
+            plain_logprobs: &completion.plain_logprobs,
             finish: completion.finish,
         })?;
     } else {
@@ -144,6 +154,7 @@ struct Line<'it> {
     prompt_tokens: &'it [u32],
     tokens: &'it [u32],
     logprobs: &'it [f32],
+    plain_logprobs: &'it [f32],
     finish: Finish,
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use kelvin_core::rollout::Sampling;
+use kelvin_core::rollout::{STOP_BYTES_MAX, STOPS_MAX, Sampling};
 use kelvin_model::{Dtype, LoraConfig};
 
 use super::resolved::{Config, PolicySettings, PythonSettings};
@@ -72,7 +72,7 @@ fn draws(config: &Config) -> anyhow::Result<()> {
         ("eval", &sampling.eval),
     ];
     for (name, draw) in all {
-        let Sampling { temperature, top_k: _, top_p, min_p, max_new_tokens } = *draw;
+        let Sampling { temperature, top_k: _, top_p, min_p, max_new_tokens, ref stop } = *draw;
         let key = |field: &str| format!("sampling.{name}.{field}");
         require(
             temperature.is_finite() && 0.0 <= temperature,
@@ -83,6 +83,12 @@ fn draws(config: &Config) -> anyhow::Result<()> {
         require(0.0 < top_p && top_p <= 1.0, &key("top_p"), top_p, "over 0 and at most 1")?;
         require((0.0..1.0).contains(&min_p), &key("min_p"), min_p, "at least 0 and under 1")?;
         require(1 <= max_new_tokens, &key("max_new_tokens"), max_new_tokens, "at least 1")?;
+        require(
+            stop.len() <= STOPS_MAX && stop.iter().all(|it| (1..=STOP_BYTES_MAX).contains(&it.len())),
+            &key("stop"),
+            format_args!("{stop:?}"),
+            &format!("at most {STOPS_MAX} texts, each of 1 to {STOP_BYTES_MAX} bytes"),
+        )?;
     }
     let (propose, solve) = (sampling.propose.temperature, sampling.solve.temperature);
     if propose != solve {

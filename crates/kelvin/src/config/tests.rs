@@ -74,6 +74,8 @@ fn mistakes_are_named() {
         "[sampling.estimate]\ntemperature = 0",
         "[sampling.solve]\ntemperature = 0.5",
         "[sampling.solve]\ntop_p = nan",
+        "[sampling.solve]\nstop = [\"</answer>\", \"\"]",
+        "[sampling.solve]\nstop = \"</answer>\"",
     ];
     let told: Vec<String> = mistakes.iter().map(|text| format!("{text}\n-----\n{}", message(text))).collect();
     insta::assert_snapshot!(told.join("\n=====\n"));

@@ -64,7 +64,8 @@ fn outcome(dir: &Path) -> Vec<Vec<u8>> {
     let metrics = fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
     let rows = metrics.lines().map(|line| {
         let row: serde_json::Map<String, Value> = serde_json::from_str(line).unwrap();
-        let kept = row.into_iter().filter(|(name, _)| !name.starts_with("timing/"));
+        let kept =
+            row.into_iter().filter(|(name, _)| !name.starts_with("timing/") && !name.starts_with("system/"));
         Value::Object(kept.collect()).to_string()
     });
     let rows: Vec<String> = rows.collect();

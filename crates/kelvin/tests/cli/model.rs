@@ -168,6 +168,25 @@ fn sampling_is_a_function_of_the_seed() {
 }
 
 #[test]
+fn a_stop_text_ends_a_sample() {
+    let options =
+        ["sample", "embedded", "--prompt", "### solve deduction", "--temperature", "0", "--max-new", "24"];
+    let whole = &rows(&run(&[&options[..], &["--json"]].concat()))[0];
+    let text = whole["text"].as_str().unwrap();
+    let stop: String = text.chars().skip(4).take(3).collect();
+    let (before, _) = text.split_once(&stop).expect("the model says more");
+    let cut = &rows(&run(&[&options[..], &["--stop", "never said", "--stop", &stop, "--json"]].concat()))[0];
+    assert_eq!((cut["text"].as_str().unwrap(), &cut["finish"]), (before, &json!("stop")));
+    let n = cut["tokens"].as_array().unwrap().len();
+    assert_eq!(cut["tokens"].as_array().unwrap()[..], whole["tokens"].as_array().unwrap()[..n]);
+    assert!(cut["plain_logprobs"].as_array().unwrap().iter().all(|it| it.as_f64().unwrap() < 0.0));
+    let (dir, _) = golden("tied");
+    let refused = run(&["sample", dir.path().to_str().unwrap(), "--prompt", "t1", "--stop", "t2"]);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.err.contains("not byte-level") && refused.err.contains("\nhint: "), "{}", refused.err);
+}
+
+#[test]
 fn what_does_not_fit_the_model_is_said() {
     let (dir, _) = golden("tied");
     let model = dir.path().to_str().unwrap();
@@ -198,6 +217,14 @@ fn benches_print_the_fields_of_the_contract() {
     let model = dir.path().to_str().unwrap();
     let sizes = ["--model", model, "--batch", "2", "--repeats", "1", "--threads", "1"];
     let decode = run(&[&["bench", "decode", "--prompt", "4", "--new", "4"], &sizes[..]].concat());
+    let object = rows(&decode).pop().unwrap();
+    assert_eq!((&object["prefill_tokens_computed"], &object["prefill_saved"]), (&json!(8), &json!(0.0)));
+    let common = ["--prompt", "40", "--new", "2", "--shared", "33", "--samples", "5"];
+    let object = rows(&run(&[&["bench", "decode"], &common[..], &sizes[..]].concat())).pop().unwrap();
+    // Of two prompts of 40 tokens the second computes 7; each of the other 8 rows computes one token.
+    assert_eq!(object["prefill_tokens_computed"], 40 + 7 + 8);
+    let alike = run(&[&["bench", "decode", "--prompt", "4", "--shared", "4"], &sizes[..]].concat());
+    assert_eq!(alike.code, Some(2), "{}", alike.err);
     let train = run(&[&["bench", "train", "--seq", "8"], &sizes[..]].concat());
     for (ran, keys) in
         [(decode, &["decode_tokens_per_s", "prefill_tokens_per_s"][..]), (train, &["tokens_per_s"][..])]

@@ -1,8 +1,10 @@
 //! `kelvin bench`: measurements as JSON lines. Every number is the median over repeats.
 
-mod engine;
+mod decode;
 mod exec;
 mod step;
+mod subject;
+mod train;
 
 use clap::Subcommand;
 
@@ -18,8 +20,8 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     Exec(exec::Args),
-    Decode(engine::DecodeArgs),
-    Train(engine::TrainArgs),
+    Decode(decode::Args),
+    Train(train::Args),
     Step(step::Args),
 }
 
@@ -30,8 +32,8 @@ enum What {
 pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     match &args.what {
         What::Exec(args) => exec::run(args, interrupt),
-        What::Decode(args) => engine::decode(args, interrupt),
-        What::Train(args) => engine::train(args, interrupt),
+        What::Decode(args) => decode::run(args, interrupt),
+        What::Train(args) => train::run(args, interrupt),
         What::Step(args) => step::run(args, interrupt),
     }
 }
