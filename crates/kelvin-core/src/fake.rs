@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 
 use crate::{
-    objective::Objective,
+    objective::{Normalisation, Objective},
     policy::{AdamParams, Indexed, LossStats, OptimStats, Sampler, Trainer, UpdateId},
     rollout::{Completion, Finish, Sample, SampleRequest},
 };
@@ -69,14 +69,15 @@ impl<F: Fn(&SampleRequest, u64) -> String + Send + Sync> Sampler for FakePolicy<
 }
 
 impl<F: Fn(&SampleRequest, u64) -> String + Send + Sync> Trainer for FakePolicy<F> {
-    fn forward_backward(
+    fn forward_backward_part(
         &mut self,
         _update: UpdateId,
-        batch: &[Sample],
+        part: &[Sample],
         _objective: &Objective,
+        _whole: &Normalisation,
     ) -> anyhow::Result<LossStats> {
         Ok(LossStats {
-            n_tokens: batch.iter().map(|it| it.response.len() as u64).sum(),
+            n_tokens: part.iter().map(|it| it.response.len() as u64).sum(),
             ..LossStats::default()
         })
     }

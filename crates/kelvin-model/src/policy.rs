@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use kelvin_core::{
-    objective::Objective,
+    objective::{Normalisation, Objective},
     policy::{AdamParams, Indexed, LossStats, OptimStats, Sampler, Trainer, UpdateId},
     rollout::{Completion, Sample, SampleRequest},
 };
@@ -112,13 +112,14 @@ impl NativePolicy {
 impl Trainer for NativePolicy {
     /// One update may be given several batches. A batch that an update was given before is not added again;
     /// its first answer comes back.
-    fn forward_backward(
+    fn forward_backward_part(
         &mut self,
         update: UpdateId,
-        batch: &[Sample],
+        part: &[Sample],
         objective: &Objective,
+        whole: &Normalisation,
     ) -> anyhow::Result<LossStats> {
-        let digest = digest(batch, objective);
+        let digest = digest(part, objective, whole);
         let known = self.applied.batches.iter().find(|(id, known, _)| (*id, *known) == (update, digest));
         if let Some(&(_, _, stats)) = known {
             return Ok(stats);
@@ -130,7 +131,7 @@ impl Trainer for NativePolicy {
                 update + 1
             );
         }
-        let stats = self.pool.install(|| self.core.forward_backward(batch, objective))?;
+        let stats = self.pool.install(|| self.core.forward_backward_part(part, objective, whole))?;
         self.applied.batches.retain(|(id, _, _)| *id == update);
         self.applied.batches.push((update, digest, stats));
         Ok(stats)
@@ -240,14 +241,17 @@ fn moment_tensors(layout: &Layout) -> Vec<Tensor> {
     MOMENT_NAMES.into_iter().enumerate().flat_map(named).collect()
 }
 
-/// Tells batches of one update apart within a process.
-fn digest(batch: &[Sample], objective: &Objective) -> u64 {
+/// Tells parts of one update apart within a process.
+fn digest(part: &[Sample], objective: &Objective, whole: &Normalisation) -> u64 {
     let mut hasher = DefaultHasher::new();
-    format!("{objective:?}").hash(&mut hasher);
-    for sample in batch {
-        let Sample { prompt, response, advantage, old_logprobs, group } = sample;
+    format!("{objective:?} {whole:?}").hash(&mut hasher);
+    for sample in part {
+        let Sample { prompt, response, advantage, old_logprobs, sampler_logprobs, reference_logprobs, group } =
+            sample;
         (prompt, response, advantage.to_bits(), group).hash(&mut hasher);
-        old_logprobs.iter().map(|it| it.to_bits()).collect::<Vec<_>>().hash(&mut hasher);
+        for logprobs in [old_logprobs, sampler_logprobs, reference_logprobs] {
+            logprobs.iter().map(|it| it.to_bits()).collect::<Vec<_>>().hash(&mut hasher);
+        }
     }
     hasher.finish()
 }

@@ -77,8 +77,9 @@ fn sample(it: Rewarded, mean: f64, variance: f64) -> Sample {
         prompt: completion.prompt_tokens,
         response: completion.tokens,
         advantage,
-        old_logprobs: Vec::new(),
+        sampler_logprobs: completion.logprobs,
         group,
+        ..Sample::default()
     }
 }
 

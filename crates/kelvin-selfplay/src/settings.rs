@@ -217,11 +217,11 @@ impl Default for ObjectiveSettings {
 impl ObjectiveSettings {
     /// The objective for rollouts drawn at `temperature`.
     pub fn objective(&self, temperature: f32) -> Objective {
+        let surrogate = Surrogate::PpoClip { low: self.clip_low, high: self.clip_high, dual: self.dual_clip };
         Objective {
-            surrogate: Surrogate::PpoClip { low: self.clip_low, high: self.clip_high, dual: self.dual_clip },
-            aggregation: self.aggregation,
             entropy_coefficient: self.entropy_coefficient,
             temperature: f64::from(temperature),
+            ..Objective::new(surrogate, self.aggregation)
         }
     }
 }

@@ -164,10 +164,9 @@ impl UpdateConfig {
             }
         }
         Ok(Objective {
-            surrogate,
-            aggregation: self.aggregation,
             entropy_coefficient: self.entropy_coefficient,
             temperature: self.temperature,
+            ..Objective::new(surrogate, self.aggregation)
         })
     }
 
@@ -245,7 +244,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
 impl Row {
     fn sample(self) -> Sample {
         let Row { prompt, response, advantage, old_logprobs, group } = self;
-        Sample { prompt: prompt.into(), response, advantage, old_logprobs, group }
+        Sample { prompt: prompt.into(), response, advantage, old_logprobs, group, ..Sample::default() }
     }
 }
 

@@ -150,12 +150,8 @@ pub(crate) fn decode(args: &DecodeArgs, interrupt: &Interrupt) -> anyhow::Result
 pub(crate) fn train(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<()> {
     let (mut policy, threads) = policy(&args.model, args.seq as usize)?;
     let batch = random_batch(policy.config(), args);
-    let objective = Objective {
-        surrogate: Surrogate::PpoClip { low: 0.2, high: 0.28, dual: 3.0 },
-        aggregation: Aggregation::Token,
-        entropy_coefficient: 0.001,
-        temperature: 1.0,
-    };
+    let surrogate = Surrogate::PpoClip { low: 0.2, high: 0.28, dual: 3.0 };
+    let objective = Objective { entropy_coefficient: 0.001, ..Objective::new(surrogate, Aggregation::Token) };
     let adam = AdamParams {
         learning_rate: 1e-6,
         beta1: 0.9,
@@ -327,8 +323,7 @@ fn random_batch(config: &ModelConfig, args: &TrainArgs) -> Vec<Sample> {
             prompt: [token()].into(),
             response: (1..args.seq).map(|_| token()).collect(),
             advantage: if row.is_multiple_of(2) { 1.0 } else { -1.0 },
-            old_logprobs: Vec::new(),
-            group: String::new(),
+            ..Sample::default()
         }
     };
     (0..args.model.batch).map(sample).collect()
