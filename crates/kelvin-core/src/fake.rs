@@ -8,9 +8,9 @@ use std::{
 use anyhow::Context;
 
 use crate::{
-    objective::{Normalisation, Objective},
-    policy::{AdamParams, Indexed, LossStats, OptimStats, Sampler, Trainer, UpdateId},
-    rollout::{Completion, Finish, Sample, SampleRequest},
+    objective::Objective,
+    policy::{AdamParams, Indexed, LossStats, OptimStats, Part, Sampler, Trainer, UpdateId},
+    rollout::{Completion, Finish, SampleRequest},
 };
 
 /// Answers with `respond(request, updates so far)`, one token a byte.
@@ -72,12 +72,11 @@ impl<F: Fn(&SampleRequest, u64) -> String + Send + Sync> Trainer for FakePolicy<
     fn forward_backward_part(
         &mut self,
         _update: UpdateId,
-        part: &[Sample],
+        part: Part<'_>,
         _objective: &Objective,
-        _whole: &Normalisation,
     ) -> anyhow::Result<LossStats> {
         Ok(LossStats {
-            n_tokens: part.iter().map(|it| it.response.len() as u64).sum(),
+            n_tokens: part.samples.iter().map(|it| it.response.len() as u64).sum(),
             ..LossStats::default()
         })
     }

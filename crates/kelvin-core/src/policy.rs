@@ -143,19 +143,29 @@ pub struct OptimStats {
 /// Names one update, so that a remote trainer can be asked again without applying it twice.
 pub type UpdateId = u64;
 
+/// A part of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'batch> {
+    /// Tells it from an equal part of the same update.
+    pub idx: usize,
+    /// Its samples.
+    pub samples: &'batch [Sample],
+    /// Taken of the whole batch.
+    pub whole: &'batch Normalisation,
+}
+
 /// Moves weights.
 pub trait Trainer: Send {
-    /// Adds the gradient of `objective` on `part` of a batch to the gradient held. `whole` is of all the batch, so
-    /// that the sum over its parts does not depend on how it is split.
+    /// Adds the gradient of `objective` on a part of a batch to the gradient held. The sum over all parts does not
+    /// depend on how the batch is split.
     ///
     /// # Errors
     /// If the backend fails, or a sample is empty, too long for the model, or lacks what the objective needs.
     fn forward_backward_part(
         &mut self,
         update: UpdateId,
-        part: &[Sample],
+        part: Part<'_>,
         objective: &Objective,
-        whole: &Normalisation,
     ) -> anyhow::Result<LossStats>;
 
     /// Adds the gradient of `objective` on a whole batch to the gradient held.
@@ -168,7 +178,8 @@ pub trait Trainer: Send {
         batch: &[Sample],
         objective: &Objective,
     ) -> anyhow::Result<LossStats> {
-        self.forward_backward_part(update, batch, objective, &Normalisation::of(batch))
+        let whole = Normalisation::of(batch);
+        self.forward_backward_part(update, Part { idx: 0, samples: batch, whole: &whole }, objective)
     }
 
     /// Applies the gradient held and clears it. The sampler still draws from the published weights.

@@ -14,8 +14,8 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use kelvin_core::{
-    objective::{Normalisation, Objective},
-    policy::{AdamParams, Indexed, LossStats, OptimStats, Sampler, Trainer, UpdateId},
+    objective::Objective,
+    policy::{AdamParams, Indexed, LossStats, OptimStats, Part, Sampler, Trainer, UpdateId},
     rollout::{Completion, Sample, SampleRequest},
 };
 
@@ -115,11 +115,10 @@ impl Trainer for NativePolicy {
     fn forward_backward_part(
         &mut self,
         update: UpdateId,
-        part: &[Sample],
+        part: Part<'_>,
         objective: &Objective,
-        whole: &Normalisation,
     ) -> anyhow::Result<LossStats> {
-        let digest = digest(part, objective, whole);
+        let digest = digest(part, objective);
         let known = self.applied.batches.iter().find(|(id, known, _)| (*id, *known) == (update, digest));
         if let Some(&(_, _, stats)) = known {
             return Ok(stats);
@@ -131,7 +130,8 @@ impl Trainer for NativePolicy {
                 update + 1
             );
         }
-        let stats = self.pool.install(|| self.core.forward_backward_part(part, objective, whole))?;
+        let stats =
+            self.pool.install(|| self.core.forward_backward_part(part.samples, objective, part.whole))?;
         self.applied.batches.retain(|(id, _, _)| *id == update);
         self.applied.batches.push((update, digest, stats));
         Ok(stats)
@@ -242,10 +242,11 @@ fn moment_tensors(layout: &Layout) -> Vec<Tensor> {
 }
 
 /// Tells parts of one update apart within a process.
-fn digest(part: &[Sample], objective: &Objective, whole: &Normalisation) -> u64 {
+fn digest(part: Part<'_>, objective: &Objective) -> u64 {
+    let Part { idx, samples, whole } = part;
     let mut hasher = DefaultHasher::new();
-    format!("{objective:?} {whole:?}").hash(&mut hasher);
-    for sample in part {
+    format!("{idx} {objective:?} {whole:?}").hash(&mut hasher);
+    for sample in samples {
         let Sample { prompt, response, advantage, old_logprobs, sampler_logprobs, reference_logprobs, group } =
             sample;
         (prompt, response, advantage.to_bits(), group).hash(&mut hasher);

@@ -7,6 +7,7 @@ use kelvin_core::{environment::DynEnvironment, executor::Executor, policy::Polic
 use kelvin_env::python_triplet::PythonTriplet;
 use kelvin_exec::PythonExecutor;
 use kelvin_model::{Checkpoint, NativePolicy};
+use kelvin_selfplay::state::RunState;
 
 use crate::{
     config::{Backend, Config, EnvironmentName},
@@ -36,16 +37,35 @@ pub(crate) fn world(config: &Config) -> anyhow::Result<World> {
     Ok(World { executor, env })
 }
 
+/// A run that has not begun, with its policy and, where the objective pulls towards one, its reference: the model
+/// that the run begins with.
+///
+/// # Errors
+/// If the model cannot be read.
+pub(crate) fn state(config: &Config) -> anyhow::Result<RunState> {
+    let mut state = RunState::new(vec![policy(config)?]);
+    if config.objective.kl_coefficient != 0.0 {
+        state.reference = Some(match config.policy.backend {
+            Backend::Native => Box::new(native(config)?),
+        });
+    }
+    Ok(state)
+}
+
 /// Loads the policy of a run.
 ///
 /// # Errors
 /// If its model cannot be read.
 pub(crate) fn policy(config: &Config) -> anyhow::Result<Policy> {
+    let trainer = match config.policy.backend {
+        Backend::Native => native(config)?,
+    };
+    Ok(Policy { name: POLICY_FOLDER.into(), version: 0, trainer: Box::new(trainer) })
+}
+
+fn native(config: &Config) -> anyhow::Result<NativePolicy> {
     let name = &config.policy.model;
     let checkpoint: Checkpoint =
         model::load(name).with_context(|| format!("cannot load the model `{name}`"))?;
-    let trainer = match config.policy.backend {
-        Backend::Native => NativePolicy::new(checkpoint, config.policy.native_options())?,
-    };
-    Ok(Policy { name: POLICY_FOLDER.into(), version: 0, trainer: Box::new(trainer) })
+    NativePolicy::new(checkpoint, config.policy.native_options())
 }
