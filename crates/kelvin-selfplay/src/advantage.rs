@@ -13,7 +13,7 @@ use crate::settings::{AdvNorm, Advantage, AzrSettings, GroupAdvantage};
 const SPREAD_MIN: f64 = 1e-4;
 /// Under the root of the variance (azr.md section 5.1).
 const VARIANCE_EPS: f64 = 1e-8;
-/// Added to the spread of a group (r-zero.md section 7).
+/// Added to the spread of a group (objectives.md section 1).
 const GRPO_EPS: f64 = 1e-6;
 
 /// Advantages of rollouts that stand alone, by the estimator of the settings.

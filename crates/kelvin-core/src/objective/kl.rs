@@ -28,7 +28,7 @@ pub enum KlEstimator {
     K3,
 }
 
-/// Where k3 and its derivative end (r-zero.md section 7): one token far off would outweigh all others.
+/// Where k3 and its derivative end (objectives.md section 4): one token far off would outweigh all others.
 pub const K3_MAX: f64 = 10.0;
 
 impl KlEstimator {

@@ -37,17 +37,35 @@ pub struct ObjectiveSettings {
 
 /// The loss of a token, by the names of the field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(try_from = "String", rename_all = "snake_case")]
 pub enum Loss {
     /// PPO's clipped ratio.
     PpoClip,
-    /// REINFORCE; with advantages of 1, maximum likelihood.
-    #[serde(alias = "likelihood")]
+    /// REINFORCE; with advantages of 1, maximum likelihood, by which name it is read too.
     Reinforce,
     /// Group sequence policy optimization: the clipped ratio of the whole response.
     Gspo,
     /// Clipped importance weights that stop no gradient.
     Cispo,
+}
+
+impl TryFrom<String> for Loss {
+    type Error = String;
+    fn try_from(name: String) -> Result<Loss, String> {
+        match name.as_str() {
+            "ppo_clip" => Ok(Loss::PpoClip),
+            "reinforce" | "likelihood" => Ok(Loss::Reinforce),
+            "gspo" => Ok(Loss::Gspo),
+            "cispo" => Ok(Loss::Cispo),
+            "grpo" | "dr_grpo" | "dapo" | "rloo" | "ppo" => Err(format!(
+                "{name} is an advantage estimator with the loss `ppo_clip` or `reinforce` and an aggregation, see \
+                 docs/papers/objectives.md"
+            )),
+            other => {
+                Err(format!("unknown loss `{other}`, expected `ppo_clip`, `reinforce`, `gspo` or `cispo`"))
+            }
+        }
+    }
 }
 
 impl Default for ObjectiveSettings {
@@ -286,13 +304,22 @@ mod tests {
         }
     }
 
-    /// r-zero.md section 7: the vendored schedule gave the first update a rate of 0.
+    /// A schedule that starts at 0 gives the first update nothing to do (objectives.md section 7).
     #[test]
     fn the_first_update_has_the_full_rate_without_warm_up() {
         for schedule in [Schedule::Constant, Schedule::Linear, Schedule::Cosine] {
             let settings = OptimizerSettings { schedule, decay_steps: 3, ..OptimizerSettings::default() };
             assert_eq!(settings.at(1).learning_rate, 1e-6);
         }
+    }
+
+    #[test]
+    fn losses_read_as_they_are_written() {
+        for loss in [Loss::PpoClip, Loss::Reinforce, Loss::Gspo, Loss::Cispo] {
+            let text = serde_json::to_string(&loss).unwrap();
+            assert_eq!(serde_json::from_str::<Loss>(&text).unwrap(), loss, "{text}");
+        }
+        assert_eq!(serde_json::from_str::<Loss>("\"likelihood\"").unwrap(), Loss::Reinforce);
     }
 
     #[test]
