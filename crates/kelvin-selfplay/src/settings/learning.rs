@@ -57,9 +57,9 @@ impl TryFrom<String> for Loss {
             "reinforce" | "likelihood" => Ok(Loss::Reinforce),
             "gspo" => Ok(Loss::Gspo),
             "cispo" => Ok(Loss::Cispo),
-            "grpo" | "dr_grpo" | "dapo" | "rloo" | "ppo" => Err(format!(
-                "{name} is an advantage estimator with the loss `ppo_clip` or `reinforce` and an aggregation, see \
-                 docs/papers/objectives.md"
+            "grpo" | "dr_grpo" | "dapo" | "rloo" => Err(format!(
+                "{name} is no loss but a combination of an estimator, the loss `ppo_clip` or `reinforce`, and an \
+                 aggregation, see docs/papers/objectives.md"
             )),
             other => {
                 Err(format!("unknown loss `{other}`, expected `ppo_clip`, `reinforce`, `gspo` or `cispo`"))
