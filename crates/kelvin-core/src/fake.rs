@@ -6,8 +6,8 @@ use anyhow::Context;
 
 use crate::{
     objective::Objective,
-    policy::{AdamParams, Completions, Indexed, LossStats, OptimStats, Sampler, Trainer, UpdateId},
-    rollout::{Completion, Finish, Sample, SampleRequest},
+    policy::{AdamParams, Completions, Indexed, LossStats, OptimStats, Part, Sampler, Trainer, UpdateId},
+    rollout::{Completion, Finish, SampleRequest},
 };
 
 /// Answers with `respond(request, updates so far)`, one token a byte.
@@ -67,14 +67,14 @@ impl<F: Fn(&SampleRequest, u64) -> String + Send + Sync> Sampler for FakePolicy<
 }
 
 impl<F: Fn(&SampleRequest, u64) -> String + Send + Sync> Trainer for FakePolicy<F> {
-    fn forward_backward(
+    fn forward_backward_part(
         &mut self,
         _update: UpdateId,
-        batch: &[Sample],
+        part: Part<'_>,
         _objective: &Objective,
     ) -> anyhow::Result<LossStats> {
         Ok(LossStats {
-            n_tokens: batch.iter().map(|it| it.response.len() as u64).sum(),
+            n_tokens: part.samples.iter().map(|it| it.response.len() as u64).sum(),
             ..LossStats::default()
         })
     }

@@ -12,7 +12,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    objective::Objective,
+    objective::{Normalisation, Objective},
     rollout::{Completion, PolicyName, Sample, SampleRequest},
 };
 
@@ -210,10 +210,49 @@ pub struct LossStats {
     pub entropy: f64,
     /// Mean over response tokens of `old_logprob - logprob`, an estimate of KL(old, new).
     pub kl_old_new: f64,
-    /// Share of response tokens whose gradient the clip stopped.
+    /// Share of response tokens whose gradient the clip stopped, or for CISPO whose weight it bounded.
     pub clipped_share: f64,
+    /// The part of it below the range: tokens that have become too unlikely.
+    pub clipped_low_share: f64,
+    /// The part of it above the range, the dual clip's included.
+    pub clipped_high_share: f64,
+    /// Mean over response tokens of the ratio of new to old probability, as the surrogate reads it.
+    pub ratio_mean: f64,
+    /// The largest ratio.
+    pub ratio_max: f64,
+    /// Mean over response tokens of the weight of truncated importance sampling; 1 where it is off.
+    pub importance_mean: f64,
+    /// The largest weight.
+    pub importance_max: f64,
+    /// Mean over response tokens of the estimate of KL(new, reference); 0 where there is no reference.
+    pub kl_reference: f64,
     /// Response tokens.
     pub n_tokens: u64,
+}
+
+impl LossStats {
+    /// What a batch says whose parts say `self` and `other`: losses add up, since both are of the whole batch's
+    /// normalisation; means weigh by tokens.
+    pub fn join(self, other: LossStats) -> LossStats {
+        let n_tokens = self.n_tokens + other.n_tokens;
+        let share = |n: u64| n as f64 / n_tokens.max(1) as f64;
+        let mean =
+            |of: fn(&LossStats) -> f64| share(self.n_tokens) * of(&self) + share(other.n_tokens) * of(&other);
+        LossStats {
+            loss: self.loss + other.loss,
+            entropy: mean(|it| it.entropy),
+            kl_old_new: mean(|it| it.kl_old_new),
+            clipped_share: mean(|it| it.clipped_share),
+            clipped_low_share: mean(|it| it.clipped_low_share),
+            clipped_high_share: mean(|it| it.clipped_high_share),
+            ratio_mean: mean(|it| it.ratio_mean),
+            ratio_max: self.ratio_max.max(other.ratio_max),
+            importance_mean: mean(|it| it.importance_mean),
+            importance_max: self.importance_max.max(other.importance_max),
+            kl_reference: mean(|it| it.kl_reference),
+            n_tokens,
+        }
+    }
 }
 
 /// What an optimizer step says of itself.
@@ -226,18 +265,44 @@ pub struct OptimStats {
 /// Names one update, so that a remote trainer can be asked again without applying it twice.
 pub type UpdateId = u64;
 
+/// A part of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'batch> {
+    /// Tells it from an equal part of the same update.
+    pub idx: usize,
+    /// Its samples.
+    pub samples: &'batch [Sample],
+    /// Taken of the whole batch.
+    pub whole: &'batch Normalisation,
+}
+
 /// Moves weights.
 pub trait Trainer: Send {
-    /// Adds the gradient of `objective` on `batch` to the gradient held.
+    /// Adds the gradient of `objective` on a part of a batch to the gradient held. The sum over all parts does not
+    /// depend on how the batch is split.
     ///
     /// # Errors
-    /// If the backend fails, or a sample is empty or too long for the model.
+    /// If the backend fails, or a sample is empty, too long for the model, or lacks what the objective needs.
+    fn forward_backward_part(
+        &mut self,
+        update: UpdateId,
+        part: Part<'_>,
+        objective: &Objective,
+    ) -> anyhow::Result<LossStats>;
+
+    /// Adds the gradient of `objective` on a whole batch to the gradient held.
+    ///
+    /// # Errors
+    /// See [`Trainer::forward_backward_part`].
     fn forward_backward(
         &mut self,
         update: UpdateId,
         batch: &[Sample],
         objective: &Objective,
-    ) -> anyhow::Result<LossStats>;
+    ) -> anyhow::Result<LossStats> {
+        let whole = Normalisation::of(batch);
+        self.forward_backward_part(update, Part { idx: 0, samples: batch, whole: &whole }, objective)
+    }
 
     /// Applies the gradient held and clears it. The sampler still draws from the published weights.
     ///

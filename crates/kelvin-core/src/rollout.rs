@@ -144,7 +144,7 @@ pub struct Rewarded {
 }
 
 /// What a trainer learns from: token ids, a weight, and the group whose mean it enters.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// Conditioned on, not learnt.
     pub prompt: Arc<[u32]>,
@@ -152,9 +152,16 @@ pub struct Sample {
     pub response: Vec<u32>,
     /// The advantage of every response token; the weight under a likelihood objective.
     pub advantage: f32,
-    /// Log-probabilities at sampling time, one for each response token; empty means those of the current
-    /// weights, so that the ratio is 1.
+    /// Log-probabilities before the update, as the trainer computes them, one for each response token; empty means
+    /// those of the current weights, so that the ratio is 1.
     pub old_logprobs: Vec<f32>,
+    /// Log-probabilities as the sampler computed them, one for each response token, or none; truncated importance
+    /// sampling needs them.
+    #[serde(default)]
+    pub sampler_logprobs: Vec<f32>,
+    /// Log-probabilities under the reference policy, one for each response token, or none; a KL term needs them.
+    #[serde(default)]
+    pub reference_logprobs: Vec<f32>,
     /// Samples of one group are averaged before groups are (see [`crate::objective::Aggregation`]).
     pub group: String,
 }

@@ -17,7 +17,8 @@ use anyhow::{Context, bail, ensure};
 use kelvin_core::{
     objective::Objective,
     policy::{
-        AdamParams, Completions, Indexed, LossStats, OptimStats, Sampler, SamplerStats, Trainer, UpdateId,
+        AdamParams, Completions, Indexed, LossStats, OptimStats, Part, Sampler, SamplerStats, Trainer,
+        UpdateId,
     },
     rollout::{Sample, SampleRequest},
     seed::Seed,
@@ -208,13 +209,13 @@ impl NativePolicy {
 impl Trainer for NativePolicy {
     /// One update may be given several batches. A batch that an update was given before is not added again;
     /// its first answer comes back.
-    fn forward_backward(
+    fn forward_backward_part(
         &mut self,
         update: UpdateId,
-        batch: &[Sample],
+        part: Part<'_>,
         objective: &Objective,
     ) -> anyhow::Result<LossStats> {
-        let digest = digest(batch, objective);
+        let digest = digest(part, objective);
         let known = self.applied.batches.iter().find(|(id, known, _)| (*id, *known) == (update, digest));
         if let Some(&(_, _, stats)) = known {
             return Ok(stats);
@@ -238,7 +239,8 @@ impl Trainer for NativePolicy {
                 }
             }
         }
-        let stats = self.pool.install(|| self.core.forward_backward(batch, objective))?;
+        let stats =
+            self.pool.install(|| self.core.forward_backward_part(part.samples, objective, part.whole))?;
         self.applied.batches.retain(|(id, _, _)| *id == update);
         self.applied.batches.push((update, digest, stats));
         Ok(stats)
@@ -309,14 +311,18 @@ impl Sampler for NativePolicy {
     }
 }
 
-/// Tells batches of one update apart within a process.
-fn digest(batch: &[Sample], objective: &Objective) -> u64 {
+/// Tells parts of one update apart within a process.
+fn digest(part: Part<'_>, objective: &Objective) -> u64 {
+    let Part { idx, samples, whole } = part;
     let mut hasher = DefaultHasher::new();
-    format!("{objective:?}").hash(&mut hasher);
-    for sample in batch {
-        let Sample { prompt, response, advantage, old_logprobs, group } = sample;
+    format!("{idx} {objective:?} {whole:?}").hash(&mut hasher);
+    for sample in samples {
+        let Sample { prompt, response, advantage, old_logprobs, sampler_logprobs, reference_logprobs, group } =
+            sample;
         (prompt, response, advantage.to_bits(), group).hash(&mut hasher);
-        old_logprobs.iter().map(|it| it.to_bits()).collect::<Vec<_>>().hash(&mut hasher);
+        for logprobs in [old_logprobs, sampler_logprobs, reference_logprobs] {
+            logprobs.iter().map(|it| it.to_bits()).collect::<Vec<_>>().hash(&mut hasher);
+        }
     }
     hasher.finish()
 }

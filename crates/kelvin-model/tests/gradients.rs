@@ -1,13 +1,15 @@
 //! The gradient of the whole model against finite differences of its loss.
 
 use kelvin_core::{
-    objective::{Aggregation, Objective, Surrogate},
+    objective::{Aggregation, KlEstimator, KlTerm, Objective, Scored, Surrogate, evaluate},
     rollout::Sample,
     seed::Seed,
 };
 use kelvin_model::{Family, ModelConfig, Params, Rope, trainer::TrainCore};
 
 const PPO: Surrogate = Surrogate::PpoClip { low: 0.2, high: 0.28, dual: 3.0 };
+const GSPO: Surrogate = Surrogate::Gspo { low: 0.2, high: 0.28 };
+const CISPO: Surrogate = Surrogate::Cispo { low: 0.3, high: 0.28 };
 
 fn config(family: Family, tied: bool) -> ModelConfig {
     ModelConfig {
@@ -50,19 +52,30 @@ fn batch(params: &Params, shift: f32) -> Vec<Sample> {
             advantage,
             old_logprobs: Vec::new(),
             group: group.to_owned(),
+            ..Sample::default()
         })
         .collect();
     with_old_logprobs(params, samples, shift)
 }
 
+/// Log-probabilities of a sample's response.
+fn logprobs(params: &Params, sample: &Sample) -> Vec<f32> {
+    let sequence: Vec<u32> = sample.prompt.iter().chain(&sample.response).copied().collect();
+    let logprobs = kelvin_model::transformer::forward_logprobs(params, &[sequence], 0.7).unwrap();
+    logprobs[0][sample.prompt.len() - 1..].to_vec()
+}
+
 fn with_old_logprobs(params: &Params, mut samples: Vec<Sample>, shift: f32) -> Vec<Sample> {
     for sample in &mut samples {
-        let sequence: Vec<u32> = sample.prompt.iter().chain(&sample.response).copied().collect();
-        let logprobs = kelvin_model::transformer::forward_logprobs(params, &[sequence], 0.7).unwrap();
-        let response = &logprobs[0][sample.prompt.len() - 1..];
+        let response = logprobs(params, sample);
         // Alternating, so that some tokens are beyond each clip and none is near one.
         let side = |idx: usize| if idx.is_multiple_of(2) { shift } else { -shift };
         sample.old_logprobs = response.iter().enumerate().map(|(idx, logprob)| logprob - side(idx)).collect();
+        // Weights of truncated importance sampling on both sides of 1, and a reference on both sides of the policy.
+        let around =
+            |by: f32| response.iter().enumerate().map(move |(idx, it)| it + by * (idx % 5) as f32 - 2.0 * by);
+        sample.sampler_logprobs = around(0.3).collect();
+        sample.reference_logprobs = around(-0.4).collect();
     }
     samples
 }
@@ -71,22 +84,33 @@ fn loss(params: &Params, batch: &[Sample], objective: &Objective) -> f64 {
     TrainCore::new(params.clone()).forward_backward(batch, objective).unwrap().loss
 }
 
-/// The derivative along `direction` by central differences of fourth order.
-fn along(params: &Params, batch: &[Sample], objective: &Objective, direction: &[f32], h: f32) -> f64 {
+/// The derivative of `loss` along `direction` by central differences of fourth order.
+fn along(params: &Params, loss: &dyn Fn(&Params) -> f64, direction: &[f32], h: f32) -> f64 {
     let at = |scale: f32| {
         let mut moved = params.clone();
         moved.flat.iter_mut().zip(direction).for_each(|(weight, d)| *weight += scale * h * d);
-        loss(&moved, batch, objective)
+        loss(&moved)
     };
     (8.0 * (at(1.0) - at(-1.0)) - (at(2.0) - at(-2.0))) / (12.0 * f64::from(h))
 }
 
+/// [`check_against`] the trainer's own loss, which holds nothing fixed.
+fn check(params: &Params, batch: &[Sample], objective: &Objective, wanted: fn(&str) -> bool) {
+    check_against(params, batch, objective, wanted, &|moved| loss(moved, batch, objective));
+}
+
 /// Checks the part of the gradient of each tensor that `wanted` names, along itself and along a random
-/// direction.
+/// direction, against differences of `loss`.
 ///
 /// A loss near 1 is computed to about 1e-7, so a difference over steps of `h` = 3e-3 is known to about 3e-5.
 /// The tolerance is ten times that plus 1 % of the part's norm, for truncation.
-fn check(params: &Params, batch: &[Sample], objective: &Objective, wanted: fn(&str) -> bool) {
+fn check_against(
+    params: &Params,
+    batch: &[Sample],
+    objective: &Objective,
+    wanted: fn(&str) -> bool,
+    loss: &dyn Fn(&Params) -> f64,
+) {
     let mut core = TrainCore::new(params.clone());
     core.forward_backward(batch, objective).unwrap();
     for tensor in params.layout.tensors().into_iter().filter(|tensor| wanted(&tensor.name)) {
@@ -105,7 +129,7 @@ fn check(params: &Params, batch: &[Sample], objective: &Objective, wanted: fn(&s
                 *to = *from as f32;
             }
             let analytic: f64 = part.iter().zip(&direction).map(|(&g, d)| f64::from(g) * d).sum();
-            let numeric = along(params, batch, objective, &whole, 3e-3);
+            let numeric = along(params, loss, &whole, 3e-3);
             let tolerance = 3e-4 + 0.01 * norm;
             assert!(
                 (numeric - analytic).abs() < tolerance,
@@ -117,7 +141,7 @@ fn check(params: &Params, batch: &[Sample], objective: &Objective, wanted: fn(&s
 }
 
 fn objective(surrogate: Surrogate, aggregation: Aggregation, entropy_coefficient: f64) -> Objective {
-    Objective { surrogate, aggregation, entropy_coefficient, temperature: 0.7 }
+    Objective { entropy_coefficient, temperature: 0.7, ..Objective::new(surrogate, aggregation) }
 }
 
 #[test]
@@ -136,17 +160,70 @@ fn every_tensor_of_every_family() {
     }
 }
 
+/// One tensor beside the head and one far from it.
+fn ends(name: &str) -> bool {
+    name.starts_with("model.norm") || name.contains("layers.0.self_attn.v_proj")
+}
+
 #[test]
 fn every_surrogate_aggregation_and_the_entropy() {
     let params = params(Family::Qwen2, true);
-    let ends = |name: &str| name.starts_with("model.norm") || name.contains("layers.0.self_attn.v_proj");
     for aggregation in [Aggregation::GroupToken, Aggregation::Token, Aggregation::Sequence] {
-        // Within the clips; beyond the ordinary ones; beyond the dual one.
+        // Within the clips; beyond the ordinary ones; beyond the dual one. For GSPO the longer a response, the
+        // nearer its ratio is to 1.
         for shift in [0.08, 0.5, 1.4] {
             let batch = batch(&params, shift);
             check(&params, &batch, &objective(PPO, aggregation, 0.0), ends);
             check(&params, &batch, &objective(PPO, aggregation, 0.3), ends);
+            check(&params, &batch, &objective(GSPO, aggregation, 0.0), ends);
         }
         check(&params, &batch(&params, 0.0), &objective(Surrogate::Likelihood, aggregation, -0.2), ends);
+    }
+}
+
+#[test]
+fn constant_length_kl_and_truncated_importance_sampling() {
+    let params = params(Family::Qwen2, true);
+    let batch = batch(&params, 0.5);
+    let constant = Objective { constant_length: 20, ..objective(PPO, Aggregation::Constant, 0.0) };
+    check(&params, &batch, &constant, ends);
+    let plain = objective(PPO, Aggregation::Token, 0.0);
+    for estimator in [KlEstimator::K1, KlEstimator::K2, KlEstimator::K3] {
+        let kl = Some(KlTerm { estimator, coefficient: 0.5 });
+        check(&params, &batch, &Objective { kl, ..plain }, ends);
+    }
+    check(&params, &batch, &Objective { importance_cap: Some(1.5), ..plain }, ends);
+}
+
+/// The derivatives of the f64 reference by log-probabilities, times differences of log-probabilities: weights that
+/// an objective holds fixed are, where differences of the loss would move them.
+#[test]
+fn weights_that_are_held_fixed() {
+    let params = params(Family::Qwen2, true);
+    let mut batch = batch(&params, 0.5);
+    // Here the old policy is the current one, on which the weight of the sampler's mismatch depends.
+    batch[1].old_logprobs.clear();
+    let capped = Some(1.5);
+    for objective in [
+        objective(CISPO, Aggregation::Token, 0.0),
+        Objective { importance_cap: capped, ..objective(CISPO, Aggregation::GroupToken, 0.0) },
+        Objective { importance_cap: capped, ..objective(GSPO, Aggregation::Sequence, 0.0) },
+        Objective { importance_cap: capped, ..objective(PPO, Aggregation::Sequence, 0.0) },
+    ] {
+        let scored = |params: &Params| -> Vec<Scored> {
+            let score = |sample: &Sample| {
+                let logprobs: Vec<f64> = logprobs(params, sample).into_iter().map(f64::from).collect();
+                Scored { entropies: vec![0.0; logprobs.len()], logprobs }
+            };
+            batch.iter().map(score).collect()
+        };
+        let reference = evaluate(&objective, &batch, &scored(&params));
+        assert!((loss(&params, &batch, &objective) - reference.loss).abs() < 1e-6);
+        let linear = |moved: &Params| -> f64 {
+            let scored = scored(moved);
+            let pairs = reference.by.iter().zip(&scored);
+            pairs.flat_map(|(by, it)| by.logprobs.iter().zip(&it.logprobs)).map(|(by, it)| by * it).sum()
+        };
+        check_against(&params, &batch, &objective, ends, &linear);
     }
 }

@@ -130,12 +130,7 @@ fn merged_weights_score_as_pytorch_does_unmerged() {
     assert_eq!(bits(&fresh.merged(&base.params).flat), bits(&base.params.flat));
 }
 
-const LIKELIHOOD: Objective = Objective {
-    surrogate: Surrogate::Likelihood,
-    aggregation: Aggregation::Token,
-    entropy_coefficient: 0.0,
-    temperature: 1.0,
-};
+const LIKELIHOOD: Objective = Objective::new(Surrogate::Likelihood, Aggregation::Token);
 
 /// Every A and B, along itself and along a random direction.
 #[test]
@@ -202,8 +197,7 @@ fn sampler_and_trainer_agree() {
             prompt: tokens[..=idx].into(),
             response: vec![tokens[idx + 1]],
             advantage: 1.0,
-            old_logprobs: Vec::new(),
-            group: String::new(),
+            ..Sample::default()
         };
         let by_trainer = -core.forward_backward(&[one], &LIKELIHOOD).unwrap().loss;
         assert!((by_trainer - f64::from(by_sampler)).abs() < 1e-5, "{by_trainer} and {by_sampler}");

@@ -1,7 +1,7 @@
 //! Bits of the trainer do not depend on threads, order of work or what came before; bad batches are refused.
 
 use kelvin_core::{
-    objective::{Aggregation, Objective, Surrogate},
+    objective::{Aggregation, KlEstimator, KlTerm, Normalisation, Objective, Surrogate},
     policy::{AdamParams, LossStats},
     rollout::Sample,
     seed::Seed,
@@ -14,11 +14,17 @@ use kelvin_model::{
 
 const ADAM: AdamParams =
     AdamParams { learning_rate: 1e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, grad_clip: 1.0 };
-const OBJECTIVE: Objective = Objective {
-    surrogate: Surrogate::PpoClip { low: 0.2, high: 0.28, dual: 3.0 },
-    aggregation: Aggregation::GroupToken,
-    entropy_coefficient: 0.01,
-    temperature: 0.9,
+const PPO: Surrogate = Surrogate::PpoClip { low: 0.2, high: 0.28, dual: 3.0 };
+const OBJECTIVE: Objective =
+    Objective { entropy_coefficient: 0.01, temperature: 0.9, ..Objective::new(PPO, Aggregation::GroupToken) };
+/// Everything at once that needs more than one token or one policy.
+const COUPLED: Objective = Objective {
+    surrogate: Surrogate::Gspo { low: 0.05, high: 0.05 },
+    aggregation: Aggregation::Constant,
+    constant_length: 110,
+    kl: Some(KlTerm { estimator: KlEstimator::K3, coefficient: 0.1 }),
+    importance_cap: Some(1.2),
+    ..OBJECTIVE
 };
 
 fn config() -> ModelConfig {
@@ -53,6 +59,8 @@ fn batch(seed: u64) -> Vec<Sample> {
                 prompt: (0..prompt).map(|_| draws.below(61) as u32).collect(),
                 response: (0..response).map(|_| draws.below(61) as u32).collect(),
                 advantage: draws.unit() as f32 * 2.0 - 1.0,
+                sampler_logprobs: old.iter().map(|it| it + 0.2).collect(),
+                reference_logprobs: old.iter().map(|it| it - 0.2).collect(),
                 old_logprobs: if idx % 3 == 0 { Vec::new() } else { old },
                 group: format!("group {}", idx % 7),
             }
@@ -69,13 +77,13 @@ fn bits(values: &[f32]) -> Vec<u32> {
 }
 
 /// Two accumulations and a step, twice.
-fn trained(threads: usize) -> (Vec<LossStats>, Vec<u32>, Vec<u32>) {
+fn trained(threads: usize, objective: &Objective) -> (Vec<LossStats>, Vec<u32>, Vec<u32>) {
     with_threads(threads, || {
         let mut core = TrainCore::new(params());
         let mut stats = Vec::new();
         for step in 0..2 {
-            stats.push(core.forward_backward(&batch(31 + step), &OBJECTIVE).unwrap());
-            stats.push(core.forward_backward(&batch(41 + step)[..7], &OBJECTIVE).unwrap());
+            stats.push(core.forward_backward(&batch(31 + step), objective).unwrap());
+            stats.push(core.forward_backward(&batch(41 + step)[..7], objective).unwrap());
             core.optim_step(&ADAM).unwrap();
         }
         (stats, bits(&core.params().flat), bits(&core.moments().second))
@@ -84,11 +92,75 @@ fn trained(threads: usize) -> (Vec<LossStats>, Vec<u32>, Vec<u32>) {
 
 #[test]
 fn bits_do_not_depend_on_threads() {
-    let one = trained(1);
-    assert!(one.0.iter().all(|stats| stats.loss.is_finite() && 0.0 < stats.clipped_share));
-    for threads in [2, 3, 8] {
-        assert_eq!(one, trained(threads), "{threads} threads");
+    for objective in [OBJECTIVE, COUPLED] {
+        let one = trained(1, &objective);
+        assert!(one.0.iter().all(|stats| stats.loss.is_finite() && 0.0 < stats.clipped_share));
+        for threads in [2, 3, 8] {
+            assert_eq!(one, trained(threads, &objective), "{threads} threads");
+        }
     }
+}
+
+/// In one call, and in three that share neither groups nor lengths: the same loss, statistics and gradient.
+#[test]
+fn the_split_of_a_batch_does_not_matter() {
+    let batch = batch(33);
+    let whole = Normalisation::of(&batch);
+    for aggregation in
+        [Aggregation::GroupToken, Aggregation::Token, Aggregation::Sequence, Aggregation::Constant]
+    {
+        for surrogate in [PPO, COUPLED.surrogate, Surrogate::Cispo { low: 1.0, high: 0.1 }] {
+            let objective = Objective { surrogate, aggregation, ..COUPLED };
+            let mut once = TrainCore::new(params());
+            let expected = once.forward_backward(&batch, &objective).unwrap();
+            let mut parts = TrainCore::new(params());
+            let said = [&batch[..1], &batch[1..20], &batch[20..]]
+                .map(|part| parts.forward_backward_part(part, &objective, &whole).unwrap());
+            let said = said.into_iter().reduce(LossStats::join).unwrap();
+            assert_eq!(said.n_tokens, expected.n_tokens);
+            for (said, expected) in [
+                (said.loss, expected.loss),
+                (said.entropy, expected.entropy),
+                (said.kl_old_new, expected.kl_old_new),
+                (said.kl_reference, expected.kl_reference),
+                (said.clipped_low_share + said.clipped_high_share, expected.clipped_share),
+                (said.ratio_mean, expected.ratio_mean),
+                (said.ratio_max, expected.ratio_max),
+                (said.importance_mean, expected.importance_mean),
+                (said.importance_max, expected.importance_max),
+            ] {
+                assert!((said - expected).abs() < 1e-9 * (1.0 + expected.abs()), "{said}, {expected}");
+            }
+            let largest = once.gradient().iter().fold(0f32, |most, g| most.max(g.abs()));
+            let pairs = once.gradient().iter().zip(parts.gradient());
+            let off = pairs.map(|(once, parts)| (once - parts).abs()).fold(0.0, f32::max);
+            assert!(off < 1e-5 * largest, "{off} of {largest} for {objective:?}");
+        }
+    }
+}
+
+#[test]
+fn statistics_tell_the_sides_of_the_clip() {
+    let mut core = TrainCore::new(params());
+    let mut batch = batch(34);
+    batch.truncate(2);
+    for sample in &mut batch {
+        sample.old_logprobs.clear();
+    }
+    let on_policy = core.forward_backward(&batch, &OBJECTIVE).unwrap();
+    assert_eq!((on_policy.ratio_mean, on_policy.ratio_max, on_policy.clipped_share), (1.0, 1.0, 0.0));
+    assert_eq!((on_policy.importance_mean, on_policy.importance_max), (1.0, 1.0));
+    // Log-probabilities are about -4.1: the first sample's ratios are about 0.4, the second's about 3.
+    for (sample, (old, advantage)) in batch.iter_mut().zip([(-3.2, -1.0), (-5.2, 1.0)]) {
+        sample.old_logprobs = vec![old; sample.response.len()];
+        sample.advantage = advantage;
+    }
+    let stats = core.forward_backward(&batch, &OBJECTIVE).unwrap();
+    let n = stats.n_tokens as f64;
+    assert_eq!(stats.clipped_low_share, batch[0].response.len() as f64 / n);
+    assert_eq!(stats.clipped_high_share, batch[1].response.len() as f64 / n);
+    assert_eq!(stats.clipped_share, 1.0);
+    assert!(2.0 < stats.ratio_max && 0.3 < stats.ratio_mean && stats.ratio_mean < stats.ratio_max);
 }
 
 #[test]
@@ -143,12 +215,7 @@ fn gradients_add_up_until_a_step() {
 
 #[test]
 fn descending_lowers_the_loss() {
-    let objective = Objective {
-        surrogate: Surrogate::Likelihood,
-        aggregation: Aggregation::Token,
-        entropy_coefficient: 0.0,
-        temperature: 1.0,
-    };
+    let objective = Objective::new(Surrogate::Likelihood, Aggregation::Token);
     let mut batch = batch(81);
     batch.truncate(4);
     batch.iter_mut().for_each(|sample| sample.advantage = 1.0);
@@ -178,19 +245,21 @@ fn a_gradient_that_is_not_finite_moves_nothing() {
 #[test]
 fn what_cannot_be_learnt_from_is_named() {
     type Breakage = (fn(&mut Sample), &'static str);
-    let breakages: [Breakage; 6] = [
+    let breakages: [Breakage; 8] = [
         (|sample| sample.prompt = [].into(), "sample 2 has an empty prompt"),
         (|sample| sample.response.clear(), "sample 2 has an empty response"),
         (|sample| sample.response[0] = 61, "sample 2 has token 61"),
         (|sample| sample.prompt = [1; 200].into(), "sample 2 has "),
         (|sample| sample.advantage = f32::INFINITY, "sample 2 has the advantage inf"),
-        (|sample| sample.old_logprobs = vec![0.0; 500], "sample 2 has 500 log-probabilities"),
+        (|sample| sample.old_logprobs = vec![0.0; 500], "sample 2 has 500 log-probabilities in old_logprobs"),
+        (|sample| sample.sampler_logprobs.clear(), "sample 2 has no sampler_logprobs"),
+        (|sample| sample.reference_logprobs.clear(), "sample 2 has no reference_logprobs"),
     ];
     let mut core = TrainCore::new(params());
     for (break_it, named) in breakages {
         let mut batch = batch(95);
         break_it(&mut batch[2]);
-        let error = core.forward_backward(&batch, &OBJECTIVE).unwrap_err().to_string();
+        let error = core.forward_backward(&batch, &COUPLED).unwrap_err().to_string();
         assert!(error.starts_with(named) && error.contains("\nhint: "), "{error}");
         assert!(core.gradient().iter().all(|&g| g == 0.0));
     }
@@ -225,25 +294,29 @@ fn a_sequence_scores_the_same_in_any_company() {
 /// Samples of one prompt, more of them than a chunk has room for, alone and together.
 #[test]
 fn samples_that_share_a_prompt_learn_what_they_would_alone() {
-    let objective = Objective { aggregation: Aggregation::Sequence, ..OBJECTIVE };
     let prompts: Vec<_> = batch(91).into_iter().map(|sample| sample.prompt).take(3).collect();
     let mut batch = batch(92);
     batch.iter_mut().enumerate().for_each(|(idx, sample)| sample.prompt = prompts[idx % 3].clone());
     batch[7].response.truncate(1);
     batch[7].old_logprobs.truncate(1);
-    let (mut together, mut alone) = (TrainCore::new(params()), TrainCore::new(params()));
-    let stats = together.forward_backward(&batch, &objective).unwrap();
-    let mut loss = 0.0;
-    for sample in &batch {
-        loss += alone.forward_backward(std::slice::from_ref(sample), &objective).unwrap().loss / 60.0;
+    batch[7].sampler_logprobs.truncate(1);
+    batch[7].reference_logprobs.truncate(1);
+    for objective in [OBJECTIVE, COUPLED] {
+        let objective = Objective { aggregation: Aggregation::Sequence, ..objective };
+        let (mut together, mut alone) = (TrainCore::new(params()), TrainCore::new(params()));
+        let stats = together.forward_backward(&batch, &objective).unwrap();
+        let mut loss = 0.0;
+        for sample in &batch {
+            loss += alone.forward_backward(std::slice::from_ref(sample), &objective).unwrap().loss / 60.0;
+        }
+        assert!((stats.loss - loss).abs() < 1e-9, "{} and {loss}", stats.loss);
+        let largest = alone.gradient().iter().fold(0f32, |most, g| most.max(g.abs() / 60.0));
+        let off = alone
+            .gradient()
+            .iter()
+            .zip(together.gradient())
+            .map(|(alone, together)| (alone / 60.0 - together).abs())
+            .fold(0.0, f32::max);
+        assert!(off < 1e-5 * largest, "{off} of {largest}");
     }
-    assert!((stats.loss - loss).abs() < 1e-9, "{} and {loss}", stats.loss);
-    let largest = alone.gradient().iter().fold(0f32, |most, g| most.max(g.abs() / 60.0));
-    let off = alone
-        .gradient()
-        .iter()
-        .zip(together.gradient())
-        .map(|(alone, together)| (alone / 60.0 - together).abs())
-        .fold(0.0, f32::max);
-    assert!(off < 1e-5 * largest, "{off} of {largest}");
 }

@@ -7,42 +7,117 @@ use kelvin_core::{
     task::TaskType,
 };
 
-use crate::settings::AdvNorm;
+use crate::settings::{AdvNorm, Advantage, AzrSettings, GroupAdvantage};
 
 /// Below this spread of rewards a group teaches nothing: its advantages are 0.
 const SPREAD_MIN: f64 = 1e-4;
 /// Under the root of the variance (azr.md section 5.1).
 const VARIANCE_EPS: f64 = 1e-8;
+/// Added to the spread of a group (objectives.md section 1).
+const GRPO_EPS: f64 = 1e-6;
+
+/// Advantages of rollouts that stand alone, by the estimator of the settings.
+pub fn of_single(rewarded: Vec<Rewarded>, azr: &AzrSettings) -> Vec<Sample> {
+    match azr.advantage {
+        Advantage::TrrPlusPlus => trr_plus_plus(rewarded, azr.adv_norm),
+        Advantage::ReinforcePlusPlus => reinforce_plus_plus(rewarded, azr.adv_norm),
+    }
+}
+
+/// Advantages of several solutions of each task, by the estimator of the settings.
+pub fn of_groups(attempts: Vec<Rewarded>, azr: &AzrSettings) -> Vec<Sample> {
+    match azr.group_advantage {
+        GroupAdvantage::RelativeToTask => relative_to_task(attempts),
+        GroupAdvantage::Grpo => grpo(attempts),
+        GroupAdvantage::DrGrpo => dr_grpo(attempts),
+        GroupAdvantage::Rloo => rloo(attempts),
+    }
+}
 
 /// Task-relative REINFORCE++ (AZR Eq. 8): one baseline and one scale for each task type and role.
 pub fn trr_plus_plus(rewarded: Vec<Rewarded>, norm: AdvNorm) -> Vec<Sample> {
-    let mut by_kind: BTreeMap<Kind, Vec<(f64, f64)>> = BTreeMap::new();
+    standardised(rewarded, norm, kind)
+}
+
+/// REINFORCE++ (Hu 2025; AZR Eq. 10): one baseline and one scale for all.
+pub fn reinforce_plus_plus(rewarded: Vec<Rewarded>, norm: AdvNorm) -> Vec<Sample> {
+    standardised(rewarded, norm, |_| ())
+}
+
+/// Rewards over the mean of their peers, in units of the peers' spread.
+fn standardised<P: Ord>(
+    rewarded: Vec<Rewarded>,
+    norm: AdvNorm,
+    peers: impl Fn(&Rewarded) -> P,
+) -> Vec<Sample> {
+    let mut by_peers: BTreeMap<P, Vec<(f64, f64)>> = BTreeMap::new();
     for it in &rewarded {
         let weight = match norm {
             AdvNorm::TokenWeighted => it.rollout.completion.tokens.len() as f64,
             AdvNorm::Sequence => 1.0,
         };
-        by_kind.entry(kind(it)).or_default().push((weight, f64::from(it.reward)));
+        by_peers.entry(peers(it)).or_default().push((weight, f64::from(it.reward)));
     }
-    let scales: BTreeMap<Kind, (f64, f64)> =
-        by_kind.into_iter().map(|(kind, rewards)| (kind, mean_and_variance(&rewards))).collect();
+    let scales: BTreeMap<P, (f64, f64)> =
+        by_peers.into_iter().map(|(peers, rewards)| (peers, mean_and_variance(&rewards))).collect();
     let compared = |it: Rewarded| {
-        let (mean, variance) = scales[&kind(&it)];
-        sample(it, mean, variance)
+        let (mean, variance) = scales[&peers(&it)];
+        let advantage = in_spreads(f64::from(it.reward) - mean, variance);
+        sample(it, advantage)
     };
     rewarded.into_iter().map(compared).collect()
+}
+
+/// Group-relative policy optimization (Shao et al. 2024): a group's rewards less their mean, over their spread. Groups
+/// without spread stay, with advantages of 0. What else makes a GRPO update is the objective's.
+pub fn grpo(attempts: Vec<Rewarded>) -> Vec<Sample> {
+    in_groups(attempts, |reward, group| {
+        let (mean, variance) = mean_and_variance(group);
+        (reward - mean) / (variance.sqrt() + GRPO_EPS)
+    })
+}
+
+/// Dr. GRPO (Liu et al. 2025): without the spread, which favours tasks that are nearly always or never solved.
+pub fn dr_grpo(attempts: Vec<Rewarded>) -> Vec<Sample> {
+    in_groups(attempts, |reward, group| reward - mean_and_variance(group).0)
+}
+
+/// REINFORCE leave-one-out (Ahmadian et al. 2024): the baseline is the mean of the others. One alone has no others, and
+/// an advantage of 0.
+pub fn rloo(attempts: Vec<Rewarded>) -> Vec<Sample> {
+    in_groups(attempts, |reward, group| {
+        let others = group.len() as f64 - 1.0;
+        let sum: f64 = group.iter().map(|(_, reward)| reward).sum();
+        if others == 0.0 { 0.0 } else { reward - (sum - reward) / others }
+    })
+}
+
+/// Each attempt's advantage from its reward and the rewards of its task, which weigh 1 each.
+fn in_groups(attempts: Vec<Rewarded>, advantage: impl Fn(f64, &[(f64, f64)]) -> f64) -> Vec<Sample> {
+    let by_task = rewards_by_task(&attempts);
+    let compared = |it: Rewarded| {
+        let advantage = advantage(f64::from(it.reward), &by_task[&it.rollout.group]);
+        sample(it, advantage)
+    };
+    attempts.into_iter().map(compared).collect()
+}
+
+fn rewards_by_task(attempts: &[Rewarded]) -> BTreeMap<usize, Vec<(f64, f64)>> {
+    let mut by_task: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
+    for it in attempts {
+        by_task.entry(it.rollout.group).or_default().push((1.0, f64::from(it.reward)));
+    }
+    by_task
 }
 
 /// For several solutions of each task: the baseline is the task's own mean, so that nothing is learnt from one task being
 /// easier than another; the scale is the spread within the tasks of a type. Tasks whose solutions all earn the same
 /// teach nothing and are left out.
 pub fn relative_to_task(attempts: Vec<Rewarded>) -> Vec<Sample> {
-    let mut by_task: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
-    for it in &attempts {
-        by_task.entry(it.rollout.group).or_default().push((1.0, f64::from(it.reward)));
-    }
-    let tasks: BTreeMap<usize, (f64, f64)> =
-        by_task.into_iter().map(|(task, rewards)| (task, mean_and_variance(&rewards))).collect();
+    let tasks: BTreeMap<usize, (f64, f64)> = rewards_by_task(&attempts)
+        .into_iter()
+        .map(|(task, rewards)| (task, mean_and_variance(&rewards)))
+        .collect();
     let telling: Vec<Rewarded> =
         attempts.into_iter().filter(|it| SPREAD_MIN <= tasks[&it.rollout.group].1.sqrt()).collect();
     let mut within: BTreeMap<Kind, Vec<(f64, f64)>> = BTreeMap::new();
@@ -53,7 +128,8 @@ pub fn relative_to_task(attempts: Vec<Rewarded>) -> Vec<Sample> {
         within.into_iter().map(|(kind, variances)| (kind, mean_and_variance(&variances).0)).collect();
     let compared = |it: Rewarded| {
         let (mean, variance) = (tasks[&it.rollout.group].0, variances[&kind(&it)]);
-        sample(it, mean, variance)
+        let advantage = in_spreads(f64::from(it.reward) - mean, variance);
+        sample(it, advantage)
     };
     telling.into_iter().map(compared).collect()
 }
@@ -65,20 +141,26 @@ fn kind(it: &Rewarded) -> Kind {
     (it.rollout.role.as_str(), it.rollout.task_type)
 }
 
-/// The reward over the baseline, in units of the spread; what is averaged together has one role and type.
-fn sample(it: Rewarded, mean: f64, variance: f64) -> Sample {
-    let group = format!("{}/{}", it.rollout.role.as_str(), it.rollout.task_type);
-    let advantage = match variance.sqrt() < SPREAD_MIN {
+/// A distance from the baseline in units of the spread.
+fn in_spreads(distance: f64, variance: f64) -> f64 {
+    match variance.sqrt() < SPREAD_MIN {
         true => 0.0,
-        false => ((f64::from(it.reward) - mean) / (variance + VARIANCE_EPS).sqrt()) as f32,
-    };
+        false => distance / (variance + VARIANCE_EPS).sqrt(),
+    }
+}
+
+/// What is averaged together has one role and type. The trainer's own log-probabilities are the old ones, since a
+/// batch has one update.
+fn sample(it: Rewarded, advantage: f64) -> Sample {
+    let group = format!("{}/{}", it.rollout.role.as_str(), it.rollout.task_type);
     let completion = it.rollout.completion;
     Sample {
         prompt: completion.prompt_tokens,
         response: completion.tokens,
-        advantage,
-        old_logprobs: Vec::new(),
+        advantage: advantage as f32,
+        sampler_logprobs: completion.logprobs,
         group,
+        ..Sample::default()
     }
 }
 
@@ -135,17 +217,96 @@ mod tests {
         assert!((before[0].advantage - 0.5f32.sqrt()).abs() < 1e-4);
     }
 
+    /// Attempts at tasks by number, of one role and type.
+    fn attempts(rewards: &[(usize, f32)]) -> Vec<Rewarded> {
+        let attempt = |&(task, reward): &(usize, f32)| {
+            let mut it = rewarded(Role::Solver, TaskType::Deduction, 2, reward);
+            it.rollout.group = task;
+            it
+        };
+        rewards.iter().map(attempt).collect()
+    }
+
+    fn assert_advantages(samples: &[Sample], expected: &[f64]) {
+        assert_eq!(samples.len(), expected.len());
+        for (sample, expected) in samples.iter().zip(expected) {
+            assert!((f64::from(sample.advantage) - expected).abs() < 1e-5, "{} {expected}", sample.advantage);
+        }
+    }
+
+    /// Tasks with rewards 1, 0, 0, 0.5 and 1, 1 and -1 alone, interleaved.
+    fn three_groups() -> Vec<Rewarded> {
+        attempts(&[(3, 1.0), (9, 1.0), (3, 0.0), (3, 0.0), (9, 1.0), (3, 0.5), (4, -1.0)])
+    }
+
+    /// The mean is 3/8; the squares of 5, -3, -3 and 1 eighths sum to 11/16, over 3 is 11/48.
+    #[test]
+    fn grpo_by_hand() {
+        let spread = (11.0f64 / 48.0).sqrt();
+        let of = |eighths: f64| eighths / 8.0 / spread;
+        assert_advantages(&grpo(three_groups()), &[of(5.0), 0.0, of(-3.0), of(-3.0), 0.0, of(1.0), 0.0]);
+    }
+
+    #[test]
+    fn dr_grpo_by_hand() {
+        let expected = [0.625, 0.0, -0.375, -0.375, 0.0, 0.125, 0.0];
+        assert_advantages(&dr_grpo(three_groups()), &expected);
+    }
+
+    /// The others of 1 have mean 1/6, those of 0 have 1/2, those of 0.5 have 1/3.
+    #[test]
+    fn rloo_by_hand() {
+        let expected = [5.0 / 6.0, 0.0, -0.5, -0.5, 0.0, 1.0 / 6.0, 0.0];
+        assert_advantages(&rloo(three_groups()), &expected);
+    }
+
+    /// Rewards 1, 0, 0, 1 of two kinds: mean 1/2, unbiased variance 1/3. Task-relative, each kind has mean and
+    /// spread of its own.
+    #[test]
+    fn reinforce_plus_plus_sees_all_kinds() {
+        let of = |task_type, reward| rewarded(Role::Solver, task_type, 2, reward);
+        let batch = vec![
+            of(TaskType::Deduction, 1.0),
+            of(TaskType::Deduction, 0.0),
+            of(TaskType::Abduction, 0.0),
+            of(TaskType::Abduction, 1.0),
+        ];
+        let half = 0.5 * 3f64.sqrt();
+        assert_advantages(
+            &reinforce_plus_plus(batch.clone(), AdvNorm::Sequence),
+            &[half, -half, -half, half],
+        );
+        let mut shifted = batch;
+        shifted[2].reward = 2.0;
+        shifted[3].reward = 3.0;
+        // Mean 3/2; the squares of 1, 3, 1 and 3 halves sum to 5, over 3 is 5/3.
+        let spread = (5.0f64 / 3.0).sqrt();
+        let expected = [-0.5, -1.5, 0.5, 1.5].map(|it| it / spread);
+        assert_advantages(&reinforce_plus_plus(shifted.clone(), AdvNorm::Sequence), &expected);
+        let own = 0.5f64.sqrt();
+        assert_advantages(&trr_plus_plus(shifted, AdvNorm::Sequence), &[own, -own, -own, own]);
+    }
+
+    #[test]
+    fn settings_choose_the_estimator() {
+        let chosen = |group_advantage| {
+            let azr = AzrSettings { group_advantage, ..AzrSettings::default() };
+            of_groups(three_groups(), &azr)
+        };
+        assert_eq!(chosen(GroupAdvantage::Grpo), grpo(three_groups()));
+        assert_eq!(chosen(GroupAdvantage::DrGrpo), dr_grpo(three_groups()));
+        assert_eq!(chosen(GroupAdvantage::Rloo), rloo(three_groups()));
+        assert_eq!(chosen(GroupAdvantage::RelativeToTask).len(), 4);
+        let global = AzrSettings { advantage: Advantage::ReinforcePlusPlus, ..AzrSettings::default() };
+        assert_eq!(
+            of_single(three_groups(), &global),
+            reinforce_plus_plus(three_groups(), AdvNorm::TokenWeighted)
+        );
+    }
+
     /// Two tasks of one type: the harder one's success counts from its own mean, and one that nobody solved is out.
     #[test]
     fn solutions_are_compared_with_those_of_their_task() {
-        let attempts = |rewards: &[(usize, f32)]| -> Vec<Rewarded> {
-            let attempt = |&(task, reward): &(usize, f32)| {
-                let mut it = rewarded(Role::Solver, TaskType::Deduction, 2, reward);
-                it.rollout.group = task;
-                it
-            };
-            rewards.iter().map(attempt).collect()
-        };
         let samples = relative_to_task(attempts(&[
             (0, 1.0),
             (0, 0.0),

@@ -12,7 +12,7 @@ use kelvin_core::{
 use crate::{
     advantage,
     clock::Stopwatch,
-    reward,
+    reference, reward,
     settings::{Admit, AzrSettings, RunSettings, SolveLag},
     stage::{self, Estimated, Scene, Solved},
     state::{HeldOut, RunState},
@@ -61,11 +61,15 @@ pub fn step(
     let mut batch = compared(rewarded.clone(), azr);
     if azr.train_estimates {
         let attempts = reward::solutions(&attempts, azr, seed.fork("estimate-coin"));
-        batch.extend(advantage::relative_to_task(attempts));
+        batch.extend(advantage::of_groups(attempts, azr));
     }
 
     // One update on the whole batch (Eq. 9).
-    let objective = settings.objective.objective(settings.sampling.solve.temperature);
+    let temperature = settings.sampling.solve.temperature;
+    if let Some(reference) = &state.reference {
+        reference::score(&mut batch, &**reference, temperature)?;
+    }
+    let objective = settings.objective.objective(temperature);
     let (loss, optim) = state.policies.update(&batch, &objective, &settings.optimizer.at(now))?;
     state.step = now;
     let seconds = Seconds { propose: propose_s, estimate: estimate_s, solve: solve_s, update: watch.lap() };
@@ -194,10 +198,11 @@ fn compared(rewarded: Vec<Rewarded>, azr: &AzrSettings) -> Vec<Sample> {
     let (proposals, solutions): (Vec<_>, Vec<_>) =
         rewarded.into_iter().partition(|it| it.rollout.role == Role::Proposer);
     let proposals = if azr.train_propose { proposals } else { Vec::new() };
-    let mut batch = advantage::trr_plus_plus(proposals, azr.adv_norm);
-    batch.extend(match azr.n_solutions {
-        1 => advantage::trr_plus_plus(solutions, azr.adv_norm),
-        _ => advantage::relative_to_task(solutions),
-    });
+    let (single, in_groups) = match azr.n_solutions {
+        1 => ([proposals, solutions].concat(), Vec::new()),
+        _ => (proposals, solutions),
+    };
+    let mut batch = advantage::of_single(single, azr);
+    batch.extend(advantage::of_groups(in_groups, azr));
     batch
 }

@@ -7,6 +7,7 @@ pub mod checkpoint;
 pub mod clock;
 pub mod eval;
 pub mod metrics;
+pub mod reference;
 pub mod reward;
 pub mod run;
 pub mod settings;

@@ -52,6 +52,17 @@ pub const DEFINITIONS: &[Definition] = &[
     define("update/learning_rate", "rate", "step size of the update"),
     define("update/tokens", "tokens", "response tokens in the update"),
     define("update/clipped_share", "share", "tokens whose gradient the clip stopped"),
+    define(
+        "update/kl_reference",
+        "nats",
+        "mean estimate of the divergence from the reference, where there is one",
+    ),
+    define(
+        "update/importance_mean",
+        "ratio",
+        "mean weight that mends the sampler's mismatch, where it is on",
+    ),
+    define("update/importance_max", "ratio", "the largest such weight, at most the cap"),
     define("seed/proposals", "proposals", "proposals of the seed stage"),
     define(
         "eval/*/accuracy",
@@ -148,6 +159,13 @@ pub fn of_step(report: &StepReport, state: &RunState, settings: &RunSettings) ->
     metrics.set("update/entropy".into(), report.loss.entropy);
     metrics.set("update/clipped_share".into(), report.loss.clipped_share);
     metrics.set("update/tokens".into(), report.loss.n_tokens as f64);
+    if settings.objective.kl_coefficient != 0.0 {
+        metrics.set("update/kl_reference".into(), report.loss.kl_reference);
+    }
+    if settings.objective.importance_cap != 0.0 {
+        metrics.set("update/importance_mean".into(), report.loss.importance_mean);
+        metrics.set("update/importance_max".into(), report.loss.importance_max);
+    }
     metrics.set("update/grad_norm".into(), report.optim.grad_norm);
     metrics.set("update/learning_rate".into(), settings.optimizer.at(state.step).learning_rate);
     metrics.set("timing/propose_s".into(), report.seconds.propose);

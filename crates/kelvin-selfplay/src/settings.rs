@@ -1,13 +1,15 @@
 //! The settings of a run, resolved: no options left, and every limit has a name. Defaults are preset `kelvin`
 //! (azr.md section 5.3, column REC), which are meant for real models; the quick start has its own file.
 
+mod learning;
+
 use kelvin_core::{
-    objective::{Aggregation, Objective, Surrogate},
-    policy::AdamParams,
     rollout::Sampling,
     task::{Step, TaskType},
 };
 use serde::{Deserialize, Serialize};
+
+pub use learning::{Loss, Misfit, ObjectiveSettings, OptimizerSettings, Schedule};
 
 /// The Absolute Zero recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,8 +47,12 @@ pub struct AzrSettings {
     pub reference_mix: ReferenceMix,
     /// Whose word is reward.
     pub reward: RewardSource,
-    /// Statistics behind the advantage.
+    /// Baseline of rollouts that stand alone: proposals, and solutions where a task has one.
+    pub advantage: Advantage,
+    /// Statistics behind it.
     pub adv_norm: AdvNorm,
+    /// Baseline of several solutions of one task, those behind learnability included where they train.
+    pub group_advantage: GroupAdvantage,
     /// Train on the solves behind learnability as well, each compared with those of its task. The original throws
     /// them away.
     pub train_estimates: bool,
@@ -74,7 +80,9 @@ impl Default for AzrSettings {
             solver_mix: SolverMix::MaxNew,
             reference_mix: ReferenceMix::Uniform,
             reward: RewardSource::Verifier,
+            advantage: Advantage::TrrPlusPlus,
             adv_norm: AdvNorm::TokenWeighted,
+            group_advantage: GroupAdvantage::RelativeToTask,
             train_estimates: false,
             train_propose: true,
             include_references: true,
@@ -176,6 +184,30 @@ pub enum RewardSource {
     Random,
 }
 
+/// What a rollout that stands alone is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Advantage {
+    /// Those of its role and task type (AZR Eq. 8).
+    TrrPlusPlus,
+    /// All that stand alone (AZR Eq. 10; REINFORCE++, Hu 2025).
+    ReinforcePlusPlus,
+}
+
+/// How several solutions of one task are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupAdvantage {
+    /// With the task's mean, in units of the spread within the tasks of a type; tasks without spread are left out.
+    RelativeToTask,
+    /// With the group's mean, in units of its spread (Shao et al. 2024, section 4.1.2).
+    Grpo,
+    /// With the group's mean (Dr. GRPO, Liu et al. 2025).
+    DrGrpo,
+    /// With the mean of the others (RLOO, Ahmadian et al. 2024).
+    Rloo,
+}
+
 /// Statistics behind an advantage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -184,96 +216,6 @@ pub enum AdvNorm {
     TokenWeighted,
     /// Over sequences, as AZR Eq. 8.
     Sequence,
-}
-
-/// The objective of an update.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ObjectiveSettings {
-    /// Lower clip of the ratio.
-    pub clip_low: f64,
-    /// Upper clip.
-    pub clip_high: f64,
-    /// Dual clip for negative advantages.
-    pub dual_clip: f64,
-    /// How token losses are averaged.
-    pub aggregation: Aggregation,
-    /// Times the entropy, subtracted from the loss.
-    pub entropy_coefficient: f64,
-}
-
-impl Default for ObjectiveSettings {
-    fn default() -> ObjectiveSettings {
-        ObjectiveSettings {
-            clip_low: 0.2,
-            clip_high: 0.28,
-            dual_clip: 3.0,
-            aggregation: Aggregation::GroupToken,
-            entropy_coefficient: 0.001,
-        }
-    }
-}
-
-impl ObjectiveSettings {
-    /// The objective for rollouts drawn at `temperature`.
-    pub fn objective(&self, temperature: f32) -> Objective {
-        Objective {
-            surrogate: Surrogate::PpoClip { low: self.clip_low, high: self.clip_high, dual: self.dual_clip },
-            aggregation: self.aggregation,
-            entropy_coefficient: self.entropy_coefficient,
-            temperature: f64::from(temperature),
-        }
-    }
-}
-
-/// AdamW, with a constant rate after a linear warm-up.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct OptimizerSettings {
-    /// Step size.
-    pub learning_rate: f64,
-    /// Updates over which it rises linearly from its first fraction.
-    pub warmup_steps: u32,
-    /// First decay.
-    pub beta1: f64,
-    /// Second decay.
-    pub beta2: f64,
-    /// Added to the root of the second moment.
-    pub eps: f64,
-    /// Decoupled weight decay.
-    pub weight_decay: f64,
-    /// Largest global gradient norm; 0 turns clipping off.
-    pub grad_clip: f64,
-}
-
-impl Default for OptimizerSettings {
-    fn default() -> OptimizerSettings {
-        OptimizerSettings {
-            learning_rate: 1e-6,
-            warmup_steps: 0,
-            beta1: 0.9,
-            beta2: 0.999,
-            eps: 1e-8,
-            weight_decay: 0.0,
-            grad_clip: 1.0,
-        }
-    }
-}
-
-impl OptimizerSettings {
-    /// The parameters of the update of `step`, counted from 1.
-    pub fn at(&self, step: Step) -> AdamParams {
-        let warm =
-            if step < self.warmup_steps { f64::from(step) / f64::from(self.warmup_steps) } else { 1.0 };
-        AdamParams {
-            learning_rate: self.learning_rate * warm,
-            beta1: self.beta1,
-            beta2: self.beta2,
-            eps: self.eps,
-            weight_decay: self.weight_decay,
-            grad_clip: self.grad_clip,
-        }
-    }
 }
 
 /// How each kind of completion is drawn. They are separate because the original's shared one made its estimates

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use kelvin_core::{
     environment::DynEnvironment,
     objective::Objective,
-    policy::{AdamParams, LossStats, OptimStats, Player, Policy},
+    policy::{AdamParams, LossStats, OptimStats, Player, Policy, Sampler},
     rollout::Sample,
     seed::Seed,
     task::{Step, Task, TaskType},
@@ -21,15 +21,23 @@ pub struct RunState {
     pub seeded: bool,
     /// The policies.
     pub policies: Policies,
+    /// What a KL term pulls towards: frozen weights that no checkpoint holds, since the settings name them.
+    pub reference: Option<Box<dyn Sampler>>,
     /// The tasks.
     pub buffer: TaskBuffer,
 }
 
 impl RunState {
-    /// A run that has not begun.
+    /// A run that has not begun, without a reference.
     pub fn new(policies: Vec<Policy>) -> RunState {
         assert!(!policies.is_empty(), "a run has at least one policy");
-        RunState { step: 0, seeded: false, policies: Policies(policies), buffer: TaskBuffer::default() }
+        RunState {
+            step: 0,
+            seeded: false,
+            policies: Policies(policies),
+            reference: None,
+            buffer: TaskBuffer::default(),
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use anyhow::Context;
 use kelvin_core::{environment::DynEnvironment, executor::Executor, policy::Policy};
 use kelvin_env::python_triplet::PythonTriplet;
 use kelvin_exec::PythonExecutor;
-use kelvin_model::{Checkpoint, NativePolicy};
+use kelvin_model::{NativePolicy, kernels::Storage};
+use kelvin_selfplay::state::RunState;
 
 use crate::{
     config::{Backend, Config, EnvironmentName},
@@ -36,19 +37,43 @@ pub(crate) fn world(config: &Config) -> anyhow::Result<World> {
     Ok(World { executor, env })
 }
 
+/// A run that has not begun, with its policy and, where the objective pulls towards one, its reference: the model
+/// that the run begins with.
+///
+/// # Errors
+/// If the model cannot be read.
+pub(crate) fn state(config: &Config) -> anyhow::Result<RunState> {
+    let mut state = RunState::new(vec![policy(config)?]);
+    if config.objective.kl_coefficient != 0.0 {
+        state.reference = Some(match config.policy.backend {
+            Backend::Native => {
+                let Config { policy, .. } = config;
+                Box::new(
+                    model::sampler(&policy.model, Storage::F32, policy.native_options())
+                        .with_context(|| cannot_load(&policy.model))?,
+                )
+            }
+        });
+    }
+    Ok(state)
+}
+
 /// Loads the policy of a run.
 ///
 /// # Errors
 /// If its model cannot be read.
 pub(crate) fn policy(config: &Config) -> anyhow::Result<Policy> {
-    let name = &config.policy.model;
-    let checkpoint: Checkpoint =
-        model::load(name).with_context(|| format!("cannot load the model `{name}`"))?;
     let trainer = match config.policy.backend {
         Backend::Native => {
+            let name = &config.policy.model;
+            let checkpoint = model::load(name).with_context(|| cannot_load(name))?;
             let training = config.policy.training(config.seed);
             NativePolicy::training(checkpoint, config.policy.native_options(), training)?
         }
     };
     Ok(Policy { name: POLICY_FOLDER.into(), version: 0, trainer: Box::new(trainer) })
+}
+
+fn cannot_load(name: &str) -> String {
+    format!("cannot load the model `{name}`")
 }

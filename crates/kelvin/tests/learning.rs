@@ -13,7 +13,7 @@ use kelvin_model::{
     Tokenizer,
 };
 use kelvin_selfplay::{
-    azr,
+    azr, metrics,
     settings::{
         AzrSettings, CheckpointSettings, EvalSettings, ObjectiveSettings, OptimizerSettings, RewardSource,
         RunSettings, SamplingSettings,
@@ -55,7 +55,7 @@ impl Environment for Letters {
     }
 }
 
-fn policy() -> Policy {
+fn policy() -> NativePolicy {
     let tokenizer = Tokenizer::train_bpe(std::iter::empty(), 257).unwrap();
     let config = ModelConfig {
         vocab_size: 257,
@@ -74,14 +74,12 @@ fn policy() -> Policy {
     let end_tokens = vec![tokenizer.id(END_OF_TEXT).unwrap()];
     let params = Params::random(&config, Seed::new(3));
     let checkpoint = Checkpoint { config, params, tokenizer, end_tokens, kept: KeptFields::default() };
-    let trainer = NativePolicy::new(checkpoint, NativeOptions::default()).unwrap();
-    Policy { name: "policy".into(), version: 0, trainer: Box::new(trainer) }
+    NativePolicy::new(checkpoint, NativeOptions::default()).unwrap()
 }
 
-/// Share of right answers in 400 draws before and after 40 steps.
-fn before_and_after(reward: RewardSource) -> (f64, f64) {
+fn settings(reward: RewardSource) -> RunSettings {
     let two = Sampling::plain(2);
-    let settings = RunSettings {
+    RunSettings {
         seed: 5,
         steps: 40,
         task_types: vec![TaskType::Question],
@@ -99,32 +97,76 @@ fn before_and_after(reward: RewardSource) -> (f64, f64) {
         },
         eval: EvalSettings { every: 0, ..EvalSettings::default() },
         checkpoint: CheckpointSettings::default(),
-    };
-    let mut state = RunState::new(vec![policy()]);
+    }
+}
+
+/// A run with a reference, before its first step.
+fn begun(settings: &RunSettings) -> (RunState, HeldOut) {
+    let policy_of_run = Policy { name: "policy".into(), version: 0, trainer: Box::new(policy()) };
+    let mut state = RunState::new(vec![policy_of_run]);
+    if settings.objective.kl_coefficient != 0.0 {
+        state.reference = Some(Box::new(policy()));
+    }
     let held_out = HeldOut::new(&Letters, &settings.task_types, &settings.eval).unwrap();
+    azr::seed(&mut state, &Letters, &held_out, settings).unwrap();
+    (state, held_out)
+}
+
+/// Share of right answers in 400 draws before and after all steps.
+fn before_and_after(settings: &RunSettings) -> (f64, f64) {
+    let (mut state, held_out) = begun(settings);
     let accuracy = |state: &RunState| {
-        let scene = Scene { env: &Letters, player: state.policies.player(), step: 0, settings: &settings };
+        let scene = Scene { env: &Letters, player: state.policies.player(), step: 0, settings };
         let task = Letters.seed_tasks().remove(0);
         let task = Task { task_type: task.0, born: 0, label: None, payload: serde_json::Value::Null };
         let solved = stage::solve(scene, &[task], 400, &settings.sampling.eval, Seed::new(1)).unwrap();
         solved.iter().filter(|it| it.grade.correct).count() as f64 / 400.0
     };
     let before = accuracy(&state);
-    azr::seed(&mut state, &Letters, &held_out, &settings).unwrap();
     for _ in 0..settings.steps {
-        azr::step(&mut state, &Letters, &held_out, &settings).unwrap();
+        azr::step(&mut state, &Letters, &held_out, settings).unwrap();
     }
     (before, accuracy(&state))
 }
 
 #[test]
 fn the_verifier_teaches() {
-    let (before, after) = before_and_after(RewardSource::Verifier);
+    let (before, after) = before_and_after(&settings(RewardSource::Verifier));
     assert!(before < 0.3 && before + 0.4 < after, "{before} -> {after}");
 }
 
 #[test]
 fn a_coin_does_not() {
-    let (before, after) = before_and_after(RewardSource::Random);
+    let (before, after) = before_and_after(&settings(RewardSource::Random));
     assert!(after < before + 0.15, "{before} -> {after}");
+}
+
+/// The same reward, and a pull that outweighs it.
+#[test]
+fn a_reference_holds_the_policy_back() {
+    let free = settings(RewardSource::Verifier);
+    let pulled = ObjectiveSettings { kl_coefficient: 5.0, ..free.objective };
+    let held = RunSettings { objective: pulled, ..free };
+    let (before, after) = before_and_after(&held);
+    assert!(after < before + 0.15, "{before} -> {after}");
+}
+
+/// Sampler and trainer compute alike, so that the weights of their mismatch are 1; the reference is the policy until
+/// the first update.
+#[test]
+fn a_step_says_how_far_it_is_from_sampler_and_reference() {
+    let base = settings(RewardSource::Verifier);
+    let objective = ObjectiveSettings { kl_coefficient: 0.01, importance_cap: 2.0, ..base.objective };
+    let settings = RunSettings { objective, ..base };
+    let (mut state, held_out) = begun(&settings);
+    let mut step = || {
+        let report = azr::step(&mut state, &Letters, &held_out, &settings).unwrap();
+        metrics::of_step(&report, &state, &settings)
+    };
+    let (first, second) = (step(), step());
+    assert!(first["update/kl_reference"] < 1e-9 && 1e-7 < second["update/kl_reference"]);
+    for said in [&first, &second] {
+        assert!((said["update/importance_mean"] - 1.0).abs() < 1e-5);
+        assert!((said["update/importance_max"] - 1.0).abs() < 1e-4);
+    }
 }

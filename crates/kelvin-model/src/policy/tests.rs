@@ -3,7 +3,7 @@
 use std::{fs, sync::Arc};
 
 use kelvin_core::{
-    objective::{Aggregation, Surrogate},
+    objective::{Aggregation, Normalisation, Surrogate},
     rollout::{Completion, Sampling},
     seed::Seed,
 };
@@ -25,12 +25,8 @@ fn policy() -> NativePolicy {
 }
 
 fn objective() -> Objective {
-    Objective {
-        surrogate: Surrogate::PpoClip { low: 0.2, high: 0.2, dual: 3.0 },
-        aggregation: Aggregation::GroupToken,
-        entropy_coefficient: 0.01,
-        temperature: 1.0,
-    }
+    let surrogate = Surrogate::PpoClip { low: 0.2, high: 0.2, dual: 3.0 };
+    Objective { entropy_coefficient: 0.01, ..Objective::new(surrogate, Aggregation::GroupToken) }
 }
 
 fn draws(policy: &NativePolicy) -> Vec<Completion> {
@@ -49,6 +45,7 @@ fn batch(policy: &NativePolicy) -> Vec<Sample> {
         advantage: index as f32 - 2.5,
         old_logprobs: completion.logprobs,
         group: format!("group {}", index % 2),
+        ..Sample::default()
     };
     draws(policy).into_iter().enumerate().map(sample).collect()
 }
@@ -127,7 +124,20 @@ fn an_update_may_have_several_batches() {
     policy.forward_backward(1, &batch[..3], &objective()).unwrap();
     let half = policy.core.gradient().to_vec();
     policy.forward_backward(1, &batch[3..], &objective()).unwrap();
-    assert_ne!(policy.core.gradient(), half);
+    let both = policy.core.gradient().to_vec();
+    assert_ne!(both, half);
+    // The same samples as a part of a larger batch are another request.
+    let whole = Normalisation::of(&batch);
+    let mut again = |idx| {
+        let part = Part { idx, samples: &batch[3..], whole: &whole };
+        policy.forward_backward_part(1, part, &objective()).unwrap();
+        policy.core.gradient().to_vec()
+    };
+    let [first, second, third] = [0, 0, 1].map(&mut again);
+    assert_ne!(first, both);
+    // Asked again, and an equal part.
+    assert_eq!(second, first);
+    assert_ne!(third, first);
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! From a batch to the gradient: chunks, slots, and the loss of each token.
+//! From a batch to the gradient: chunks and slots.
 
 use kelvin_core::{
-    objective::{Objective, Surrogate},
+    objective::{Normalisation, Objective},
     policy::LossStats,
     rollout::Sample,
 };
@@ -9,25 +9,17 @@ use rayon::prelude::*;
 
 use super::{
     TrainCore, Workbench,
-    batch::{Bundle, bundles, token_weights},
+    batch::{Bundle, bundles},
+    loss::{BatchLoss, SampleSums},
     plan::Plan,
 };
 use crate::{
-    kernels::{TokenStats, add_into},
+    kernels::add_into,
     transformer::{Backbone, PredictedRows, Ragged, balanced_chunks},
 };
 
 /// Elements that are summed over slots at a time.
 const REDUCE_BLOCK: usize = 1 << 14;
-
-/// Sums over the response tokens of one sample.
-#[derive(Clone, Copy, Debug, Default)]
-struct SampleSums {
-    loss: f64,
-    entropy: f64,
-    kl: f64,
-    n_clipped: u64,
-}
 
 /// A batch with what its chunks have in common.
 struct Job<'job> {
@@ -35,13 +27,18 @@ struct Job<'job> {
     plan: Plan,
     batch: &'job [Sample],
     bundles: Vec<Bundle>,
-    weights: Vec<f64>,
-    objective: &'job Objective,
+    loss: BatchLoss<'job>,
 }
 
 impl TrainCore {
-    /// Adds the gradient on a checked batch. The rotary table reaches its longest sample.
-    pub(super) fn accumulate(&mut self, batch: &[Sample], objective: &Objective) -> LossStats {
+    /// Adds the gradient on a checked part of the batch that `whole` was taken of. The rotary table reaches its
+    /// longest sample.
+    pub(super) fn accumulate(
+        &mut self,
+        batch: &[Sample],
+        objective: &Objective,
+        whole: &Normalisation,
+    ) -> LossStats {
         let plan = self.plan;
         let bundles = bundles(batch, plan.chunk_rows);
         let rows: Vec<usize> = bundles.iter().map(|bundle| bundle.rows).collect();
@@ -61,13 +58,12 @@ impl TrainCore {
             plan,
             batch,
             bundles,
-            weights: token_weights(batch, objective.aggregation),
-            objective,
+            loss: BatchLoss::new(batch, objective, whole),
         };
         let workbenches = &self.workbenches;
         let mut slots: Vec<&mut Vec<f32>> =
             std::iter::once(&mut self.gradient).chain(&mut self.slots).take(n_slots).collect();
-        let sums: Vec<Vec<(usize, SampleSums)>> = slots
+        let sums: Vec<Vec<SampleSums>> = slots
             .par_iter_mut()
             .enumerate()
             .map(|(slot_idx, gradient)| {
@@ -80,18 +76,13 @@ impl TrainCore {
             })
             .collect();
         reduce(slots);
-        stats(batch, sums.into_iter().flatten())
+        job.loss.stats(sums.into_iter().flatten())
     }
 }
 
 impl Job<'_> {
     /// Adds the gradient on the bundles of a chunk to `gradient`.
-    fn chunk(
-        &self,
-        members: &[usize],
-        gradient: &mut [f32],
-        bench: &mut Workbench,
-    ) -> Vec<(usize, SampleSums)> {
+    fn chunk(&self, members: &[usize], gradient: &mut [f32], bench: &mut Workbench) -> Vec<SampleSums> {
         let Workbench { workspace, head, predicted, inputs } = bench;
         let samples: Vec<usize> =
             members.iter().flat_map(|&bundle| &self.bundles[bundle].samples).copied().collect();
@@ -111,42 +102,30 @@ impl Job<'_> {
         let keep = self.plan.keep(&self.backbone.params.layout.config, inputs.len());
         self.backbone.forward(inputs, keep, workspace);
 
-        let mut sums: Vec<(usize, SampleSums)> =
-            samples.iter().map(|&idx| (idx, SampleSums::default())).collect();
+        let mut sums = self.loss.begin(&samples);
+        let temperature = self.loss.temperature();
+        if self.loss.is_coupled(&samples) {
+            // The logits of a block do not outlive it, so they are computed again for the gradient.
+            head.forward(self.backbone, &workspace.x, predicted, temperature, |row, token| {
+                let (member, token_idx) = places[row];
+                self.loss.read(&mut sums[member], token_idx, token);
+            });
+        }
         workspace.dx.resize(workspace.x.len(), 0.0);
         head.forward_backward(
             self.backbone,
             &workspace.x,
             predicted,
-            self.objective.temperature as f32,
+            temperature,
             |row, token| {
                 let (member, token_idx) = places[row];
-                let (idx, sums) = &mut sums[member];
-                self.token(*idx, token_idx, token, sums)
+                self.loss.token(&mut sums[member], token_idx, token)
             },
             gradient,
             &mut workspace.dx,
         );
         self.backbone.backward(inputs, gradient, workspace);
         sums
-    }
-
-    /// Derivatives of the whole loss by one response token's log-probability and entropy.
-    fn token(&self, idx: usize, token_idx: usize, token: TokenStats, sums: &mut SampleSums) -> (f32, f32) {
-        let (sample, weight) = (&self.batch[idx], self.weights[idx]);
-        let (logprob, entropy) = (f64::from(token.logprob), f64::from(token.entropy));
-        let old = sample.old_logprobs.get(token_idx).map_or(logprob, |&old| f64::from(old));
-        let advantage = f64::from(sample.advantage);
-        let (loss, slope) = self.objective.surrogate.per_token(logprob, old, advantage);
-        let is_clipped = match self.objective.surrogate {
-            Surrogate::Likelihood => false,
-            Surrogate::PpoClip { .. } => slope == 0.0 && advantage != 0.0,
-        };
-        sums.loss += weight * (loss - self.objective.entropy_coefficient * entropy);
-        sums.entropy += entropy;
-        sums.kl += old - logprob;
-        sums.n_clipped += u64::from(is_clipped);
-        ((weight * slope) as f32, (-weight * self.objective.entropy_coefficient) as f32)
     }
 }
 
@@ -199,23 +178,4 @@ fn reduce(slots: Vec<&mut Vec<f32>>) {
             other.fill(0.0);
         }
     });
-}
-
-/// Sums in the order of the batch.
-fn stats(batch: &[Sample], sums: impl Iterator<Item = (usize, SampleSums)>) -> LossStats {
-    let mut by_sample = vec![SampleSums::default(); batch.len()];
-    for (idx, sums) in sums {
-        by_sample[idx] = sums;
-    }
-    let n_tokens = batch.iter().map(|sample| sample.response.len() as u64).sum();
-    let mut stats = LossStats { n_tokens, ..LossStats::default() };
-    let mut n_clipped = 0;
-    for sums in by_sample {
-        stats.loss += sums.loss;
-        stats.entropy += sums.entropy / n_tokens as f64;
-        stats.kl_old_new += sums.kl / n_tokens as f64;
-        n_clipped += sums.n_clipped;
-    }
-    stats.clipped_share = n_clipped as f64 / n_tokens as f64;
-    stats
 }

@@ -10,6 +10,7 @@
 mod accumulate;
 mod batch;
 mod learnt;
+mod loss;
 mod optimizer;
 mod plan;
 #[cfg(test)]
@@ -19,7 +20,7 @@ use std::{borrow::Cow, sync::Mutex};
 
 use anyhow::{Result, ensure};
 use kelvin_core::{
-    objective::Objective,
+    objective::{Normalisation, Objective},
     policy::{AdamParams, LossStats, OptimStats},
     rollout::Sample,
 };
@@ -164,17 +165,30 @@ impl TrainCore {
         &self.gradient
     }
 
-    /// Adds the gradient of `objective` on `batch` to the gradient held. The loss is over response tokens.
+    /// Adds the gradient of `objective` on a whole batch to the gradient held. The loss is over response tokens.
     ///
     /// # Errors
-    /// If the batch is empty, or a sample has an empty prompt or response, a token outside the vocabulary,
-    /// more tokens than the model has positions, an advantage that is not finite, or some but not all
-    /// log-probabilities; the message names the sample. The gradient held stays as it was.
+    /// See [`TrainCore::forward_backward_part`].
     pub fn forward_backward(&mut self, batch: &[Sample], objective: &Objective) -> Result<LossStats> {
-        batch::check(&self.params.layout.config, batch, objective)?;
-        let longest = batch.iter().map(batch::rows).max().unwrap_or(0);
+        self.forward_backward_part(batch, objective, &Normalisation::of(batch))
+    }
+
+    /// Adds the gradient of `objective` on a part of the batch that `whole` was taken of to the gradient held.
+    ///
+    /// # Errors
+    /// If the part is empty, or a sample has an empty prompt or response, a token outside the vocabulary, more
+    /// tokens than the model has positions, an advantage or log-probability that is not finite, or not all
+    /// log-probabilities that the objective needs; the message names the sample. The gradient held stays as it was.
+    pub fn forward_backward_part(
+        &mut self,
+        part: &[Sample],
+        objective: &Objective,
+        whole: &Normalisation,
+    ) -> Result<LossStats> {
+        batch::check(&self.params.layout.config, part, objective)?;
+        let longest = part.iter().map(batch::rows).max().unwrap_or(0);
         self.rope.extend(longest);
-        let stats = self.accumulate(batch, objective);
+        let stats = self.accumulate(part, objective, whole);
         self.is_held = true;
         Ok(stats)
     }

@@ -14,12 +14,7 @@ use crate::{
     transformer::{CHUNK_ROWS, Keep, Threads},
 };
 
-const OBJECTIVE: Objective = Objective {
-    surrogate: Surrogate::Likelihood,
-    aggregation: Aggregation::Token,
-    entropy_coefficient: 0.0,
-    temperature: 1.0,
-};
+const OBJECTIVE: Objective = Objective::new(Surrogate::Likelihood, Aggregation::Token);
 
 fn batch() -> Vec<Sample> {
     let mut draws = Seed::new(1).draws();
@@ -29,8 +24,7 @@ fn batch() -> Vec<Sample> {
             prompt: tokens(prompt).into(),
             response: tokens(response),
             advantage: 1.0,
-            old_logprobs: Vec::new(),
-            group: String::new(),
+            ..Sample::default()
         })
         .to_vec()
 }

@@ -10,10 +10,7 @@ use anyhow::Context;
 use kelvin_core::{executor::Executor, policy::Trainer, rollout::Sample, seed::Seed};
 use kelvin_env::corpus;
 use kelvin_model::{Checkpoint, Dtype, END_OF_TEXT, KeptFields, NativePolicy, Params, Tokenizer};
-use kelvin_selfplay::{
-    clock::Stopwatch,
-    state::{HeldOut, RunState},
-};
+use kelvin_selfplay::{clock::Stopwatch, state::HeldOut};
 use serde_json::json;
 
 use crate::{
@@ -89,7 +86,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let mut config = quickstart;
     config.policy.model = args.out.to_string_lossy().into_owned();
     let run_settings = config.run_settings(world.executor.parallelism());
-    let mut state = RunState::new(vec![wire::policy(&config)?]);
+    let mut state = wire::state(&config)?;
     let examined = pretrain::examine(&mut state, &*world.env, &held_out, &run_settings)?;
     for (name, value) in &examined {
         show(&format!("{name:<32} {value:.3}"));

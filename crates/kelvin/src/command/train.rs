@@ -84,7 +84,7 @@ pub(crate) fn train(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<(
     }
     // Whatever can be missing is found before a folder is made.
     let world = wire::world(&resolved.config)?;
-    let state = RunState::new(vec![wire::policy(&resolved.config)?]);
+    let state = wire::state(&resolved.config)?;
     let folder = run_folder::create(args.run_dir.as_deref(), &stem, &resolved)?;
     run_folder::describe(&folder, &world, &resolved.config.policy.model)?;
     say(&format!("run folder {}", folder.path.display()));
@@ -110,7 +110,7 @@ pub(crate) fn resume(args: &ResumeArgs, interrupt: &Interrupt) -> anyhow::Result
         None => format!("kelvin resume {}", folder.path.display()),
     };
     let world = wire::world(&config)?;
-    let mut state = RunState::new(vec![wire::policy(&config)?]);
+    let mut state = wire::state(&config)?;
     let dir = RunDir::open(&folder.path)?;
     match dir.restore(&mut state, &*world.env, &mut |warning| say(&format!("warning: {warning}")))? {
         Some(step) if config.steps < step => {

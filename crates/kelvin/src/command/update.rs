@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use kelvin_core::{
-    objective::{Aggregation, Objective, Surrogate},
-    policy::{AdamParams, Trainer},
+    objective::{Aggregation, KlEstimator, Normalisation, Objective},
+    policy::{AdamParams, LossStats, Part, Trainer},
     rollout::Sample,
 };
 use kelvin_model::{Dtype, LoraConfig, NativePolicy, Training};
+use kelvin_selfplay::settings::{Loss, Misfit, ObjectiveSettings, OptimizerSettings};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -25,17 +26,27 @@ const AFTER_HELP: &str = "\
 A row of the batch is
   {\"prompt\":[ids],\"response\":[ids],\"advantage\":x,\"old_logprobs\":[...],
    \"group\":name}
-Without old_logprobs, those of the model count. Keys of the configuration: loss
-(ppo_clip, likelihood), clip (a number or [low, high]), dual_clip, aggregation
-(group_token, token, sequence), temperature, entropy_coefficient, optimizer
-(adamw), learning_rate, beta1, beta2, eps, weight_decay, gradient_clip, dtype
-(f32, bf16), threads, and for adapters (LoRA) lora.rank, lora.alpha,
-lora.targets, lora.rslora: the model is saved with them merged, and they by
-themselves in its folder `adapter`.
+and may have sampler_logprobs and reference_logprobs. Without old_logprobs,
+those of the model count.
+Keys of the configuration:
+  loss             ppo_clip, reinforce (or likelihood), gspo, cispo
+  clip             a number or [low, high]; not read by reinforce
+  dual_clip        of ppo_clip
+  aggregation      group_token, token, sequence, constant
+  constant_length  what `constant` divides by, in tokens
+  kl_coefficient, kl_estimator (k1, k2, k3)
+  importance_cap   of truncated importance sampling; 0 is off
+  temperature, entropy_coefficient
+  optimizer        adamw
+  learning_rate, beta1, beta2, eps, weight_decay, gradient_clip
+  dtype            f32, bf16
+  micro_batch      samples at a time; 0 is all, and changes no result
+                   but by rounding
+  threads
+  lora.rank, lora.alpha, lora.targets, lora.rslora
+                   of adapters: the model is saved with them merged,
+                   and they by themselves in its folder `adapter`
 Prints loss, grad_norm, entropy and more as one JSON object.";
-
-/// A learning rate or weight decay over this leaves no model behind.
-const RATE_MAX: f64 = 1e3;
 
 /// Take one optimizer step from a file of samples and save the model
 #[derive(Debug, clap::Args)]
@@ -66,6 +77,14 @@ struct UpdateConfig {
     dual_clip: f64,
     /// How token losses are averaged.
     aggregation: Aggregation,
+    /// What `constant` divides by, in tokens.
+    constant_length: u64,
+    /// How the divergence from the reference is estimated.
+    kl_estimator: KlEstimator,
+    /// Times it, added to the loss.
+    kl_coefficient: f64,
+    /// Cap of truncated importance sampling; 0 turns it off.
+    importance_cap: f64,
     /// Divides the logits.
     temperature: f64,
     /// Times the entropy, subtracted from the loss.
@@ -89,6 +108,8 @@ struct UpdateConfig {
     dtype: Dtype,
     /// Adapters that learn instead of the weights; none with rank 0.
     lora: LoraConfig,
+    /// Samples that the trainer is given at a time; 0 is all of them.
+    micro_batch: usize,
     /// Threads; 0 is one per core.
     threads: usize,
 }
@@ -101,6 +122,10 @@ impl Default for UpdateConfig {
             clip: Clip::Each([0.2, 0.28]),
             dual_clip: 3.0,
             aggregation: Aggregation::GroupToken,
+            constant_length: 0,
+            kl_estimator: KlEstimator::K3,
+            kl_coefficient: 0.0,
+            importance_cap: 0.0,
             temperature: 1.0,
             entropy_coefficient: 0.0,
             optimizer: Optimizer::Adamw,
@@ -112,16 +137,10 @@ impl Default for UpdateConfig {
             gradient_clip: 1.0,
             dtype: Dtype::F32,
             lora: LoraConfig::default(),
+            micro_batch: 0,
             threads: 0,
         }
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Loss {
-    PpoClip,
-    Likelihood,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,53 +157,70 @@ enum Clip {
 }
 
 impl UpdateConfig {
-    fn objective(&self) -> anyhow::Result<Objective> {
-        let [low, high] = match self.clip {
+    /// `raw` is what the file says, for keys that do nothing beside others.
+    fn objective(&self, raw: &Raw) -> anyhow::Result<Objective> {
+        let [clip_low, clip_high] = match self.clip {
             Clip::Both(clip) => [clip, clip],
             Clip::Each(clips) => clips,
         };
-        let surrogate = match self.loss {
-            Loss::PpoClip => Surrogate::PpoClip { low, high, dual: self.dual_clip },
-            Loss::Likelihood => Surrogate::Likelihood,
-        };
-        for (key, fits) in [
-            ("clip", (0.0..1.0).contains(&low) && 0.0 <= high),
-            ("dual_clip", 1.0 < self.dual_clip),
-            ("temperature", self.temperature.is_finite() && 0.0 < self.temperature),
-            ("learning_rate", (0.0..=RATE_MAX).contains(&self.learning_rate)),
-            ("beta1", (0.0..1.0).contains(&self.beta1)),
-            ("beta2", (0.0..1.0).contains(&self.beta2)),
-            ("eps", self.eps.is_finite() && 0.0 <= self.eps),
-            ("weight_decay", (0.0..=RATE_MAX).contains(&self.weight_decay)),
-            ("gradient_clip", self.gradient_clip.is_finite() && 0.0 <= self.gradient_clip),
-        ] {
-            if !fits {
-                return Err(Usage::error(format!(
-                    "{key} is out of range\nhint: rates, clips and decays are not negative, learning rate and weight decay are at most 1000, betas and the lower clip \
-                     are under 1, the dual clip is over 1, the temperature over 0"
-                )));
-            }
-        }
         crate::config::check_lora(&self.lora)?;
-        Ok(Objective {
-            surrogate,
+        let settings = ObjectiveSettings {
+            loss: self.loss,
+            clip_low,
+            clip_high,
+            dual_clip: self.dual_clip,
             aggregation: self.aggregation,
+            constant_length: self.constant_length,
+            kl_estimator: self.kl_estimator,
+            kl_coefficient: self.kl_coefficient,
+            importance_cap: self.importance_cap,
             entropy_coefficient: self.entropy_coefficient,
-            temperature: self.temperature,
-        })
+        };
+        fits(settings.check())?;
+        if !(self.temperature.is_finite() && 0.0 < self.temperature) {
+            let value = self.temperature.to_string();
+            fits(Err(Misfit { key: "temperature", value, range: "the sampling temperature, over 0" }))?;
+        }
+        let is_written = |key| raw.get(key).is_some();
+        let refused = if is_written("dual_clip") && self.loss != Loss::PpoClip {
+            "dual_clip belongs to the loss \"ppo_clip\"\nhint: leave it out"
+        } else if is_written("kl_estimator") && self.kl_coefficient == 0.0 {
+            "kl_estimator does nothing without kl_coefficient\nhint: set kl_coefficient, such as 0.01, or leave both out"
+        } else if self.loss == Loss::Gspo && !is_written("clip") {
+            "the loss \"gspo\" needs a clip of its own: the ratio of a response hardly leaves 1\nhint: clip = [3e-4, 4e-4] \
+             is its paper's"
+        } else {
+            return Ok(Objective { temperature: self.temperature, ..settings.objective(1.0) });
+        };
+        Err(Usage::error(refused))
     }
 
-    fn adam(&self) -> AdamParams {
+    fn adam(&self) -> anyhow::Result<AdamParams> {
         let Optimizer::Adamw = self.optimizer;
-        AdamParams {
+        let settings = OptimizerSettings {
             learning_rate: self.learning_rate,
             beta1: self.beta1,
             beta2: self.beta2,
             eps: self.eps,
             weight_decay: self.weight_decay,
             grad_clip: self.gradient_clip,
-        }
+            ..OptimizerSettings::default()
+        };
+        fits(settings.check())?;
+        Ok(settings.at(1))
     }
+}
+
+/// Names the misfit as this file does.
+fn fits(checked: Result<(), Misfit>) -> anyhow::Result<()> {
+    let Err(Misfit { key, value, range }) = checked else { return Ok(()) };
+    let key = match key {
+        "clip_low" => "the lower clip",
+        "clip_high" => "the upper clip",
+        "grad_clip" => "gradient_clip",
+        other => other,
+    };
+    Err(Usage::error(format!("{key} = {value} is out of range\nhint: it is {range}")))
 }
 
 /// A row of the batch.
@@ -195,6 +231,10 @@ struct Row {
     advantage: f32,
     #[serde(default)]
     old_logprobs: Vec<f32>,
+    #[serde(default)]
+    sampler_logprobs: Vec<f32>,
+    #[serde(default)]
+    reference_logprobs: Vec<f32>,
     #[serde(default)]
     group: String,
 }
@@ -207,6 +247,13 @@ struct Report {
     entropy: f64,
     kl_old_new: f64,
     clipped_share: f64,
+    clipped_low_share: f64,
+    clipped_high_share: f64,
+    ratio_mean: f64,
+    ratio_max: f64,
+    importance_mean: f64,
+    importance_max: f64,
+    kl_reference: f64,
     n_tokens: u64,
     n_samples: usize,
 }
@@ -216,21 +263,23 @@ struct Report {
 /// # Errors
 /// If the configuration, a row or the model is bad, or the folder cannot be written.
 pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
-    let (config, _) = settings(&UpdateConfig::default(), &[&Raw::read(&args.config)?])?;
-    let (objective, adam) = (config.objective()?, config.adam());
+    let raw = Raw::read(&args.config)?;
+    let (config, _) = settings(&UpdateConfig::default(), &[&raw])?;
+    let (objective, adam) = (config.objective(&raw)?, config.adam()?);
     let batch = Rows::<Row>::open(&args.batch, EXAMPLE)?
         .map(|row| row.map(Row::sample))
         .collect::<anyhow::Result<Vec<Sample>>>()?;
     if batch.is_empty() {
         anyhow::bail!("{} holds no samples\nhint: a row is {EXAMPLE}", args.batch.display());
     }
+    // Before the model is read, and of the whole batch, so that a message counts its samples.
+    objective.check(&batch)?;
     model::require_new(&args.out)?;
     let base = model::lasting_name(&args.model);
     let training = Training { dtype: config.dtype, lora: config.lora.clone(), base, ..Training::default() };
     let mut policy =
         NativePolicy::training(model::load(&args.model)?, model::on_threads(config.threads), training)?;
-    interrupt.check()?;
-    let loss = policy.forward_backward(1, &batch, &objective)?;
+    let loss = accumulate(&mut policy, &batch, &objective, config.micro_batch, interrupt)?;
     interrupt.check()?;
     let optim = policy.optim_step(1, &adam)?;
     policy.publish(1)?;
@@ -245,15 +294,43 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         entropy: loss.entropy,
         kl_old_new: loss.kl_old_new,
         clipped_share: loss.clipped_share,
+        clipped_low_share: loss.clipped_low_share,
+        clipped_high_share: loss.clipped_high_share,
+        ratio_mean: loss.ratio_mean,
+        ratio_max: loss.ratio_max,
+        importance_mean: loss.importance_mean,
+        importance_max: loss.importance_max,
+        kl_reference: loss.kl_reference,
         n_tokens: loss.n_tokens,
         n_samples: batch.len(),
     })?;
     out.flush()
 }
 
+/// The gradient on the whole batch, a few samples at a time.
+fn accumulate(
+    policy: &mut NativePolicy,
+    batch: &[Sample],
+    objective: &Objective,
+    micro_batch: usize,
+    interrupt: &Interrupt,
+) -> anyhow::Result<LossStats> {
+    let whole = Normalisation::of(batch);
+    let size = if micro_batch == 0 { batch.len() } else { micro_batch };
+    let mut loss = LossStats::default();
+    for (idx, samples) in batch.chunks(size).enumerate() {
+        interrupt.check()?;
+        let part = Part { idx, samples, whole: &whole };
+        loss = loss.join(policy.forward_backward_part(1, part, objective)?);
+    }
+    Ok(loss)
+}
+
 impl Row {
     fn sample(self) -> Sample {
-        let Row { prompt, response, advantage, old_logprobs, group } = self;
-        Sample { prompt: prompt.into(), response, advantage, old_logprobs, group }
+        let Row { prompt, response, advantage, old_logprobs, sampler_logprobs, reference_logprobs, group } =
+            self;
+        let prompt = prompt.into();
+        Sample { prompt, response, advantage, old_logprobs, sampler_logprobs, reference_logprobs, group }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use kelvin_core::rollout::{STOP_BYTES_MAX, STOPS_MAX, Sampling};
 use kelvin_model::{Dtype, LoraConfig};
+use kelvin_selfplay::settings::{AzrSettings, Misfit};
 
 use super::resolved::{Config, PolicySettings, PythonSettings};
 use crate::{error::Usage, sandbox::WORKERS_MAX};
@@ -113,37 +114,23 @@ fn draws(config: &Config) -> anyhow::Result<()> {
 }
 
 fn learning(config: &Config) -> anyhow::Result<()> {
-    let objective = &config.objective;
-    require(
-        (0.0..1.0).contains(&objective.clip_low),
-        "objective.clip_low",
-        objective.clip_low,
-        "at least 0 and under 1",
-    )?;
-    require(0.0 <= objective.clip_high, "objective.clip_high", objective.clip_high, "0 or more")?;
-    require(1.0 < objective.dual_clip, "objective.dual_clip", objective.dual_clip, "over 1")?;
-    require(
-        objective.entropy_coefficient.is_finite(),
-        "objective.entropy_coefficient",
-        objective.entropy_coefficient,
-        "a number",
-    )?;
-    let optimizer = &config.optimizer;
-    for (key, value) in [("optimizer.grad_clip", optimizer.grad_clip), ("optimizer.eps", optimizer.eps)] {
-        require(value.is_finite() && 0.0 <= value, key, value, "0 or more")?;
+    let within = |section: &str, checked: Result<(), Misfit>| match checked {
+        Ok(()) => Ok(()),
+        Err(Misfit { key, value, range }) => require(false, &format!("{section}.{key}"), value, range),
+    };
+    within("objective", config.objective.check())?;
+    within("optimizer", config.optimizer.check())?;
+    let azr = &config.azr;
+    let zero = azr.zero_learnability_reward;
+    require(zero.is_finite(), "azr.zero_learnability_reward", zero, "a number")?;
+    let has_groups = 1 < azr.n_solutions || azr.train_estimates;
+    if azr.group_advantage != AzrSettings::default().group_advantage && !has_groups {
+        return Err(Usage::error(
+            "azr.group_advantage compares several solutions of a task, and each task has one\nhint: set \
+             azr.n_solutions to 2 or more, or azr.train_estimates; azr.advantage is for what stands alone",
+        ));
     }
-    // What is larger leaves no model behind.
-    for (key, value) in [
-        ("optimizer.learning_rate", optimizer.learning_rate),
-        ("optimizer.weight_decay", optimizer.weight_decay),
-    ] {
-        require((0.0..=1e3).contains(&value), key, value, "from 0 to 1000")?;
-    }
-    for (key, beta) in [("optimizer.beta1", optimizer.beta1), ("optimizer.beta2", optimizer.beta2)] {
-        require((0.0..1.0).contains(&beta), key, beta, "at least 0 and under 1")?;
-    }
-    let zero = config.azr.zero_learnability_reward;
-    require(zero.is_finite(), "azr.zero_learnability_reward", zero, "a number")
+    Ok(())
 }
 
 fn python(config: &Config) -> anyhow::Result<()> {

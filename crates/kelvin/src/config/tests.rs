@@ -76,9 +76,39 @@ fn mistakes_are_named() {
         "[sampling.solve]\ntop_p = nan",
         "[sampling.solve]\nstop = [\"</answer>\", \"\"]",
         "[sampling.solve]\nstop = \"</answer>\"",
+        "[objective]\nloss = \"grpo\"",
+        "[objective]\naggregation = \"constant\"",
+        "[objective]\nkl_estimator = \"k4\"",
+        "[optimizer]\nschedule = \"cosine\"",
+        "[optimizer]\nbeta1 = 1",
+        "[azr]\ngroup_advantage = \"grpo\"",
+        "[azr]\nadvantage = \"grpo\"",
     ];
     let told: Vec<String> = mistakes.iter().map(|text| format!("{text}\n-----\n{}", message(text))).collect();
     insta::assert_snapshot!(told.join("\n=====\n"));
+}
+
+/// What docs/papers/objectives.md calls GRPO, Dr. GRPO, DAPO, RLOO, GSPO and CISPO.
+#[test]
+fn methods_of_the_field_resolve() {
+    for keys in [
+        "azr.group_advantage=grpo objective.clip_high=0.2 objective.dual_clip=1e9 objective.aggregation=sequence \
+         objective.kl_coefficient=0.04",
+        "azr.group_advantage=dr_grpo objective.clip_high=0.2 objective.dual_clip=1e9 \
+         objective.aggregation=constant objective.constant_length=3000",
+        "azr.group_advantage=grpo objective.dual_clip=1e9 objective.aggregation=token",
+        "azr.group_advantage=rloo objective.loss=reinforce objective.aggregation=constant \
+         objective.constant_length=1",
+        "azr.group_advantage=grpo objective.loss=gspo objective.clip_low=3e-4 objective.clip_high=4e-4 \
+         objective.aggregation=sequence",
+        "azr.group_advantage=grpo objective.loss=cispo objective.clip_low=1 objective.clip_high=4 \
+         objective.aggregation=token",
+        "objective.importance_cap=2 optimizer.schedule=cosine optimizer.decay_steps=400 optimizer.floor=0.1",
+    ] {
+        let sets: Vec<String> = keys.split(' ').chain(["azr.n_solutions=8"]).map(str::to_owned).collect();
+        let resolved = resolve(&[&Raw::from_sets(&sets).unwrap()]).unwrap();
+        assert_eq!(parse(&resolved.text).unwrap(), resolved);
+    }
 }
 
 #[test]

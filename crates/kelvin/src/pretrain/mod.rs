@@ -49,8 +49,8 @@ pub(crate) fn samples(tokenizer: &Tokenizer, end: u32, examples: &[Example]) -> 
             prompt,
             response,
             advantage: 1.0,
-            old_logprobs: Vec::new(),
             group: example.kind.group().into(),
+            ..Sample::default()
         })
     };
     examples.par_iter().map(sample).collect()
@@ -68,12 +68,7 @@ pub(crate) fn train(
     stop: &dyn Fn() -> anyhow::Result<()>,
     watcher: &mut dyn FnMut(&CurvePoint),
 ) -> anyhow::Result<Vec<CurvePoint>> {
-    let objective = Objective {
-        surrogate: Surrogate::Likelihood,
-        aggregation: Aggregation::GroupToken,
-        entropy_coefficient: 0.0,
-        temperature: 1.0,
-    };
+    let objective = Objective::new(Surrogate::Likelihood, Aggregation::GroupToken);
     let mut order = Order::new(samples.len(), seed);
     let (mut curve, mut tokens, mut update, mut losses) = (Vec::new(), 0u64, 0u64, Vec::new());
     while tokens < settings.tokens {

@@ -1,10 +1,9 @@
 //! The settings of `kelvin pretrain`, with the embedded base model's as defaults.
 
-use std::f64::consts::PI;
-
 use kelvin_core::policy::AdamParams;
 use kelvin_env::corpus::CorpusConfig;
 use kelvin_model::{Family, ModelConfig, Rope};
+use kelvin_selfplay::settings::Schedule;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Usage;
@@ -166,7 +165,7 @@ impl TrainSettings {
             (done / self.warmup).max(0.01)
         } else {
             let fallen = (done - self.warmup) / (1.0 - self.warmup);
-            self.floor + (1.0 - self.floor) * 0.5 * (1.0 + (PI * fallen).cos())
+            Schedule::Cosine.share(fallen, self.floor)
         };
         AdamParams {
             learning_rate: self.learning_rate * shape,

@@ -54,6 +54,52 @@ fn mistakes_get_one_message_and_a_hint() {
     assert!(rows.ends_with("not json\n"), "a refused command leaves its input alone");
 }
 
+/// Before any model is read.
+#[test]
+fn an_update_that_does_not_fit_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    fs::write(
+        at("batch.jsonl"),
+        concat!(
+            "{\"prompt\": [1], \"response\": [2, 0], \"advantage\": 1.0, \"sampler_logprobs\": [-1, -2], ",
+            "\"reference_logprobs\": [-1, -2]}\n",
+            "{\"prompt\": [1], \"response\": [3, 0], \"advantage\": -1.0}\n"
+        ),
+    )
+    .unwrap();
+    let mut transcript = String::new();
+    for config in [
+        "loss = \"grpo\"",
+        "loss = \"gspo\"",
+        "loss = \"cispo\"\ndual_clip = 3",
+        "loss = \"reinforce\"\ndual_clip = 3",
+        "clip = [1.5, 0.2]",
+        "aggregation = \"constant\"",
+        "constant_length = 100",
+        "aggregation = \"mean\"",
+        "kl_estimator = \"k2\"",
+        "kl_coefficient = -0.1",
+        "kl_coefficient = 0.1\nkl_estimator = \"k4\"",
+        "kl_coefficient = 0.1",
+        "importance_cap = -2",
+        "importance_cap = 2",
+        "temperature = 0",
+        "learning_rate = -1",
+        "gradient_clip = inf",
+        "optimizer = \"sgd\"",
+        "micro_batch = -1",
+    ] {
+        fs::write(at("update.toml"), config).unwrap();
+        let (batch, config_path, out) = (at("batch.jsonl"), at("update.toml"), at("new"));
+        let ran = run(&["update", "m", "--batch", &batch, "--config", &config_path, "--out", &out]);
+        assert!(matches!(ran.code, Some(1 | 2)), "{config} ends with {:?}", ran.code);
+        let told = without(&ran.err, dir.path());
+        transcript.push_str(&format!("{config}\n{told}[exit code {}]\n\n", ran.code.unwrap_or(-1)));
+    }
+    insta::assert_snapshot!(transcript);
+}
+
 #[test]
 fn without_python_nothing_runs() {
     let mut command = command(&["exec", "validate"]);

@@ -124,6 +124,49 @@ fn update_takes_the_step_of_pytorch() {
     }
 }
 
+/// Every part of an objective at once, on all samples and on two at a time.
+#[test]
+fn an_update_takes_every_part_of_an_objective_and_any_split() {
+    let (dir, expected) = golden("tied");
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let samples =
+        expected["samples"].as_array().unwrap().iter().zip(expected["logprobs"].as_array().unwrap());
+    let rows: String = samples
+        .map(|(sample, logprobs)| {
+            // Those of the sequence; the response's are the last.
+            let (n, logprobs) = (sample["response"].as_array().unwrap().len(), logprobs.as_array().unwrap());
+            let now: Vec<f64> =
+                logprobs[logprobs.len() - n..].iter().map(|it| it.as_f64().unwrap()).collect();
+            let mut row = sample.clone();
+            row["sampler_logprobs"] = json!(now.iter().map(|it| it - 0.1).collect::<Vec<_>>());
+            row["reference_logprobs"] = json!(now.iter().map(|it| it + 0.5).collect::<Vec<_>>());
+            format!("{row}\n")
+        })
+        .collect();
+    // The last two rows are equal: parts of one update may be.
+    let last = rows.lines().last().unwrap();
+    fs::write(at("batch.jsonl"), format!("{rows}{last}\n")).unwrap();
+    let update = |name: &str, micro_batch: usize| {
+        let config = format!(
+            "loss = \"gspo\"\nclip = [0.01, 0.02]\naggregation = \"constant\"\nconstant_length = 40\ntemperature = 0.8\n\
+             kl_coefficient = 0.05\nimportance_cap = 1.5\nlearning_rate = 1e-3\nmicro_batch = {micro_batch}\n"
+        );
+        fs::write(at("update.toml"), config).unwrap();
+        let (model, batch, config, out) =
+            (dir.path().to_str().unwrap(), at("batch.jsonl"), at("update.toml"), at(name));
+        run(&["update", model, "--batch", &batch, "--config", &config, "--out", &out])
+    };
+    let whole = self::rows(&update("whole", 0)).remove(0);
+    let parts = self::rows(&update("parts", 1)).remove(0);
+    for (key, value) in whole.as_object().unwrap() {
+        close(&parts[key], value, 1e-5 * (1.0 + value.as_f64().unwrap().abs()));
+    }
+    // d = 0.5 everywhere: k3 = exp(0.5) - 1.5.
+    close(&whole["kl_reference"], &json!(0.5f64.exp() - 1.5), 1e-4);
+    // Where there are no old log-probabilities the weight is exp(0.1), under the cap; others are beyond it.
+    close(&whole["importance_max"], &json!(1.5), 0.0);
+}
+
 #[test]
 fn sampling_is_a_function_of_the_seed() {
     let (dir, _) = golden("tied");

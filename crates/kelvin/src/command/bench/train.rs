@@ -50,12 +50,8 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     check_lora(&lora)?;
     let (mut policy, threads) = (args.model.policy(args.seq as usize, lora)?, args.model.threads());
     let batch = random_batch(policy.config(), args);
-    let objective = Objective {
-        surrogate: Surrogate::PpoClip { low: 0.2, high: 0.28, dual: 3.0 },
-        aggregation: Aggregation::Token,
-        entropy_coefficient: 0.001,
-        temperature: 1.0,
-    };
+    let clip = Surrogate::PpoClip { low: 0.2, high: 0.28, dual: 3.0 };
+    let objective = Objective { entropy_coefficient: 0.001, ..Objective::new(clip, Aggregation::Token) };
     let adam = AdamParams {
         learning_rate: 1e-6,
         beta1: 0.9,
@@ -106,8 +102,7 @@ fn random_batch(config: &ModelConfig, args: &Args) -> Vec<Sample> {
             prompt: [token()].into(),
             response: (1..args.seq).map(|_| token()).collect(),
             advantage: if row.is_multiple_of(2) { 1.0 } else { -1.0 },
-            old_logprobs: Vec::new(),
-            group: String::new(),
+            ..Sample::default()
         }
     };
     (0..args.model.batch).map(sample).collect()

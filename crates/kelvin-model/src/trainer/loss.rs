@@ -1,0 +1,123 @@
+//! The loss of a batch as the head sees it: token by token, in any order of samples.
+
+use kelvin_core::{
+    objective::{Normalisation, Objective, Side, Token},
+    policy::LossStats,
+    rollout::Sample,
+};
+
+use crate::kernels::TokenStats;
+
+/// What is minimised, and on what.
+pub(super) struct BatchLoss<'batch> {
+    batch: &'batch [Sample],
+    objective: &'batch Objective,
+    /// The weight of each of a sample's tokens.
+    weights: Vec<f64>,
+}
+
+/// Sums over the response tokens of one sample.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SampleSums {
+    /// The sample's place in the batch.
+    idx: usize,
+    /// Of log-probability less old log-probability, where tokens are coupled.
+    log_ratio: f64,
+    loss: f64,
+    entropy: f64,
+    kl: f64,
+    kl_reference: f64,
+    ratio: f64,
+    ratio_max: f64,
+    importance: f64,
+    importance_max: f64,
+    n_low: u64,
+    n_high: u64,
+}
+
+impl<'batch> BatchLoss<'batch> {
+    /// The loss on a checked part of the batch that `whole` was taken of.
+    pub(super) fn new(
+        batch: &'batch [Sample],
+        objective: &'batch Objective,
+        whole: &Normalisation,
+    ) -> BatchLoss<'batch> {
+        let weights = batch.iter().map(|sample| whole.weight(objective, sample)).collect();
+        BatchLoss { batch, objective, weights }
+    }
+
+    /// Divides the logits.
+    pub(super) fn temperature(&self) -> f32 {
+        self.objective.temperature as f32
+    }
+
+    /// Empty sums of samples.
+    pub(super) fn begin(&self, samples: &[usize]) -> Vec<SampleSums> {
+        samples.iter().map(|&idx| SampleSums { idx, ..SampleSums::default() }).collect()
+    }
+
+    /// Whether all tokens of these samples must pass [`BatchLoss::read`] before the first passes
+    /// [`BatchLoss::token`]. Where no sample has old log-probabilities, every ratio is 1 without reading.
+    pub(super) fn is_coupled(&self, samples: &[usize]) -> bool {
+        self.objective.surrogate.is_sequence_level()
+            && samples.iter().any(|&idx| !self.batch[idx].old_logprobs.is_empty())
+    }
+
+    /// Takes a token's part in the ratio of its response.
+    pub(super) fn read(&self, sums: &mut SampleSums, token_idx: usize, token: TokenStats) {
+        if let Some(&old) = self.batch[sums.idx].old_logprobs.get(token_idx) {
+            sums.log_ratio += f64::from(token.logprob) - f64::from(old);
+        }
+    }
+
+    /// Derivatives of the whole loss by one response token's log-probability and entropy.
+    pub(super) fn token(&self, sums: &mut SampleSums, token_idx: usize, token: TokenStats) -> (f32, f32) {
+        let (sample, weight) = (&self.batch[sums.idx], self.weights[sums.idx]);
+        let (logprob, entropy) = (f64::from(token.logprob), f64::from(token.entropy));
+        let mean = sums.log_ratio / sample.response.len() as f64;
+        let token = Token::of(sample, token_idx, logprob, entropy, mean);
+        let loss = self.objective.token(&token);
+        sums.loss += weight * loss.value;
+        sums.entropy += entropy;
+        sums.kl += token.old_logprob - logprob;
+        sums.kl_reference += loss.kl_reference;
+        sums.ratio += loss.ratio;
+        sums.ratio_max = sums.ratio_max.max(loss.ratio);
+        sums.importance += loss.importance;
+        sums.importance_max = sums.importance_max.max(loss.importance);
+        match loss.clipped {
+            Some(Side::Low) => sums.n_low += 1,
+            Some(Side::High) => sums.n_high += 1,
+            None => {}
+        }
+        ((weight * loss.by_logprob) as f32, (weight * loss.by_entropy) as f32)
+    }
+
+    /// Means over the batch, summed in its order. `sums` has each sample once.
+    pub(super) fn stats(&self, sums: impl Iterator<Item = SampleSums>) -> LossStats {
+        let mut by_sample = vec![SampleSums::default(); self.batch.len()];
+        for sums in sums {
+            by_sample[sums.idx] = sums;
+        }
+        let n_tokens = self.batch.iter().map(|sample| sample.response.len() as u64).sum();
+        let n = n_tokens as f64;
+        let mut stats = LossStats { n_tokens, ..LossStats::default() };
+        let (mut n_low, mut n_high) = (0, 0);
+        for sums in by_sample {
+            stats.loss += sums.loss;
+            stats.entropy += sums.entropy / n;
+            stats.kl_old_new += sums.kl / n;
+            stats.kl_reference += sums.kl_reference / n;
+            stats.ratio_mean += sums.ratio / n;
+            stats.ratio_max = stats.ratio_max.max(sums.ratio_max);
+            stats.importance_mean += sums.importance / n;
+            stats.importance_max = stats.importance_max.max(sums.importance_max);
+            n_low += sums.n_low;
+            n_high += sums.n_high;
+        }
+        stats.clipped_share = (n_low + n_high) as f64 / n;
+        stats.clipped_low_share = n_low as f64 / n;
+        stats.clipped_high_share = n_high as f64 / n;
+        stats
+    }
+}
