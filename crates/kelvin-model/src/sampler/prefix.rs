@@ -65,15 +65,15 @@ impl Prefixes {
     pub(super) fn nearest(&self, at: Node, tokens: &[u32]) -> Option<(usize, Arc<Block>)> {
         let children = &self.nodes[at].children;
         // In lexicographic order the longest common beginning is a neighbour's, among those that are computed.
-        let computed = |(key, &node): (&Box<[u32]>, &Node)| {
+        let computed = |(key, node): (&[u32], Node)| {
             let n = key.iter().zip(tokens).take_while(|(ours, theirs)| ours == theirs).count();
             self.nodes[node].block.clone().filter(|_| 0 < n).map(|block| (n, block))
         };
-        let before = children.range::<[u32], _>((Bound::Unbounded, Bound::Included(tokens)));
+        let before = children.range::<[u32], _>((Bound::Unbounded, Bound::Included(tokens))).rev();
         let after = children.range::<[u32], _>((Bound::Excluded(tokens), Bound::Unbounded));
-        let shares = |(key, _): &(&Box<[u32]>, &Node)| key.first() == tokens.first();
-        let before = before.rev().take_while(shares).find_map(computed);
-        let after = after.take_while(shares).find_map(computed);
+        let shares = |(key, _): &(&[u32], Node)| key.first() == tokens.first();
+        let before = before.map(|(key, &node)| (&**key, node)).take_while(shares).find_map(computed);
+        let after = after.map(|(key, &node)| (&**key, node)).take_while(shares).find_map(computed);
         [before, after].into_iter().flatten().max_by_key(|(n, _)| *n)
     }
 
