@@ -46,7 +46,7 @@ pub(crate) fn policy(config: &Config) -> anyhow::Result<Policy> {
         model::load(name).with_context(|| format!("cannot load the model `{name}`"))?;
     let trainer = match config.policy.backend {
         Backend::Native => {
-            let training = config.policy.training(config.seed);
+            let training = config.policy.training(config.seed)?;
             NativePolicy::training(checkpoint, config.policy.native_options(), training)?
         }
     };

@@ -225,7 +225,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         anyhow::bail!("{} holds no samples\nhint: a row is {EXAMPLE}", args.batch.display());
     }
     model::require_new(&args.out)?;
-    let base = model::lasting_name(&args.model);
+    let base = model::lasting_name(&args.model)?;
     let training = Training { dtype: config.dtype, lora: config.lora.clone(), base, ..Training::default() };
     let mut policy =
         NativePolicy::training(model::load(&args.model)?, model::on_threads(config.threads), training)?;
