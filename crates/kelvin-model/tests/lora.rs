@@ -189,7 +189,7 @@ fn sampler_and_trainer_agree() {
     let sample = &expected.samples[1];
     let tokens: Vec<u32> = sample.prompt.iter().chain(&sample.response).copied().collect();
     let plain = forward_logprobs(&base.params, &[&tokens], 1.0).unwrap();
-    let sampler = policy.sampler().logprobs(&[tokens.clone()], 1.0).unwrap();
+    let sampler = policy.sampler().logprobs(std::slice::from_ref(&tokens), 1.0).unwrap();
     let mut core = TrainCore::adapting(base.params, policy.core().lora().unwrap().clone());
     let mut moved = 0.0f32;
     for (idx, &by_sampler) in sampler[0].iter().enumerate() {

@@ -173,11 +173,20 @@ pub(crate) fn resolve_tokenizer(name: &str) -> anyhow::Result<ModelSource> {
     Ok(source)
 }
 
-/// The name by which files call a model, so that it is found from any folder.
-pub(crate) fn lasting_name(name: &str) -> String {
-    match fs::canonicalize(name) {
-        Ok(path) if name != EMBEDDED => path.display().to_string(),
-        _ => name.to_owned(),
+/// The name by which files call a model, so that it is found from any folder and stays the same when a run goes on.
+///
+/// # Errors
+/// As [`resolve`].
+pub(crate) fn lasting_name(name: &str) -> anyhow::Result<String> {
+    if name == EMBEDDED || !Path::new(name).is_dir() {
+        return Ok(name.to_owned());
+    }
+    match resolve(name)? {
+        ModelSource::Embedded => Ok(name.to_owned()),
+        ModelSource::Folder(dir) => {
+            let path = fs::canonicalize(&dir).with_context(|| format!("finding {}", dir.display()))?;
+            Ok(path.display().to_string())
+        }
     }
 }
 

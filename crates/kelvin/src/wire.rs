@@ -67,7 +67,7 @@ pub(crate) fn policy(config: &Config) -> anyhow::Result<Policy> {
         Backend::Native => {
             let name = &config.policy.model;
             let checkpoint = model::load(name).with_context(|| cannot_load(name))?;
-            let training = config.policy.training(config.seed);
+            let training = config.policy.training(config.seed)?;
             NativePolicy::training(checkpoint, config.policy.native_options(), training)?
         }
     };

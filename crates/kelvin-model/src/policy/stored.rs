@@ -8,7 +8,7 @@ use super::NativePolicy;
 use crate::{
     checkpoint::{Checkpoint, Dtype, read_tensors, write_tensors},
     lora::{Lora, fingerprint},
-    params::Tensor,
+    params::{Params, Tensor},
     trainer::{Moments, TrainCore},
 };
 
@@ -67,7 +67,7 @@ pub(super) fn restore(policy: &NativePolicy, dir: &Path) -> anyhow::Result<Train
         None => {
             let checkpoint = Checkpoint::load(dir)?;
             require_same(policy, &checkpoint, dir)?;
-            (if policy.training.dtype == Dtype::Bf16 { 3 } else { 2 }, Model::Weights(checkpoint))
+            (if policy.training.dtype == Dtype::Bf16 { 3 } else { 2 }, Model::Weights(checkpoint.params))
         }
     };
     let mut first = vec![0.0; n_parts * len];
@@ -79,13 +79,13 @@ pub(super) fn restore(policy: &NativePolicy, dir: &Path) -> anyhow::Result<Train
     let master = first.split_off(2 * len);
     let second = first.split_off(len);
     let core = match model {
-        Model::Weights(checkpoint) => match policy.training.dtype {
-            Dtype::F32 => TrainCore::new(checkpoint.params),
+        Model::Weights(params) => match policy.training.dtype {
+            Dtype::F32 => TrainCore::new(params),
             Dtype::Bf16 => {
-                let layout = checkpoint.params.layout;
-                let core = TrainCore::rounding(crate::params::Params { layout, flat: master });
+                let Params { layout, flat } = params;
+                let core = TrainCore::rounding(Params { layout, flat: master });
                 ensure!(
-                    core.params().flat == checkpoint.params.flat,
+                    core.params().flat == flat,
                     "the weights in {} are not those behind them, rounded\nhint: both come from one checkpoint; take \
                      an earlier one",
                     dir.display()
@@ -102,12 +102,12 @@ pub(super) fn restore(policy: &NativePolicy, dir: &Path) -> anyhow::Result<Train
             TrainCore::adapting(policy.core.params().clone(), lora)
         }
     };
-    Ok(core.with_recompute(policy.options.recompute).with_moments(Moments { first, second, step })?)
+    core.with_recompute(policy.options.recompute).with_moments(Moments { first, second, step })
 }
 
 /// What a folder holds.
 enum Model {
-    Weights(Checkpoint),
+    Weights(Params),
     Adapters(Lora),
 }
 

@@ -275,7 +275,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     // Before the model is read, and of the whole batch, so that a message counts its samples.
     objective.check(&batch)?;
     model::require_new(&args.out)?;
-    let base = model::lasting_name(&args.model);
+    let base = model::lasting_name(&args.model)?;
     let training = Training { dtype: config.dtype, lora: config.lora.clone(), base, ..Training::default() };
     let mut policy =
         NativePolicy::training(model::load(&args.model)?, model::on_threads(config.threads), training)?;

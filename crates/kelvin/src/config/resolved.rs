@@ -296,13 +296,16 @@ impl PolicySettings {
     }
 
     /// What learns, in a run of this seed.
-    pub(crate) fn training(&self, seed: u64) -> Training {
-        Training {
+    ///
+    /// # Errors
+    /// If the model is not here.
+    pub(crate) fn training(&self, seed: u64) -> anyhow::Result<Training> {
+        Ok(Training {
             dtype: self.dtype,
             lora: self.lora.clone(),
-            base: lasting_name(&self.model),
+            base: lasting_name(&self.model)?,
             seed: Seed::new(seed).fork("lora"),
-        }
+        })
     }
 }
 
