@@ -163,6 +163,21 @@ impl Checkpoint {
             .context("the embedded model cannot be used")
     }
 
+    /// Makes the added tokens of these ids ordinary text again ([`Tokenizer::demote`]).
+    ///
+    /// # Errors
+    /// If one is not an added token, ends completions, or has another purpose.
+    pub fn demote(&mut self, ids: &[u32]) -> anyhow::Result<()> {
+        for id in ids {
+            ensure!(
+                !self.end_tokens.contains(id),
+                "token {id} ends completions and cannot be demoted\nhint: leave it out"
+            );
+        }
+        self.tokenizer = self.tokenizer.demote(ids)?;
+        Ok(())
+    }
+
     /// Writes the folder that [`Checkpoint::load`] and transformers read.
     ///
     /// # Errors
