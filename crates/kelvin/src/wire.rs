@@ -42,8 +42,9 @@ pub(crate) fn world(config: &Config) -> anyhow::Result<World> {
 /// If its model cannot be read.
 pub(crate) fn policy(config: &Config) -> anyhow::Result<Policy> {
     let name = &config.policy.model;
-    let checkpoint: Checkpoint =
+    let mut checkpoint: Checkpoint =
         model::load(name).with_context(|| format!("cannot load the model `{name}`"))?;
+    checkpoint.demote(&config.policy.demote_tokens).context("policy.demote_tokens does not fit the model")?;
     let trainer = match config.policy.backend {
         Backend::Native => NativePolicy::new(checkpoint, config.policy.native_options())?,
     };

@@ -13,6 +13,7 @@ use kelvin_core::{
     rollout::{Completion, Finish, SampleRequest, Sampling},
     seed::Seed,
 };
+use kelvin_model::NativePolicy;
 use serde::Serialize;
 
 use crate::{chat, interrupt::Interrupt, jsonl::Sink, model, ordered};
@@ -50,6 +51,12 @@ pub(crate) struct Args {
     /// Wrap the prompt in the model's chat template, as a user's message
     #[arg(long)]
     chat: bool,
+    /// A setting of the chat template, such as `enable_thinking=false`; may be given again
+    #[arg(long, value_name = "NAME=VALUE", requires = "chat", value_parser = chat::variable)]
+    chat_set: Vec<(String, minijinja::Value)>,
+    /// Tokenize the added token of this id as ordinary text; may be given again
+    #[arg(long, value_name = "ID")]
+    demote_token: Vec<u32>,
     /// Print JSON lines: index, text, prompt_tokens, tokens, logprobs, finish
     #[arg(long)]
     json: bool,
@@ -69,9 +76,11 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         io::stdin().read_to_string(&mut prompt).context("cannot read the prompt from standard input")?;
     }
     if args.chat {
-        prompt = chat::render(&model::resolve(&args.model)?, &prompt)?;
+        prompt = chat::render(&model::resolve(&args.model)?, &prompt, &args.chat_set)?;
     }
-    let policy = model::native(&args.model, model::on_threads(args.threads))?;
+    let mut checkpoint = model::load(&args.model)?;
+    checkpoint.demote(&args.demote_token)?;
+    let policy = NativePolicy::new(checkpoint, model::on_threads(args.threads))?;
     let sampling = Arc::new(Sampling {
         temperature: args.temperature,
         top_k: args.top_k,

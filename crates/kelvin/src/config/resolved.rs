@@ -186,6 +186,9 @@ pub(crate) struct PolicySettings {
     pub(crate) backend: Backend,
     /// `embedded`, or a model or run folder, or a hub name that is in the cache.
     pub(crate) model: String,
+    /// Ids of added tokens that are tokenized as ordinary text (azr.md section 1.1: 151667 and 151668 for Qwen3's
+    /// base models).
+    pub(crate) demote_tokens: Vec<u32>,
     /// What bounds the engine's time and memory and changes no result.
     #[serde(flatten)]
     pub(crate) options: NativeOptions,
@@ -196,6 +199,7 @@ impl Default for PolicySettings {
         PolicySettings {
             backend: Backend::Native,
             model: EMBEDDED.to_owned(),
+            demote_tokens: Vec::new(),
             options: NativeOptions::default(),
         }
     }

@@ -11,7 +11,8 @@ use kelvin_core::{
     seed::Seed,
 };
 use kelvin_model::{
-    Checkpoint, Family, ModelConfig, NativePolicy, Params, Rope, Tokenizer, kernels::gemm_peak_gflops,
+    Checkpoint, Family, KeptFields, ModelConfig, NativePolicy, Params, Rope, Tokenizer,
+    kernels::gemm_peak_gflops,
 };
 use kelvin_selfplay::clock::Stopwatch;
 use serde::Serialize;
