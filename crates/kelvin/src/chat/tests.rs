@@ -1,3 +1,5 @@
+//! Chats against what transformers made of them, and where a folder keeps its template.
+
 use serde::Deserialize;
 
 use super::*;
