@@ -89,6 +89,14 @@ impl<'bytes> OpenCheckpoint<'bytes> {
         OpenCheckpoint::from_source(&Source::Folder(dir)).with_context(|| unusable(dir))
     }
 
+    /// Opens the same files in memory, as pairs of name and content.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::load`].
+    pub fn embedded(files: &'bytes [(&'bytes str, &'bytes [u8])]) -> anyhow::Result<OpenCheckpoint<'bytes>> {
+        OpenCheckpoint::from_source(&Source::Memory(files)).context(EMBEDDED_UNUSABLE)
+    }
+
     fn from_source(source: &Source<'bytes>) -> anyhow::Result<OpenCheckpoint<'bytes>> {
         let config_fields = read_object(source, CONFIG_JSON)?.with_context(|| {
             format!(
@@ -121,13 +129,18 @@ impl<'bytes> OpenCheckpoint<'bytes> {
         Ok(OpenCheckpoint { config, weights, tokenizer, end_tokens, kept })
     }
 
-    /// Reads all weights.
-    fn load(self) -> anyhow::Result<Checkpoint> {
+    /// Reads all weights, in f32.
+    ///
+    /// # Errors
+    /// If a file cannot be read or has shrunk, or a weight is infinite or NaN.
+    pub fn load(self) -> anyhow::Result<Checkpoint> {
         let OpenCheckpoint { config, weights, tokenizer, end_tokens, kept } = self;
         let params = weights::read_model(&weights, &config)?;
         Ok(Checkpoint { config, params, tokenizer, end_tokens, kept })
     }
 }
+
+const EMBEDDED_UNUSABLE: &str = "the embedded model cannot be used";
 
 fn unusable(dir: &Path) -> String {
     format!("the model in {} cannot be used", dir.display())
@@ -158,9 +171,7 @@ impl Checkpoint {
     /// # Errors
     /// As [`Checkpoint::load`].
     pub fn from_embedded(files: &[(&str, &[u8])]) -> anyhow::Result<Checkpoint> {
-        OpenCheckpoint::from_source(&Source::Memory(files))
-            .and_then(OpenCheckpoint::load)
-            .context("the embedded model cannot be used")
+        OpenCheckpoint::embedded(files)?.load().context(EMBEDDED_UNUSABLE)
     }
 
     /// Makes the added tokens of these ids ordinary text again ([`Tokenizer::demote`]).
