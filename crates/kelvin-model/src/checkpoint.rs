@@ -89,6 +89,23 @@ impl<'bytes> OpenCheckpoint<'bytes> {
         OpenCheckpoint::from_source(&Source::Folder(dir)).with_context(|| unusable(dir))
     }
 
+    /// Opens the same files in memory, as pairs of name and content.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::load`].
+    pub fn embedded(files: &'bytes [(&'bytes str, &'bytes [u8])]) -> anyhow::Result<OpenCheckpoint<'bytes>> {
+        OpenCheckpoint::from_source(&Source::Memory(files)).context(EMBEDDED_UNUSABLE)
+    }
+
+    /// Makes the added tokens of these ids ordinary text again ([`Tokenizer::demote`]).
+    ///
+    /// # Errors
+    /// If one is not an added token, ends completions, or has another purpose.
+    pub fn demote(&mut self, ids: &[u32]) -> anyhow::Result<()> {
+        self.tokenizer = demoted(&self.tokenizer, &self.end_tokens, ids)?;
+        Ok(())
+    }
+
     fn from_source(source: &Source<'bytes>) -> anyhow::Result<OpenCheckpoint<'bytes>> {
         let config_fields = read_object(source, CONFIG_JSON)?.with_context(|| {
             format!(
@@ -121,12 +138,27 @@ impl<'bytes> OpenCheckpoint<'bytes> {
         Ok(OpenCheckpoint { config, weights, tokenizer, end_tokens, kept })
     }
 
-    /// Reads all weights.
-    fn load(self) -> anyhow::Result<Checkpoint> {
+    /// Reads all weights, in f32.
+    ///
+    /// # Errors
+    /// If a file cannot be read or has shrunk, or a weight is infinite or NaN.
+    pub fn load(self) -> anyhow::Result<Checkpoint> {
         let OpenCheckpoint { config, weights, tokenizer, end_tokens, kept } = self;
         let params = weights::read_model(&weights, &config)?;
         Ok(Checkpoint { config, params, tokenizer, end_tokens, kept })
     }
+}
+
+const EMBEDDED_UNUSABLE: &str = "the embedded model cannot be used";
+
+fn demoted(tokenizer: &Tokenizer, end_tokens: &[u32], ids: &[u32]) -> anyhow::Result<Tokenizer> {
+    for id in ids {
+        ensure!(
+            !end_tokens.contains(id),
+            "token {id} ends completions and cannot be demoted\nhint: leave it out"
+        );
+    }
+    tokenizer.demote(ids)
 }
 
 fn unusable(dir: &Path) -> String {
@@ -158,9 +190,16 @@ impl Checkpoint {
     /// # Errors
     /// As [`Checkpoint::load`].
     pub fn from_embedded(files: &[(&str, &[u8])]) -> anyhow::Result<Checkpoint> {
-        OpenCheckpoint::from_source(&Source::Memory(files))
-            .and_then(OpenCheckpoint::load)
-            .context("the embedded model cannot be used")
+        OpenCheckpoint::embedded(files)?.load().context(EMBEDDED_UNUSABLE)
+    }
+
+    /// As [`OpenCheckpoint::demote`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn demote(&mut self, ids: &[u32]) -> anyhow::Result<()> {
+        self.tokenizer = demoted(&self.tokenizer, &self.end_tokens, ids)?;
+        Ok(())
     }
 
     /// Writes the folder that [`Checkpoint::load`] and transformers read.

@@ -1,9 +1,11 @@
 //! Text to token ids and back, over Hugging Face `tokenizer.json`.
 //!
 //! Ids are what the engine works on; they are kept from sampling to training, so text is encoded only once,
-//! as a prompt. Training a small byte-level BPE from a corpus lives in [`train`].
+//! as a prompt. Training a small byte-level BPE from a corpus lives in [`train`], turning added tokens back into
+//! text in [`demote`].
 
 mod bytes;
+mod demote;
 mod train;
 
 use std::path::Path;

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use kelvin_core::{
-    policy::Sampler,
+    policy::{Sampler, Trainer},
     rollout::{Finish, SampleRequest, Sampling},
     seed::Seed,
 };
@@ -67,4 +67,25 @@ fn greedy_text_is_that_of_transformers() {
         policy.export(dir.path(), dtype).unwrap();
         compare(&NativePolicy::new(Checkpoint::load(dir.path()).unwrap(), options).unwrap(), &expected);
     }
+}
+
+/// A run whose tokenizer lost a token goes on with that tokenizer, and exports it.
+#[test]
+fn a_demoted_token_stays_demoted() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens/decode_tied");
+    let policy = || {
+        let mut checkpoint = Checkpoint::load(&folder).unwrap();
+        assert!(checkpoint.demote(&[291]).unwrap_err().to_string().contains("ends completions"));
+        checkpoint.end_tokens.retain(|&id| id != 291);
+        checkpoint.demote(&[291]).unwrap();
+        NativePolicy::new(checkpoint, NativeOptions { threads: 1, ..NativeOptions::default() }).unwrap()
+    };
+    let ids = policy().tokenize("<|im_end|>").unwrap();
+    assert_eq!(ids.len(), 10);
+    let dir = tempfile::tempdir().unwrap();
+    policy().save(dir.path()).unwrap();
+    let mut resumed = policy();
+    resumed.restore(dir.path()).unwrap();
+    assert_eq!(resumed.tokenize("<|im_end|>").unwrap(), ids);
+    assert_eq!(Checkpoint::load(dir.path()).unwrap().tokenizer.encode("<|im_end|>").unwrap(), ids);
 }

@@ -1,6 +1,7 @@
 //! The command line of kelvin: parses, dispatches, and turns errors into messages and exit codes.
 
 mod chat;
+mod clock;
 mod command;
 mod config;
 mod embedded;

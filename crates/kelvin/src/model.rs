@@ -2,7 +2,10 @@
 //! or the base model that the binary carries.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -48,7 +51,7 @@ pub(crate) fn resolve(name: &str) -> anyhow::Result<ModelSource> {
         bail!("{name} is a file, not a model folder\nhint: name the folder that holds config.json");
     }
     match hub_name(name) {
-        Some((owner, model)) => in_cache(owner, model).map(ModelSource::Folder),
+        Some((owner, model)) => in_cache(hub_cache().as_deref(), owner, model).map(ModelSource::Folder),
         None => bail!(
             "there is no model folder {name}\nhint: name a Hugging Face folder, a run folder, a hub name such as \
              Qwen/Qwen2.5-3B that is in the cache, or `{EMBEDDED}`"
@@ -56,18 +59,30 @@ pub(crate) fn resolve(name: &str) -> anyhow::Result<ModelSource> {
     }
 }
 
-/// Makes the model that `name` means ready to draw from, and nothing else of it: it takes the memory of its weights.
+/// Makes the model that `name` means ready to draw from, and nothing else of it: it takes the memory of its weights. The
+/// added tokens of the ids in `demote` are ordinary text.
 ///
 /// # Errors
 /// If it names nothing that is here, or the folder is not one that the engine can use.
-pub(crate) fn sampler(name: &str, storage: Storage, options: NativeOptions) -> anyhow::Result<NativeSampler> {
-    if let ModelSource::Folder(dir) = resolve(name)?
-        && adapter_base(&dir)?.is_none()
-    {
-        return NativeSampler::open(OpenCheckpoint::folder(&dir)?, storage, options);
-    }
-    let Checkpoint { config, params, tokenizer, end_tokens, .. } = load(name)?;
-    NativeSampler::new(&config, &params, storage, tokenizer, end_tokens, options)
+pub(crate) fn sampler(
+    name: &str,
+    storage: Storage,
+    options: NativeOptions,
+    demote: &[u32],
+) -> anyhow::Result<NativeSampler> {
+    let source = resolve(name)?;
+    let mut open = match &source {
+        ModelSource::Embedded => OpenCheckpoint::embedded(&embedded::FILES)?,
+        ModelSource::Folder(dir) if adapter_base(dir)?.is_none() => OpenCheckpoint::folder(dir)?,
+        ModelSource::Folder(_) => {
+            let mut checkpoint = load(name)?;
+            checkpoint.demote(demote)?;
+            let Checkpoint { config, params, tokenizer, end_tokens, .. } = checkpoint;
+            return NativeSampler::new(&config, &params, storage, tokenizer, end_tokens, options);
+        }
+    };
+    open.demote(demote)?;
+    NativeSampler::open(open, storage, options)
 }
 
 /// What `--dtype` means where weights are held for drawing; clap lets no other word through.
@@ -244,36 +259,64 @@ fn hub_name(name: &str) -> Option<(&str, &str)> {
     name.split_once('/').filter(|(owner, model)| plain(owner) && plain(model))
 }
 
-/// The folder in which the Hugging Face libraries keep models: `HF_HUB_CACHE`, else `hub` in `HF_HOME`.
+/// The folder in which the Hugging Face libraries keep models on this machine.
 pub(crate) fn hub_cache() -> Option<PathBuf> {
-    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    set("HF_HUB_CACHE").or_else(|| {
-        let home = set("HF_HOME")
+    hub_cache_of(|name| env::var_os(name), env::home_dir())
+}
+
+/// `HF_HUB_CACHE` (`HUGGINGFACE_HUB_CACHE` in older set-ups), else `hub` in `HF_HOME`, which is `huggingface` in
+/// `XDG_CACHE_HOME` or `~/.cache` unless it is set. A `~` at the start of a variable is the home folder.
+fn hub_cache_of(variable: impl Fn(&str) -> Option<OsString>, home: Option<PathBuf>) -> Option<PathBuf> {
+    let set = |name: &str| {
+        let path = variable(name).filter(|value| !value.is_empty()).map(PathBuf::from)?;
+        match (path.strip_prefix("~"), &home) {
+            (Ok(rest), Some(home)) => Some(home.join(rest)),
+            _ => Some(path),
+        }
+    };
+    set("HF_HUB_CACHE").or_else(|| set("HUGGINGFACE_HUB_CACHE")).or_else(|| {
+        let hf_home = set("HF_HOME")
             .or_else(|| set("XDG_CACHE_HOME").map(|cache| cache.join("huggingface")))
-            .or_else(|| env::home_dir().map(|home| home.join(".cache/huggingface")))?;
-        Some(home.join("hub"))
+            .or_else(|| home.clone().map(|home| home.join(".cache/huggingface")))?;
+        Some(hf_home.join("hub"))
     })
 }
 
-/// The snapshot that the cache's `refs/main` names.
-fn in_cache(owner: &str, model: &str) -> anyhow::Result<PathBuf> {
+/// The snapshot that `refs/main` of the repository in the cache names. `HF_HUB_OFFLINE` makes no difference: nothing
+/// is ever downloaded.
+fn in_cache(cache: Option<&Path>, owner: &str, model: &str) -> anyhow::Result<PathBuf> {
     let name = format!("{owner}/{model}");
-    let Some(cache) = hub_cache() else {
+    let Some(cache) = cache else {
         bail!(
             "{name} is no folder here, and there is no Hugging Face cache\nhint: set HF_HOME, or name a folder"
         );
     };
+    let fetch = format!("fetch it with `hf download {name}`, or name a model folder");
     let repo = cache.join(format!("models--{owner}--{model}"));
-    let snapshot =
-        fs::read_to_string(repo.join("refs/main")).map(|hash| repo.join("snapshots").join(hash.trim()));
-    match snapshot {
-        Ok(snapshot) if holds_model(&snapshot) => Ok(snapshot),
-        Ok(_) | Err(_) => bail!(
-            "{name} is no folder here and not in the Hugging Face cache {}\nhint: kelvin downloads nothing; fetch \
-             it with `hf download {name}`, or name a model folder",
+    if !repo.is_dir() {
+        bail!(
+            "{name} is no folder here and not in the Hugging Face cache {}\nhint: kelvin downloads nothing; {fetch}",
             cache.display()
-        ),
+        );
     }
+    let main = repo.join("refs/main");
+    let revision = match fs::read_to_string(&main) {
+        Ok(revision) => revision.trim().to_owned(),
+        Err(error) if error.kind() == ErrorKind::NotFound => bail!(
+            "{name} is in the Hugging Face cache {}, but not its branch main\nhint: {fetch}, such as a folder in {}",
+            cache.display(),
+            repo.join("snapshots").display()
+        ),
+        Err(error) => {
+            return Err(error).with_context(|| format!("reading {}\nhint: {fetch}", main.display()));
+        }
+    };
+    let snapshot = repo.join("snapshots").join(&revision);
+    let one_folder = Path::new(&revision).file_name().is_some_and(|name| name == revision.as_str());
+    if !one_folder || !holds_model(&snapshot) {
+        bail!("{name} was not fetched whole: {} has no config.json\nhint: {fetch}", snapshot.display());
+    }
+    Ok(snapshot)
 }
 
 #[cfg(test)]
@@ -325,6 +368,52 @@ mod tests {
         assert!(message.contains("no complete checkpoint"), "{message}");
         assert_eq!(resolve(EMBEDDED).unwrap(), ModelSource::Embedded);
         assert!(resolve("/nowhere/at/all").unwrap_err().to_string().contains("no model folder"));
+    }
+
+    #[test]
+    fn the_cache_is_where_the_libraries_look_for_it() {
+        let home = Some(PathBuf::from("/me"));
+        let found = |set: &[(&str, &str)]| {
+            let variable =
+                |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, it)| (*it).into());
+            hub_cache_of(variable, home.clone()).unwrap()
+        };
+        assert_eq!(found(&[]), Path::new("/me/.cache/huggingface/hub"));
+        assert_eq!(found(&[("XDG_CACHE_HOME", "/x")]), Path::new("/x/huggingface/hub"));
+        assert_eq!(found(&[("XDG_CACHE_HOME", "/x"), ("HF_HOME", "~/hf")]), Path::new("/me/hf/hub"));
+        assert_eq!(found(&[("HF_HOME", "/hf"), ("HUGGINGFACE_HUB_CACHE", "/old")]), Path::new("/old"));
+        assert_eq!(found(&[("HF_HUB_CACHE", "/new"), ("HUGGINGFACE_HUB_CACHE", "/old")]), Path::new("/new"));
+        assert_eq!(found(&[("HF_HUB_CACHE", "")]), Path::new("/me/.cache/huggingface/hub"));
+        assert_eq!(hub_cache_of(|_| None, None), None);
+    }
+
+    /// As `hf download` leaves it: files are links to blobs.
+    #[test]
+    fn a_hub_name_is_the_snapshot_of_main() {
+        let dir = tempfile::tempdir().unwrap();
+        let repo = dir.path().join("models--Qwen--Qwen2.5-3B");
+        let found = || in_cache(Some(dir.path()), "Qwen", "Qwen2.5-3B").map_err(|error| format!("{error:#}"));
+        let complains = |named: &str| {
+            let message = found().unwrap_err();
+            assert!(message.contains(named) && message.contains("hint: "), "{message}");
+        };
+        complains("not in the Hugging Face cache");
+        touch(&repo.join("blobs/77"));
+        complains("not its branch main");
+        touch(&repo.join("refs/main"));
+        fs::write(repo.join("refs/main"), "abc\n").unwrap();
+        complains("was not fetched whole");
+        let snapshot = repo.join("snapshots/abc");
+        fs::create_dir_all(&snapshot).unwrap();
+        std::os::unix::fs::symlink("../../blobs/78", snapshot.join("config.json")).unwrap();
+        complains("was not fetched whole");
+        fs::rename(repo.join("blobs/77"), repo.join("blobs/78")).unwrap();
+        assert_eq!(found(), Ok(snapshot));
+        fs::write(repo.join("refs/main"), "../../elsewhere").unwrap();
+        complains("was not fetched whole");
+        assert!(
+            in_cache(None, "Qwen", "Qwen2.5-3B").unwrap_err().to_string().contains("no Hugging Face cache")
+        );
     }
 
     #[test]

@@ -49,8 +49,13 @@ pub(crate) fn state(config: &Config) -> anyhow::Result<RunState> {
             Backend::Native => {
                 let Config { policy, .. } = config;
                 Box::new(
-                    model::sampler(&policy.model, Storage::F32, policy.native_options())
-                        .with_context(|| cannot_load(&policy.model))?,
+                    model::sampler(
+                        &policy.model,
+                        Storage::F32,
+                        policy.native_options(),
+                        &policy.demote_tokens,
+                    )
+                    .with_context(|| cannot_load(&policy.model))?,
                 )
             }
         });
@@ -66,7 +71,9 @@ pub(crate) fn policy(config: &Config) -> anyhow::Result<Policy> {
     let trainer = match config.policy.backend {
         Backend::Native => {
             let name = &config.policy.model;
-            let checkpoint = model::load(name).with_context(|| cannot_load(name))?;
+            let mut checkpoint = model::load(name).with_context(|| cannot_load(name))?;
+            let demote = &config.policy.demote_tokens;
+            checkpoint.demote(demote).context("policy.demote_tokens does not fit the model")?;
             let training = config.policy.training(config.seed)?;
             NativePolicy::training(checkpoint, config.policy.native_options(), training)?
         }

@@ -7,7 +7,10 @@ use super::{
     ragged::Ragged,
 };
 use crate::{
-    config::{ModelConfig, tests::small},
+    config::{
+        Family, ModelConfig,
+        tests::{FAMILIES, small},
+    },
     kernels::{
         RopeTable,
         numeric::{check, inner, uniform},
@@ -170,7 +173,11 @@ fn head_by_residual_stream_norm_and_weight() {
 /// A sequence that goes on from another's rows comes out with the bits of one that has them for itself.
 #[test]
 fn a_shared_prompt_changes_no_bit() {
-    let config = small(true, true);
+    FAMILIES.into_iter().for_each(shared_prompt_changes_no_bit);
+}
+
+fn shared_prompt_changes_no_bit(family: Family) {
+    let config = ModelConfig { family, ..small(true, true) };
     let mut params = Params::zeros(&config);
     params.flat = uniform(params.layout.len, 15);
     let rope = RopeTable::new(config.head_dim, &config.rope, 64);

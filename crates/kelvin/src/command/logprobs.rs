@@ -66,7 +66,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         )));
     }
     let rows = Rows::<Row>::open(&args.streams.input, EXAMPLE)?;
-    let sampler = model::sampler(&args.model, Storage::F32, model::on_threads(args.threads))?;
+    let sampler = model::sampler(&args.model, Storage::F32, model::on_threads(args.threads), &[])?;
     let mut sink = Sink::create(&args.streams.output, &args.streams.input)?;
     let (to_engine, read) = sync_channel(BATCH_ROWS);
     // Not joined: it may sit in a read of standard input when an error ends the command.

@@ -13,6 +13,7 @@ use kelvin_core::{
     rollout::{Completion, Finish, SampleRequest, Sampling},
     seed::Seed,
 };
+use kelvin_model::NativePolicy;
 use serde::Serialize;
 
 use crate::{chat, interrupt::Interrupt, jsonl::Sink, model, ordered};
@@ -54,6 +55,12 @@ pub(crate) struct Args {
     /// Wrap the prompt in the model's chat template, as a user's message
     #[arg(long)]
     chat: bool,
+    /// A setting of the chat template, such as `enable_thinking=false`; may be given again
+    #[arg(long, value_name = "NAME=VALUE", requires = "chat", value_parser = chat::variable)]
+    chat_set: Vec<(String, minijinja::Value)>,
+    /// Tokenize the added token of this id as ordinary text; may be given again
+    #[arg(long, value_name = "ID")]
+    demote_token: Vec<u32>,
     /// Print JSON lines: index, text, prompt_tokens, tokens, logprobs, plain_logprobs, finish
     #[arg(long)]
     json: bool,
@@ -76,10 +83,11 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         io::stdin().read_to_string(&mut prompt).context("cannot read the prompt from standard input")?;
     }
     if args.chat {
-        prompt = chat::render(&model::resolve_tokenizer(&args.model)?, &prompt)?;
+        let at = model::resolve_tokenizer(&args.model)?;
+        prompt = chat::render(&at, &prompt, &args.chat_set)?;
     }
-    let storage = model::storage(&args.dtype);
-    let sampler = model::sampler(&args.model, storage, model::on_threads(args.threads))?;
+    let options = model::on_threads(args.threads);
+    let sampler = model::sampler(&args.model, model::storage(&args.dtype), options, &args.demote_token)?;
     let sampling = Arc::new(Sampling {
         temperature: args.temperature,
         top_k: args.top_k,

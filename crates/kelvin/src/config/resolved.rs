@@ -191,6 +191,9 @@ pub(crate) struct PolicySettings {
     pub(crate) dtype: Dtype,
     /// Adapters that learn instead of the weights; none with rank 0.
     pub(crate) lora: LoraConfig,
+    /// Ids of added tokens that are tokenized as ordinary text (azr.md section 1.1: 151667 and 151668 for Qwen3's
+    /// base models).
+    pub(crate) demote_tokens: Vec<u32>,
     /// What bounds the engine's time and memory and changes no result.
     #[serde(flatten)]
     pub(crate) options: NativeOptions,
@@ -203,6 +206,7 @@ impl Default for PolicySettings {
             model: EMBEDDED.to_owned(),
             dtype: Dtype::F32,
             lora: LoraConfig::default(),
+            demote_tokens: Vec::new(),
             options: NativeOptions::default(),
         }
     }

@@ -59,7 +59,7 @@ impl ModelArgs {
         let options = model::on_threads(self.threads());
         match &self.model {
             Some(name) => {
-                let mut sampler = model::sampler(name, storage, options)?;
+                let mut sampler = model::sampler(name, storage, options, &[])?;
                 sampler.end_nowhere();
                 Ok(sampler)
             }
