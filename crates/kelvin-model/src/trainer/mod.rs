@@ -5,7 +5,7 @@
 //! Results are the same bits for any number of threads: a batch is cut into chunks by its prompts and the lengths
 //! of its samples, chunk `i` adds to gradient slot `i mod slots`, a slot's chunks run in order, and slots are summed
 //! in order. Threads share out slots, or for a large model, which has one slot, the operations of a pass
-//! ([`plan`]).
+//! (`plan.rs`).
 
 mod accumulate;
 mod batch;

@@ -13,7 +13,6 @@ use kelvin_core::{
     rollout::{Completion, Finish, SampleRequest, Sampling},
     seed::Seed,
 };
-use kelvin_model::NativePolicy;
 use serde::Serialize;
 
 use crate::{chat, interrupt::Interrupt, jsonl::Sink, model, ordered};
