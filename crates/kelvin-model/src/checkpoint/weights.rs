@@ -146,13 +146,15 @@ pub(super) fn write_model(path: &Path, params: &Params, dtype: Dtype) -> anyhow:
     write_tensors(path, values, dtype, &[("format", "pt")])
 }
 
-/// Writes tensors with their values, and `metadata` in the header.
+/// Writes tensors with their values, and `metadata` in the header: one entry at most, for the library keeps no order
+/// of several, and equal models are equal files.
 pub(crate) fn write_tensors<'values>(
     path: &Path,
     tensors: impl Iterator<Item = (&'values Tensor, &'values [f32])>,
     dtype: Dtype,
     metadata: &[(&str, &str)],
 ) -> anyhow::Result<()> {
+    assert!(metadata.len() <= 1, "several entries have no order");
     let views = tensors
         .map(|(tensor, values)| (tensor.name.as_str(), Written { values, shape: &tensor.shape, dtype }));
     let metadata = metadata.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();

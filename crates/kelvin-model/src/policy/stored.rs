@@ -16,20 +16,21 @@ pub(super) const OPTIMIZER_SAFETENSORS: &str = "optimizer.safetensors";
 /// Parts of that file, before the names of what learns: moments as in PyTorch's Adam, and where the model's weights
 /// are rounded, those behind them.
 const PARTS: [&str; 3] = ["exp_avg", "exp_avg_sq", "master"];
+/// Steps taken; for adapters followed by [`ON`] and a fingerprint of the weights that they were learnt on. One entry,
+/// because the library writes several in any order.
 const STEP: &str = "step";
-/// Tells the model that adapters were learnt on.
-const BASE: &str = "base";
+const ON: &str = " on ";
 
 pub(super) fn save(policy: &NativePolicy, dir: &Path) -> anyhow::Result<()> {
     let core = &policy.core;
     let Moments { first, second, step } = core.moments();
     let mut parts: Vec<&[f32]> = vec![first, second];
-    let mut metadata = vec![(STEP, step.to_string())];
+    let mut step = step.to_string();
     let (learnt, tensors) = core.learnt();
     match core.lora() {
         Some(lora) => {
             lora.save(dir, &policy.training.base)?;
-            metadata.push((BASE, policy.base_fingerprint()));
+            step = format!("{step}{ON}{}", policy.base_fingerprint());
         }
         None => {
             policy.export(dir, policy.training.dtype)?;
@@ -43,8 +44,7 @@ pub(super) fn save(policy: &NativePolicy, dir: &Path) -> anyhow::Result<()> {
         let (part, start) = (tensor.range.start / learnt.len(), tensor.range.start % learnt.len());
         (tensor, &parts[part][start..start + tensor.range.len()])
     });
-    let metadata: Vec<(&str, &str)> = metadata.iter().map(|(key, value)| (*key, value.as_str())).collect();
-    write_tensors(&dir.join(OPTIMIZER_SAFETENSORS), values, Dtype::F32, &metadata)
+    write_tensors(&dir.join(OPTIMIZER_SAFETENSORS), values, Dtype::F32, &[(STEP, &step)])
 }
 
 /// What [`save`] wrote, as the state of a policy of the same model and training as `policy`, which stays as it is.
@@ -73,7 +73,9 @@ pub(super) fn restore(policy: &NativePolicy, dir: &Path) -> anyhow::Result<Train
     let mut first = vec![0.0; n_parts * len];
     let stored = part_tensors(&tensors, len, n_parts);
     let metadata = read_tensors(dir, OPTIMIZER_SAFETENSORS, &stored, &mut first)?;
-    let step = metadata.get(STEP).and_then(|step| step.parse().ok()).with_context(|| {
+    let step = metadata.get(STEP).map_or("", String::as_str);
+    let (step, base) = step.split_once(ON).unwrap_or((step, ""));
+    let step = step.parse().ok().with_context(|| {
         format!("{OPTIMIZER_SAFETENSORS} does not say its step\nhint: the file was not written by kelvin")
     })?;
     let master = first.split_off(2 * len);
@@ -95,7 +97,7 @@ pub(super) fn restore(policy: &NativePolicy, dir: &Path) -> anyhow::Result<Train
         },
         Model::Adapters(lora) => {
             ensure!(
-                metadata.get(BASE) == Some(&policy.base_fingerprint()),
+                base == policy.base_fingerprint(),
                 "the adapter in {} was learnt on other weights\nhint: resume the run with the model it was started with",
                 dir.display()
             );

@@ -206,6 +206,12 @@ fn adapters_and_rounded_weights_go_on_bit_for_bit() {
         first.save(dir.path()).unwrap();
         let mut second = trained(training.clone());
         second.restore(dir.path()).unwrap();
+        let again = tempfile::tempdir().unwrap();
+        second.save(again.path()).unwrap();
+        for file in fs::read_dir(dir.path()).unwrap().map(|it| it.unwrap().file_name()) {
+            let read = |dir: &tempfile::TempDir| fs::read(dir.path().join(&file)).unwrap();
+            assert!(read(&dir) == read(&again), "{file:?}");
+        }
         assert_eq!((bits(&second), learnt(&second)), (bits(&first), learnt(&first)));
         assert_eq!((draws(&second), second.core.moments()), (draws(&first), first.core.moments()));
         assert_eq!(update(&mut second, 3), update(&mut first, 3));
