@@ -5,21 +5,15 @@ use kelvin_core::{
     policy::LossStats,
     rollout::Sample,
 };
-use rayon::prelude::*;
 
 use super::{
     TrainCore, Workbench,
     batch::{Bundle, bundles},
     loss::{BatchLoss, SampleSums},
     plan::Plan,
+    slots::Slots,
 };
-use crate::{
-    kernels::add_into,
-    transformer::{Backbone, PredictedRows, Ragged, balanced_chunks},
-};
-
-/// Elements that are summed over slots at a time.
-const REDUCE_BLOCK: usize = 1 << 14;
+use crate::transformer::{Backbone, PredictedRows, Ragged, Threads, balanced_chunks};
 
 /// A batch with what its chunks have in common.
 struct Job<'job> {
@@ -43,11 +37,7 @@ impl TrainCore {
         let bundles = bundles(batch, plan.chunk_rows);
         let rows: Vec<usize> = bundles.iter().map(|bundle| bundle.rows).collect();
         let chunks = balanced_chunks(&rows, plan.chunk_rows);
-        let len = self.gradient.len();
         let n_slots = chunks.len().min(plan.slots_max);
-        while self.slots.len() + 1 < n_slots {
-            self.slots.push(vec![0.0; len]);
-        }
         let job = Job {
             backbone: Backbone {
                 params: &self.params,
@@ -61,21 +51,25 @@ impl TrainCore {
             loss: BatchLoss::new(batch, objective, whole),
         };
         let workbenches = &self.workbenches;
-        let mut slots: Vec<&mut Vec<f32>> =
-            std::iter::once(&mut self.gradient).chain(&mut self.slots).take(n_slots).collect();
-        let sums: Vec<Vec<SampleSums>> = slots
-            .par_iter_mut()
-            .enumerate()
-            .map(|(slot_idx, gradient)| {
-                let free = workbenches.lock().expect("no thread panics while it holds the lock").pop();
-                let mut bench = free.unwrap_or_default();
-                let mine = chunks.iter().skip(slot_idx).step_by(n_slots);
-                let sums = mine.flat_map(|chunk| job.chunk(chunk, gradient, &mut bench)).collect();
-                workbenches.lock().expect("no thread panics while it holds the lock").push(bench);
-                sums
-            })
-            .collect();
-        reduce(slots);
+        let slots = Slots::new(n_slots, &mut self.gradient, &mut self.free);
+        let work = || {
+            let free = workbenches.lock().expect("no thread panics while it holds the lock").pop();
+            let mut bench = free.unwrap_or_default();
+            let mut sums = Vec::new();
+            while let Some((slot_idx, mut gradient)) = slots.take() {
+                for chunk in chunks.iter().skip(slot_idx).step_by(n_slots) {
+                    sums.extend(job.chunk(chunk, gradient.as_mut(), &mut bench));
+                }
+                slots.finish(slot_idx, gradient);
+            }
+            workbenches.lock().expect("no thread panics while it holds the lock").push(bench);
+            sums
+        };
+        // Where threads share the operations of a pass, there is one slot and nobody else may be busy.
+        let sums: Vec<Vec<SampleSums>> = match plan.threads {
+            Threads::One => rayon::broadcast(|_| work()),
+            Threads::All => vec![work()],
+        };
         job.loss.stats(sums.into_iter().flatten())
     }
 }
@@ -159,23 +153,4 @@ fn lay_out<'bundles>(
             predicted.tokens.extend(response);
         }
     }
-}
-
-/// Adds all slots to the first, in order, and leaves the others zero.
-fn reduce(slots: Vec<&mut Vec<f32>>) {
-    let mut slots = slots.into_iter();
-    let into = slots.next().expect("there is a first slot");
-    let mut blocks: Vec<(&mut [f32], Vec<&mut [f32]>)> =
-        into.chunks_mut(REDUCE_BLOCK).map(|block| (block, Vec::new())).collect();
-    for slot in slots {
-        for ((_, others), block) in blocks.iter_mut().zip(slot.chunks_mut(REDUCE_BLOCK)) {
-            others.push(block);
-        }
-    }
-    blocks.into_par_iter().for_each(|(into, others)| {
-        for other in others {
-            add_into(into, other);
-            other.fill(0.0);
-        }
-    });
 }

@@ -13,6 +13,7 @@ mod learnt;
 mod loss;
 mod optimizer;
 mod plan;
+mod slots;
 #[cfg(test)]
 mod tests;
 
@@ -46,8 +47,8 @@ pub struct TrainCore {
     gradient: Vec<f32>,
     /// Whether a gradient is held.
     is_held: bool,
-    /// Gradient slots after the first, which is `gradient` itself; zero between calls.
-    slots: Vec<Vec<f32>>,
+    /// Buffers of gradient slots after the first, which is `gradient` itself; zero between calls.
+    free: Vec<Vec<f32>>,
     rope: RopeTable,
     /// Memory of the passes, as many as threads ever worked at once.
     workbenches: Mutex<Vec<Workbench>>,
@@ -102,7 +103,7 @@ impl TrainCore {
             moments: Moments { first: vec![0.0; len], second: vec![0.0; len], step: 0 },
             gradient: vec![0.0; len],
             is_held: false,
-            slots: Vec::new(),
+            free: Vec::new(),
             rope,
             workbenches: Mutex::default(),
             learnt,
