@@ -62,6 +62,12 @@ pub const STOPS_MAX: usize = 16;
 /// The longest stop sequence, in bytes.
 pub const STOP_BYTES_MAX: usize = 1024;
 
+/// Whether logits can be divided by `temperature`: it is 0, for the most likely token, or neither it nor its inverse leaves
+/// what f32 can weigh.
+pub fn is_temperature(temperature: f32) -> bool {
+    temperature == 0.0 || (1e-6..=1e6).contains(&temperature)
+}
+
 impl Sampling {
     /// Plain sampling at temperature 1.
     pub fn plain(max_new_tokens: usize) -> Sampling {

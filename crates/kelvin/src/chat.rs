@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use minijinja::{Environment, Error, ErrorKind, Value, context, syntax::SyntaxConfig};
 use serde_json::{Map, Value as Json};
 
@@ -60,6 +60,9 @@ pub(crate) fn render(
     };
     render_template(&template, &special_tokens(&tokenizer), &chat)
         .with_context(|| format!("the chat template of {} does not render a user's message", dir.display()))
+        .map_err(|error| {
+            anyhow!("{error:#}\nhint: give the prompt as the template would write it, and leave out --chat")
+        })
 }
 
 /// A variable of `--chat-set`, `name=value`; what is not JSON is text.

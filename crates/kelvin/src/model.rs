@@ -84,7 +84,7 @@ pub(crate) fn sampler(
         }
     };
     open.demote(demote)?;
-    NativeSampler::open(open, storage, options)
+    NativeSampler::open(open, storage, options).with_context(|| format!("the model {name} cannot be used"))
 }
 
 /// What `--dtype` means where weights are held for drawing; clap lets no other word through.

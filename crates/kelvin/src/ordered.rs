@@ -1,6 +1,7 @@
 //! Rows through threads: results come in input order as soon as they can, and memory is bounded by a window.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering},
@@ -8,6 +9,11 @@ use std::{
     },
     thread,
     time::Duration,
+};
+
+use kelvin_core::{
+    policy::{Sampler, completions},
+    rollout::{Completion, SampleRequest},
 };
 
 use crate::interrupt::Interrupt;
@@ -109,6 +115,8 @@ pub(crate) fn wait<T>(
     interrupt: &Interrupt,
     idle: impl FnOnce() -> anyhow::Result<()>,
 ) -> anyhow::Result<Option<T>> {
+    // Also where items come faster than they are taken.
+    interrupt.check()?;
     match from.try_recv() {
         Ok(item) => return Ok(Some(item)),
         Err(TryRecvError::Disconnected) => return Ok(None),
@@ -122,6 +130,49 @@ pub(crate) fn wait<T>(
             Err(RecvTimeoutError::Disconnected) => return Ok(None),
         }
     }
+}
+
+/// Requests that are drawn or wait to be written, at most.
+const DRAWS_MAX: usize = 4096;
+
+/// Completions in the order of their requests, each as soon as those before it are there.
+///
+/// # Errors
+/// If the sampler, or `take`, fails.
+pub(crate) fn draw(
+    sampler: &dyn Sampler,
+    requests: impl Iterator<Item = SampleRequest>,
+    interrupt: &Interrupt,
+    mut take: impl FnMut(usize, Completion) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut requests = requests.enumerate();
+    let (to_sampler, from_caller) = channel();
+    for indexed in requests.by_ref().take(DRAWS_MAX) {
+        to_sampler.send(indexed).expect("the receiver is held below");
+    }
+    let mut to_sampler = Some(to_sampler);
+    thread::scope(|scope| {
+        let (to_caller, from_sampler) = completions();
+        let serving = scope.spawn(move || sampler.serve(from_caller, to_caller));
+        let (mut early, mut next) = (BTreeMap::new(), 0);
+        let mut more = || {
+            // It closes its end only when it fails, which is told below.
+            let sent = to_sampler.as_ref().zip(requests.next()).is_some_and(|(to, it)| to.send(it).is_ok());
+            if !sent {
+                to_sampler = None;
+            }
+        };
+        more();
+        while let Some((index, completion)) = wait(&from_sampler, interrupt, || Ok(()))? {
+            early.insert(index, completion);
+            while let Some(completion) = early.remove(&next) {
+                take(next, completion)?;
+                next += 1;
+                more();
+            }
+        }
+        serving.join().expect("the sampler does not panic")
+    })
 }
 
 #[cfg(test)]

@@ -219,7 +219,7 @@ impl OpenFile<'_> {
         }
         ensure!(
             end as u64 == data_bytes,
-            "{file} is cut off: its tensors take {end} bytes, but {data_bytes} are there\n{HINT_AGAIN}"
+            "{file} is cut off or has something behind its tensors, which take {end} bytes where {data_bytes} are there\n{HINT_AGAIN}"
         );
         Ok((8 + header_bytes, metadata))
     }

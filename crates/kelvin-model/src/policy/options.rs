@@ -61,12 +61,18 @@ impl NativeOptions {
     /// So many threads for work that is shared.
     ///
     /// # Errors
-    /// If there are over 1024 threads or they cannot be started.
+    /// If there are over 1024 threads or they cannot be started, or another limit is 0.
     pub(crate) fn pool(&self) -> anyhow::Result<Arc<rayon::ThreadPool>> {
         ensure!(
             self.threads <= THREADS_MAX,
             "{} threads are too many\nhint: at most {THREADS_MAX}, or 0 for one on each core",
             self.threads
+        );
+        ensure!(
+            1 <= self.max_rows && 1 <= self.prefill_chunk,
+            "max_rows is {} and prefill_chunk {}\nhint: each is at least 1",
+            self.max_rows,
+            self.prefill_chunk
         );
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(self.n_threads())

@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 
 use anyhow::{bail, ensure};
-use kelvin_core::rollout::{STOP_BYTES_MAX, STOPS_MAX, Sampling};
+use kelvin_core::rollout::{STOP_BYTES_MAX, STOPS_MAX, Sampling, is_temperature};
 
 use crate::kernels::{fast_exp, row_max, simd::multiversion};
 
@@ -79,8 +79,8 @@ impl Weighed {
 pub(super) fn check(sampling: &Sampling) -> anyhow::Result<()> {
     let Sampling { temperature, top_p, min_p, ref stop, .. } = *sampling;
     ensure!(
-        temperature.is_finite() && 0.0 <= temperature,
-        "temperature is {temperature}\nhint: it is 0 for the most likely token, else positive"
+        is_temperature(temperature),
+        "temperature is {temperature}\nhint: it is 0 for the most likely token, else from 1e-6 to 1e6"
     );
     ensure!(
         0.0 < top_p && top_p <= 1.0,

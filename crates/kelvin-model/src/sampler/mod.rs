@@ -197,7 +197,7 @@ impl NativeSampler {
     fn receive(&self, requests: &Receiver<Indexed<SampleRequest>>, queue: &Queue) -> anyhow::Result<()> {
         // Rows of one prompt come together: they are tokenised once and handed over at once, so that one
         // worker gets them.
-        let burst = self.options.max_rows.max(1) * self.n_workers();
+        let burst = self.options.max_rows * self.n_workers();
         let mut last: Option<(String, Arc<[u32]>)> = None;
         loop {
             let first = match requests.recv_timeout(LOOK_AROUND) {
@@ -254,7 +254,7 @@ impl NativeSampler {
         draw: &mut Draw,
     ) -> anyhow::Result<Vec<f32>> {
         let vocab = self.weights.config.vocab_size;
-        let chunk = (SCORED_LOGITS_MAX / vocab).clamp(1, self.options.prefill_chunk.max(1));
+        let chunk = (SCORED_LOGITS_MAX / vocab).clamp(1, self.options.prefill_chunk);
         let mut caches = [Cache::default()];
         let mut logprobs = Vec::with_capacity(sequence.len().saturating_sub(1));
         // The last token is scored, not fed.

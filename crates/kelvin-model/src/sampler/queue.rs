@@ -112,8 +112,10 @@ impl Queue {
                 return Taken::Give(n_held - n_held.div_ceil(1 + state.n_idle));
             }
             let mut rows = Vec::new();
-            if n_held == 0 {
-                let n = state.moving.len().div_ceil(state.n_idle.max(1));
+            // Whoever they were meant for may have found other rows meanwhile: then nobody waits for them, and even the
+            // worker that gave them takes them back. Rows of the same prompt may wait for these.
+            if n_held == 0 || state.n_idle == 0 {
+                let n = state.moving.len().div_ceil(state.n_idle + 1);
                 rows.extend(state.moving.drain(..n));
             }
             let n_moved = rows.len();
@@ -225,5 +227,15 @@ mod tests {
         queue.put_back(held.pop().unwrap());
         let again = taken(queue.take(1, 0, |_, _| true));
         assert_eq!(again.iter().map(|it| it.ticket).collect::<Vec<_>>(), [1, 2, 3]);
+    }
+
+    #[test]
+    fn rows_that_nobody_waits_for_go_back_to_whoever_asks() {
+        let queue = Queue::new(1);
+        queue.push(rows(4));
+        let Taken::Rows(mut mine) = queue.take(0, 0, |_, _| true) else { panic!("four rows wait") };
+        queue.hand_over(mine.split_off(2));
+        let Taken::Rows(back) = queue.take(mine.len(), 0, |_, _| true) else { panic!("two rows move") };
+        assert_eq!((mine.len(), back.len()), (2, 2));
     }
 }

@@ -82,7 +82,7 @@ impl<'serve> Worker<'serve> {
 
     /// Takes as many rows as fit; says `false` if there is nothing more to do.
     fn take(&mut self) -> bool {
-        let (store, n_rows_max) = (&self.sampler.store, self.sampler.options.max_rows.max(1));
+        let (store, n_rows_max) = (&self.sampler.store, self.sampler.options.max_rows);
         loop {
             let n_ended = std::mem::take(&mut self.n_ended);
             let admit = |n_rows: usize, row: &mut Row| n_rows <= n_rows_max && store.admit(row);
@@ -132,7 +132,7 @@ impl<'serve> Worker<'serve> {
         }
         feeds.clear();
         let mut stats = SamplerStats::default();
-        let mut left = sampler.options.prefill_chunk.max(1);
+        let mut left = sampler.options.prefill_chunk;
         for (index, row) in rows.iter_mut().enumerate() {
             let goes_on =
                 !row.has_ended() && (row.shareable <= row.known || sampler.store.advance(row, left));

@@ -141,7 +141,7 @@ fn key_text(key: &Value) -> Result<String, Error> {
     }
 }
 
-/// Python's `str` of a value.
+/// Python's `str` of a value; a tuple is written as the list that the template engine takes it for.
 pub(super) fn str(value: &Value) -> String {
     match value.kind() {
         ValueKind::Undefined => String::new(),

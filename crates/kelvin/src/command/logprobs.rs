@@ -1,10 +1,16 @@
 //! `kelvin logprobs`: log-probabilities of given tokens, for comparing engines.
 
-use std::{sync::mpsc::sync_channel, thread};
+use std::{
+    sync::{
+        Arc,
+        mpsc::{channel, sync_channel},
+    },
+    thread,
+};
 
 use anyhow::Context;
 use kelvin_core::policy::Sampler;
-use kelvin_model::kernels::Storage;
+use kelvin_model::{NativeSampler, kernels::Storage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -66,7 +72,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         )));
     }
     let rows = Rows::<Row>::open(&args.streams.input, EXAMPLE)?;
-    let sampler = model::sampler(&args.model, Storage::F32, model::on_threads(args.threads), &[])?;
+    let sampler = Arc::new(model::sampler(&args.model, Storage::F32, model::on_threads(args.threads), &[])?);
     let mut sink = Sink::create(&args.streams.output, &args.streams.input)?;
     let (to_engine, read) = sync_channel(BATCH_ROWS);
     // Not joined: it may sit in a read of standard input when an error ends the command.
@@ -90,7 +96,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         if batch.is_empty() {
             break;
         }
-        if let Err(error) = score(&sampler, batch, args.temperature, &mut sink) {
+        if let Err(error) = score(&sampler, batch, args.temperature, interrupt, &mut sink) {
             failure = Some(error);
         }
     }
@@ -99,16 +105,37 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
 }
 
 /// Writes the lines of a batch, or of the rows before the first bad one.
-fn score(sampler: &dyn Sampler, batch: Vec<Row>, temperature: f32, sink: &mut Sink) -> anyhow::Result<()> {
+fn score(
+    sampler: &Arc<NativeSampler>,
+    batch: Vec<Row>,
+    temperature: f32,
+    interrupt: &Interrupt,
+    sink: &mut Sink,
+) -> anyhow::Result<()> {
     let (ids, sequences): (Vec<Value>, Vec<Vec<u32>>) =
         batch.into_iter().map(|row| (row.id, row.tokens)).unzip();
-    if let Ok(logprobs) = sampler.logprobs(&sequences, temperature) {
+    let sequences = Arc::new(sequences);
+    if let Ok(logprobs) = scored(sampler, Arc::clone(&sequences), temperature, interrupt)? {
         return ids.into_iter().zip(logprobs).try_for_each(|(id, logprobs)| sink.row(&Line { id, logprobs }));
     }
-    for (id, sequence) in ids.into_iter().zip(sequences) {
-        let mut logprobs =
-            sampler.logprobs(&[sequence], temperature).with_context(|| format!("the row with id {id}"))?;
+    for (id, sequence) in ids.into_iter().zip(&*sequences) {
+        let mut logprobs = scored(sampler, Arc::new(vec![sequence.clone()]), temperature, interrupt)?
+            .with_context(|| format!("the row with id {id}"))?;
         sink.row(&Line { id, logprobs: logprobs.remove(0) })?;
     }
     Ok(())
+}
+
+/// Scores on a thread of its own, so that an interrupt need not wait for it: a long row of a large model takes minutes.
+fn scored(
+    sampler: &Arc<NativeSampler>,
+    sequences: Arc<Vec<Vec<u32>>>,
+    temperature: f32,
+    interrupt: &Interrupt,
+) -> anyhow::Result<anyhow::Result<Vec<Vec<f32>>>> {
+    let (answer, answered) = channel();
+    let sampler = Arc::clone(sampler);
+    // Not joined: nobody needs what it would say after an interrupt.
+    thread::spawn(move || drop(answer.send(sampler.logprobs(&sequences, temperature))));
+    ordered::wait(&answered, interrupt, || Ok(()))?.context("the scoring thread panicked")
 }

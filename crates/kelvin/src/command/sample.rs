@@ -1,16 +1,13 @@
 //! `kelvin sample`: prints completions of a prompt.
 
 use std::{
-    collections::BTreeMap,
     io::{self, Read},
-    sync::{Arc, mpsc::channel},
-    thread,
+    sync::Arc,
 };
 
 use anyhow::Context;
 use kelvin_core::{
-    policy::{Sampler, completions},
-    rollout::{Completion, Finish, SampleRequest, Sampling},
+    rollout::{Completion, Finish, SampleRequest, Sampling, is_temperature},
     seed::Seed,
 };
 use serde::Serialize;
@@ -36,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "K", default_value_t = 0)]
     top_k: usize,
     /// Keep the most likely tokens until their probabilities reach this sum
-    #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = share)]
+    #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = nucleus)]
     top_p: f32,
     /// Drop tokens less likely than this fraction of the most likely one
     #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share)]
@@ -51,7 +48,7 @@ pub(crate) struct Args {
     /// Seed of the draws
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
-    /// Wrap the prompt in the model's chat template, as a user's message
+    /// Wrap the prompt in the model's chat template, as a user's message; a template that asks for the date gets that of UTC
     #[arg(long)]
     chat: bool,
     /// A setting of the chat template, such as `enable_thinking=false`; may be given again
@@ -101,35 +98,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         seed: seed.nth(u64::from(index)),
         sampling: Arc::clone(&sampling),
     });
-    draw(&sampler, requests, interrupt, |index, completion| print(args, index, &completion))
-}
-
-/// Completions in the order of their requests, each as soon as those before it are there.
-fn draw(
-    sampler: &dyn Sampler,
-    requests: impl Iterator<Item = SampleRequest>,
-    interrupt: &Interrupt,
-    mut take: impl FnMut(usize, Completion) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let (to_sampler, from_caller) = channel();
-    for indexed in requests.enumerate() {
-        to_sampler.send(indexed).expect("the receiver is held below");
-    }
-    drop(to_sampler);
-    thread::scope(|scope| {
-        let (to_caller, from_sampler) = completions();
-        let serving = scope.spawn(move || sampler.serve(from_caller, to_caller));
-        let mut early = BTreeMap::new();
-        let mut next = 0;
-        while let Some((index, completion)) = ordered::wait(&from_sampler, interrupt, || Ok(()))? {
-            early.insert(index, completion);
-            while let Some(completion) = early.remove(&next) {
-                take(next, completion)?;
-                next += 1;
-            }
-        }
-        serving.join().expect("the sampler does not panic")
-    })
+    ordered::draw(&sampler, requests, interrupt, |index, completion| print(args, index, &completion))
 }
 
 fn print(args: &Args, index: usize, completion: &Completion) -> anyhow::Result<()> {
@@ -167,7 +136,11 @@ struct Line<'it> {
 
 fn temperature(text: &str) -> Result<f32, String> {
     let value: f32 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if value.is_finite() && 0.0 <= value { Ok(value) } else { Err("it is 0 or more".to_owned()) }
+    if is_temperature(value) { Ok(value) } else { Err("it is 0, or from 1e-6 to 1e6".to_owned()) }
+}
+
+fn nucleus(text: &str) -> Result<f32, String> {
+    share(text).and_then(|value| if 0.0 < value { Ok(value) } else { Err("it lies above 0".to_owned()) })
 }
 
 fn share(text: &str) -> Result<f32, String> {

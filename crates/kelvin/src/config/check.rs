@@ -2,8 +2,8 @@
 
 use std::fmt::Display;
 
-use kelvin_core::rollout::{STOP_BYTES_MAX, STOPS_MAX, Sampling};
-use kelvin_model::{Dtype, LoraConfig};
+use kelvin_core::rollout::{STOP_BYTES_MAX, STOPS_MAX, Sampling, is_temperature};
+use kelvin_model::{Dtype, LoraConfig, NativeOptions};
 use kelvin_selfplay::settings::{AzrSettings, Misfit};
 
 use super::resolved::{Config, PolicySettings, PythonSettings};
@@ -42,7 +42,13 @@ fn counts(config: &Config) -> anyhow::Result<()> {
 }
 
 fn policy(config: &Config) -> anyhow::Result<()> {
-    let PolicySettings { dtype, lora, .. } = &config.policy;
+    let PolicySettings { dtype, lora, options, .. } = &config.policy;
+    let NativeOptions { max_rows, prefill_chunk, kv_bytes_max, .. } = options;
+    for (key, value) in
+        [("max_rows", max_rows), ("prefill_chunk", prefill_chunk), ("kv_bytes_max", kv_bytes_max)]
+    {
+        require(1 <= *value, &format!("policy.{key}"), value, "at least 1")?;
+    }
     if 0 < lora.rank && *dtype == Dtype::Bf16 {
         return Err(Usage::error(
             "policy.dtype = \"bf16\" does not go with policy.lora: adapters are f32, on weights as the model has them\n\
@@ -76,10 +82,10 @@ fn draws(config: &Config) -> anyhow::Result<()> {
         let Sampling { temperature, top_k: _, top_p, min_p, max_new_tokens, ref stop } = *draw;
         let key = |field: &str| format!("sampling.{name}.{field}");
         require(
-            temperature.is_finite() && 0.0 <= temperature,
+            is_temperature(temperature),
             &key("temperature"),
             temperature,
-            "0 or more",
+            "0 for the most likely token, or from 1e-6 to 1e6",
         )?;
         require(0.0 < top_p && top_p <= 1.0, &key("top_p"), top_p, "over 0 and at most 1")?;
         require((0.0..1.0).contains(&min_p), &key("min_p"), min_p, "at least 0 and under 1")?;

@@ -16,7 +16,7 @@ use super::{
     median,
     subject::{ModelArgs, bandwidth, forward_flops, gemm_peak},
 };
-use crate::{error::Usage, interrupt::Interrupt, jsonl::Sink, machine::peak_memory};
+use crate::{error::Usage, interrupt::Interrupt, jsonl::Sink, machine::peak_memory, ordered};
 
 /// Measure how many tokens are drawn per second
 #[derive(Debug, clap::Args)]
@@ -83,7 +83,11 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         let requests = requests(&prompts, args.samples, max_new);
         let before = sampler.stats();
         let watch = Stopwatch::start();
-        let completions = sampler.sample(requests)?;
+        let mut completions = Vec::with_capacity(requests.len());
+        ordered::draw(&sampler, requests.into_iter(), interrupt, |_, completion| {
+            completions.push(completion);
+            Ok(())
+        })?;
         let seconds = watch.seconds();
         assert!(completions.iter().all(|it| it.tokens.len() == max_new as usize), "no token ends a row");
         n_prompt = n_prompt_tokens(&completions);
