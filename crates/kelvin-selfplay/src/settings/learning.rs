@@ -253,9 +253,15 @@ impl OptimizerSettings {
     /// # Errors
     /// The first that is not.
     pub fn check(&self) -> Result<(), Misfit> {
-        for (key, value) in [("grad_clip", self.grad_clip), ("eps", self.eps)] {
-            require(value.is_finite() && 0.0 <= value, key, value, "0 or more")?;
-        }
+        require(
+            self.grad_clip.is_finite() && 0.0 <= self.grad_clip,
+            "grad_clip",
+            self.grad_clip,
+            "0 or more",
+        )?;
+        // A weight without a gradient is divided by it.
+        let eps = self.eps as f32;
+        require(eps.is_finite() && 0.0 < eps, "eps", self.eps, "over 0, also in f32; usually 1e-8")?;
         // What is larger leaves no model behind.
         for (key, value) in [("learning_rate", self.learning_rate), ("weight_decay", self.weight_decay)] {
             require((0.0..=1e3).contains(&value), key, value, "from 0 to 1000")?;
@@ -354,6 +360,8 @@ mod tests {
             OptimizerSettings { schedule: Schedule::Cosine, ..optimizer }.check(),
             OptimizerSettings { decay_steps: 9, ..optimizer }.check(),
             OptimizerSettings { floor: 1.5, ..optimizer }.check(),
+            OptimizerSettings { eps: 0.0, ..optimizer }.check(),
+            OptimizerSettings { eps: 1e-60, ..optimizer }.check(),
             OptimizerSettings { beta2: 1.0, ..optimizer }.check(),
         ]
         .map(|checked| checked.unwrap_err().key);
@@ -368,6 +376,8 @@ mod tests {
                 "decay_steps",
                 "decay_steps",
                 "floor",
+                "eps",
+                "eps",
                 "beta2"
             ]
         );

@@ -86,6 +86,7 @@ fn an_update_that_does_not_fit_is_refused() {
         "importance_cap = 2",
         "temperature = 0",
         "learning_rate = -1",
+        "eps = 1e-60",
         "gradient_clip = inf",
         "optimizer = \"sgd\"",
         "micro_batch = -1",
