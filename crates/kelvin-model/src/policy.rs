@@ -196,7 +196,8 @@ impl NativePolicy {
         checkpoint::save(dir, dtype, &params, &self.tokenizer, &self.end_tokens, &self.kept)
     }
 
-    /// Writes the adapters as they are now, as a folder for PEFT. `dir` is made if missing.
+    /// Writes the adapters as they are now, as a folder for PEFT, with the tokenizer that they learnt with beside them:
+    /// the model's own may have tokens that were demoted. `dir` is made if missing.
     ///
     /// # Errors
     /// If all weights learn, the adapters are lost ([`TrainCore::check_whole`]), or a file cannot be written.
@@ -204,7 +205,8 @@ impl NativePolicy {
         self.core.check_whole()?;
         let lora =
             self.core.lora().context("all weights learn: there is no adapter\nhint: export the model")?;
-        lora.save(dir, &self.training.base)
+        lora.save(dir, &self.training.base)?;
+        self.tokenizer.save(dir)
     }
 }
 
