@@ -199,14 +199,35 @@ pub(crate) fn resolve_tokenizer(name: &str) -> anyhow::Result<ModelSource> {
     Ok(source)
 }
 
-/// The name by which files call a model, so that it is found from any folder and stays the same when a run goes on.
+/// Checks that `name` goes on meaning the same model: a run's newest checkpoint is another one when the run goes on,
+/// and those before it are removed. `why` says what needs it.
 ///
 /// # Errors
-/// As [`resolve`].
+/// If it names a run.
+pub(crate) fn require_lasting(name: &str, why: &str) -> anyhow::Result<()> {
+    let dir = Path::new(name);
+    if name != EMBEDDED
+        && !holds_model(dir)
+        && !dir.join(COMPLETE).is_file()
+        && dir.join("checkpoints").is_dir()
+    {
+        return Err(Usage::error(format!(
+            "the model {name} is a run, which may train on, but {why}\nhint: name what `kelvin export {name} --out DIR` \
+             makes"
+        )));
+    }
+    Ok(())
+}
+
+/// The name by which files of adapters call their model, so that it is found from any folder.
+///
+/// # Errors
+/// As [`resolve`] and [`require_lasting`].
 pub(crate) fn lasting_name(name: &str) -> anyhow::Result<String> {
     if name == EMBEDDED || !Path::new(name).is_dir() {
         return Ok(name.to_owned());
     }
+    require_lasting(name, "adapters name the model that they are for and do not hold it")?;
     match resolve(name)? {
         ModelSource::Embedded => Ok(name.to_owned()),
         ModelSource::Folder(dir) => {
@@ -328,6 +349,12 @@ mod tests {
         let expected = run.join("checkpoints/000010/policy");
         for name in [run.to_path_buf(), run.join("checkpoints/000010"), expected.clone()] {
             assert_eq!(resolve(name.to_str().unwrap()).unwrap(), ModelSource::Folder(expected.clone()));
+        }
+        // Only the run itself becomes another model.
+        assert!(lasting_name(run.to_str().unwrap()).unwrap_err().to_string().contains("kelvin export"));
+        for name in [run.join("checkpoints/000010"), expected.clone()] {
+            let lasting = fs::canonicalize(&expected).unwrap().display().to_string();
+            assert_eq!(lasting_name(name.to_str().unwrap()).unwrap(), lasting);
         }
         let error = resolve(run.join("checkpoints/000011").to_str().unwrap()).unwrap_err();
         assert!(format!("{error:#}").contains("000011 is damaged"), "{error:#}");

@@ -41,10 +41,17 @@ pub(crate) fn world(config: &Config) -> anyhow::Result<World> {
 /// that the run begins with.
 ///
 /// # Errors
-/// If the model cannot be read.
+/// If the model cannot be read, or is a run and there is a reference.
 pub(crate) fn state(config: &Config) -> anyhow::Result<RunState> {
+    let has_reference = config.objective.kl_coefficient != 0.0;
+    if has_reference {
+        model::require_lasting(
+            &config.policy.model,
+            "the reference of objective.kl_coefficient is read at each start",
+        )?;
+    }
     let mut state = RunState::new(vec![policy(config)?]);
-    if config.objective.kl_coefficient != 0.0 {
+    if has_reference {
         state.reference = Some(match config.policy.backend {
             Backend::Native => {
                 let Config { policy, .. } = config;
@@ -83,4 +90,42 @@ pub(crate) fn policy(config: &Config) -> anyhow::Result<Policy> {
 
 fn cannot_load(name: &str) -> String {
     format!("cannot load the model `{name}`")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use crate::config::{Raw, resolve};
+
+    use super::*;
+
+    fn config(sets: &[&str]) -> Config {
+        let sets: Vec<String> = sets.iter().map(|it| (*it).to_owned()).collect();
+        resolve(&[&Raw::from_sets(&sets).unwrap()]).unwrap().config
+    }
+
+    fn golden() -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../kelvin-model/goldens/decode_tied")
+    }
+
+    /// A run that trains on would be another model at each start.
+    #[test]
+    fn a_run_is_no_model_of_a_reference_or_of_adapters() {
+        let dir = tempfile::tempdir().unwrap();
+        let policy = dir.path().join("checkpoints/000010/policy");
+        fs::create_dir_all(&policy).unwrap();
+        for file in fs::read_dir(golden()).unwrap().map(|it| it.unwrap().file_name()) {
+            fs::copy(golden().join(&file), policy.join(&file)).unwrap();
+        }
+        fs::write(policy.with_file_name("COMPLETE"), r#"{"format": 1, "files": []}"#).unwrap();
+        let model = format!("policy.model={}", dir.path().display());
+        for more in ["objective.kl_coefficient=0.01", "policy.lora.rank=2"] {
+            let error = state(&config(&[&model, more])).err().unwrap().to_string();
+            assert!(error.contains("is a run") && error.contains("kelvin export"), "{error}");
+            let checkpoint = format!("policy.model={}", policy.display());
+            state(&config(&[&checkpoint, more])).unwrap();
+        }
+        state(&config(&[&model])).unwrap();
+    }
 }

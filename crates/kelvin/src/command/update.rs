@@ -275,7 +275,8 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     // Before the model is read, and of the whole batch, so that a message counts its samples.
     objective.check(&batch)?;
     model::require_new(&args.out)?;
-    let base = model::lasting_name(&args.model)?;
+    let has_adapters = 0 < config.lora.rank;
+    let base = if has_adapters { model::lasting_name(&args.model)? } else { String::new() };
     let training = Training { dtype: config.dtype, lora: config.lora.clone(), base, ..Training::default() };
     let mut policy =
         NativePolicy::training(model::load(&args.model)?, model::on_threads(config.threads), training)?;
@@ -285,7 +286,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     policy.publish(1)?;
     model::write_new(&args.out, |dir| {
         policy.export(dir, config.dtype)?;
-        if 0 < config.lora.rank { policy.export_adapter(&dir.join("adapter")) } else { Ok(()) }
+        if has_adapters { policy.export_adapter(&dir.join("adapter")) } else { Ok(()) }
     })?;
     let mut out = Sink::stdout();
     out.row(&Report {
