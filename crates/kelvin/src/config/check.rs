@@ -105,6 +105,12 @@ fn draws(config: &Config) -> anyhow::Result<()> {
         "over 0: greedy draws have nothing to learn from",
     )?;
     let estimate = sampling.estimate.temperature;
+    if config.azr.train_estimates && estimate != solve {
+        return Err(Usage::error(format!(
+            "sampling.estimate.temperature is {estimate} and sampling.solve.temperature is {solve}, but with \
+             azr.train_estimates both are trained in one update\nhint: give them the same temperature"
+        )));
+    }
     require(
         0.0 < estimate || config.azr.n_estimate == 1,
         "sampling.estimate.temperature",

@@ -73,6 +73,7 @@ fn mistakes_are_named() {
         "[python]\ntimeout_s = inf",
         "[sampling.estimate]\ntemperature = 0",
         "[sampling.solve]\ntemperature = 0.5",
+        "azr.train_estimates = true\n[sampling.estimate]\ntemperature = 0.5",
         "[sampling.solve]\ntop_p = nan",
         "[sampling.solve]\nstop = [\"</answer>\", \"\"]",
         "[sampling.solve]\nstop = \"</answer>\"",
