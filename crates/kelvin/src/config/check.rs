@@ -43,24 +43,30 @@ fn counts(config: &Config) -> anyhow::Result<()> {
 
 fn policy(config: &Config) -> anyhow::Result<()> {
     let PolicySettings { dtype, lora, .. } = &config.policy;
-    if 0 < lora.rank && *dtype == Dtype::Bf16 {
-        return Err(Usage::error(
-            "policy.dtype = \"bf16\" does not go with policy.lora: adapters are f32, on weights as the model has them\n\
-             hint: leave out policy.dtype",
-        ));
-    }
-    check_lora(lora)
+    check_lora(lora, *dtype)
 }
 
-/// Checks settings of adapters, where there are any.
+/// Checks settings of adapters, where there are any, beside the type of weights.
 ///
 /// # Errors
-/// If they are out of range.
-pub(crate) fn check_lora(lora: &LoraConfig) -> anyhow::Result<()> {
-    match lora.rank {
-        0 => Ok(()),
-        _ => lora.validate().map_err(|error| Usage::error(error.to_string())),
+/// If they are out of range or do not go with each other.
+pub(crate) fn check_lora(lora: &LoraConfig, dtype: Dtype) -> anyhow::Result<()> {
+    if lora.rank == 0 {
+        return match *lora == LoraConfig::default() {
+            true => Ok(()),
+            false => Err(Usage::error(
+                "settings of adapters do nothing with lora.rank = 0: all weights would learn\nhint: set lora.rank, \
+                 such as 16, or leave out the others",
+            )),
+        };
     }
+    if dtype == Dtype::Bf16 {
+        return Err(Usage::error(
+            "dtype = \"bf16\" does not go with adapters: they are f32, on weights as the model has them\n\
+             hint: leave out dtype",
+        ));
+    }
+    lora.validate().map_err(|error| Usage::error(error.to_string()))
 }
 
 fn draws(config: &Config) -> anyhow::Result<()> {
