@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use kelvin_core::{
-    objective::{Aggregation, KlEstimator, Normalisation, Objective},
+    objective::{Aggregation, KlEstimator, Normalisation, Objective, is_temperature},
     policy::{AdamParams, LossStats, Part, Trainer},
     rollout::Sample,
 };
@@ -177,9 +177,10 @@ impl UpdateConfig {
             entropy_coefficient: self.entropy_coefficient,
         };
         fits(settings.check())?;
-        if !(self.temperature.is_finite() && 0.0 < self.temperature) {
-            let value = self.temperature.to_string();
-            fits(Err(Misfit { key: "temperature", value, range: "the sampling temperature, over 0" }))?;
+        if !is_temperature(self.temperature) {
+            let (value, range) =
+                (format!("{:?}", self.temperature), "the sampling temperature, over 0, also in f32");
+            fits(Err(Misfit { key: "temperature", value, range }))?;
         }
         if self.loss == Loss::Gspo && raw.get("clip").is_none() {
             return Err(Usage::error(

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use kelvin_core::objective::is_temperature;
 use kelvin_core::rollout::{STOP_BYTES_MAX, STOPS_MAX, Sampling};
 use kelvin_model::{Dtype, LoraConfig};
 use kelvin_selfplay::settings::{AzrSettings, Misfit};
@@ -82,10 +83,10 @@ fn draws(config: &Config) -> anyhow::Result<()> {
         let Sampling { temperature, top_k: _, top_p, min_p, max_new_tokens, ref stop } = *draw;
         let key = |field: &str| format!("sampling.{name}.{field}");
         require(
-            temperature.is_finite() && 0.0 <= temperature,
+            temperature == 0.0 || is_temperature(f64::from(temperature)),
             &key("temperature"),
-            temperature,
-            "0 or more",
+            format_args!("{temperature:?}"),
+            "0, or more by so much that its reciprocal is a number",
         )?;
         require(0.0 < top_p && top_p <= 1.0, &key("top_p"), top_p, "over 0 and at most 1")?;
         require((0.0..1.0).contains(&min_p), &key("min_p"), min_p, "at least 0 and under 1")?;

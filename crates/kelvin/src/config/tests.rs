@@ -75,6 +75,7 @@ fn mistakes_are_named() {
         "[sampling.estimate]\ntemperature = 0",
         "[sampling.solve]\ntemperature = 0.5",
         "azr.train_estimates = true\n[sampling.estimate]\ntemperature = 0.5",
+        "sampling.eval.temperature = 1e-40",
         "[sampling.solve]\ntop_p = nan",
         "[sampling.solve]\nstop = [\"</answer>\", \"\"]",
         "[sampling.solve]\nstop = \"</answer>\"",

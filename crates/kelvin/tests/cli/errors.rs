@@ -87,6 +87,7 @@ fn an_update_that_does_not_fit_is_refused() {
         "importance_cap = -2",
         "importance_cap = 2",
         "temperature = 0",
+        "temperature = 1e-50",
         "learning_rate = -1",
         "eps = 1e-60",
         "gradient_clip = inf",
