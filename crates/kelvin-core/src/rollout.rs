@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    objective::is_temperature,
     seed::Seed,
     task::{Step, TaskType},
 };
@@ -62,10 +63,9 @@ pub const STOPS_MAX: usize = 16;
 /// The longest stop sequence, in bytes.
 pub const STOP_BYTES_MAX: usize = 1024;
 
-/// Whether logits can be divided by `temperature`: it is 0, for the most likely token, or neither it nor its inverse leaves
-/// what f32 can weigh.
-pub fn is_temperature(temperature: f32) -> bool {
-    temperature == 0.0 || (1e-6..=1e6).contains(&temperature)
+/// Whether tokens can be drawn at this temperature: 0, for the most likely token, or one that can be learnt from.
+pub fn is_drawing_temperature(temperature: f32) -> bool {
+    temperature == 0.0 || is_temperature(f64::from(temperature))
 }
 
 impl Sampling {

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use half::bf16;
 use kelvin_core::seed::Seed;
 use rayon::prelude::*;
 
@@ -218,6 +219,11 @@ impl Params {
             }
         }
         params
+    }
+
+    /// Rounds every weight to bf16, to nearest, ties to even: what passes of a trainer that rounds begin with.
+    pub fn round_to_bf16(&mut self) {
+        self.flat.par_iter_mut().with_min_len(4096).for_each(|it| *it = bf16::from_f32(*it).to_f32());
     }
 }
 

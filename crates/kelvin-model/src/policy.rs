@@ -189,20 +189,24 @@ impl NativePolicy {
     /// `dir` is made if missing.
     ///
     /// # Errors
-    /// If a file cannot be written.
+    /// If the weights are lost ([`TrainCore::check_whole`]), or a file cannot be written.
     pub fn export(&self, dir: &Path, dtype: Dtype) -> anyhow::Result<()> {
+        self.core.check_whole()?;
         let params = self.pool.install(|| self.core.published());
         checkpoint::save(dir, dtype, &params, &self.tokenizer, &self.end_tokens, &self.kept)
     }
 
-    /// Writes the adapters as they are now, as a folder for PEFT. `dir` is made if missing.
+    /// Writes the adapters as they are now, as a folder for PEFT, with the tokenizer that they learnt with beside them:
+    /// the model's own may have tokens that were demoted. `dir` is made if missing.
     ///
     /// # Errors
-    /// If all weights learn, or a file cannot be written.
+    /// If all weights learn, the adapters are lost ([`TrainCore::check_whole`]), or a file cannot be written.
     pub fn export_adapter(&self, dir: &Path) -> anyhow::Result<()> {
+        self.core.check_whole()?;
         let lora =
             self.core.lora().context("all weights learn: there is no adapter\nhint: export the model")?;
-        lora.save(dir, &self.training.base)
+        lora.save(dir, &self.training.base)?;
+        self.tokenizer.save(dir)
     }
 }
 
@@ -259,6 +263,7 @@ impl Trainer for NativePolicy {
             Err(error) => {
                 // The gradient is gone: the batches must be given again.
                 self.applied.batches.clear();
+                self.is_stale |= self.core.check_whole().is_err();
                 Err(error)
             }
         }
@@ -266,6 +271,7 @@ impl Trainer for NativePolicy {
 
     fn publish(&mut self, update: UpdateId) -> anyhow::Result<()> {
         if self.applied.published != Some(update) {
+            self.core.check_whole()?;
             self.publish_now();
             self.applied.published = Some(update);
         }

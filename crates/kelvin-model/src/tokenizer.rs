@@ -13,6 +13,7 @@ use std::path::Path;
 use anyhow::{Context, anyhow, bail};
 use serde_json::Value;
 
+use crate::checkpoint::Source;
 pub(crate) use bytes::TokenBytes;
 pub use train::END_OF_TEXT;
 
@@ -55,6 +56,19 @@ impl Tokenizer {
             }
         }
         Ok(tokenizer)
+    }
+
+    /// Reads the tokenizer in `dir`; `None` if there is none, as in a folder of an adapter that has its model's.
+    ///
+    /// # Errors
+    /// If a file cannot be read or is damaged.
+    pub fn in_folder(dir: &Path) -> anyhow::Result<Option<Tokenizer>> {
+        if !dir.join(TOKENIZER_JSON).is_file() {
+            return Ok(None);
+        }
+        let source = Source::Folder(dir);
+        let tokenizer = Tokenizer::from_files(|name| source.read(name));
+        tokenizer.map(Some).with_context(|| format!("the tokenizer in {} cannot be used", dir.display()))
     }
 
     /// Reads the content of a `tokenizer.json`.

@@ -258,6 +258,15 @@ fn what_the_engine_does_not_have_is_named() {
         ("\"bias\": \"none\"", "\"bias\": \"all\"", "bias = all"),
         ("\"bias\"", "\"use_dora\": true, \"bias\"", "use_dora"),
         ("\"bias\"", "\"rank_pattern\": {\"q_proj\": 3}, \"bias\"", "rank_pattern"),
+        ("\"bias\"", "\"lora_bias\": true, \"bias\"", "lora_bias"),
+        ("\"bias\"", "\"use_qalora\": true, \"bias\"", "use_qalora"),
+        ("\"bias\"", "\"use_bdlora\": {\"nblocks\": 2}, \"bias\"", "use_bdlora"),
+        ("\"bias\"", "\"alora_invocation_tokens\": [5], \"bias\"", "alora_invocation_tokens"),
+        ("\"bias\"", "\"arrow_config\": {\"top_k\": 3}, \"bias\"", "arrow_config"),
+        ("\"bias\"", "\"loftq_config\": {\"loftq_bits\": 4}, \"bias\"", "loftq_config"),
+        ("\"bias\"", "\"corda_config\": {\"corda_method\": \"ipm\"}, \"bias\"", "corda_config"),
+        ("\"init_lora_weights\": true", "\"init_lora_weights\": \"pissa\"", "init_lora_weights = \"pissa\""),
+        ("\"init_lora_weights\": true", "\"init_lora_weights\": 1", "init_lora_weights = 1"),
         ("\"q_proj\"", "\"lm_head\"", "lm_head"),
         ("\"r\": 2", "\"r\": 3", "not [3, "),
         ("\"r\": 2", "\"r\": 0", "rank of adapters is 0"),
@@ -267,5 +276,10 @@ fn what_the_engine_does_not_have_is_named() {
         fs::write(&file, whole.replace(from, to)).unwrap();
         let error = format!("{:#}", Lora::load(dir.path(), &base.config).unwrap_err());
         assert!(error.contains(named) && error.contains("hint: "), "{error}");
+    }
+    for initial in ["null", "false", "\"gaussian\"", "\"orthogonal\"", "\"eva\""] {
+        let initial = format!("\"loftq_config\": {{}}, \"init_lora_weights\": {initial}");
+        fs::write(&file, whole.replace("\"init_lora_weights\": true", &initial)).unwrap();
+        assert_eq!(Lora::load(dir.path(), &base.config).unwrap(), lora);
     }
 }

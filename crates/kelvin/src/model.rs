@@ -10,7 +10,8 @@ use std::{
 
 use anyhow::{Context, bail};
 use kelvin_model::{
-    Checkpoint, Dtype, Lora, NativeOptions, NativeSampler, OpenCheckpoint, adapter_base, kernels::Storage,
+    Checkpoint, Dtype, Lora, NativeOptions, NativeSampler, OpenCheckpoint, Tokenizer, adapter_base,
+    kernels::Storage,
 };
 use kelvin_selfplay::checkpoint::{self, COMPLETE};
 
@@ -143,7 +144,8 @@ pub(crate) fn on_threads(threads: usize) -> NativeOptions {
     NativeOptions { threads, ..NativeOptions::default() }
 }
 
-/// Reads the model that `name` means; that of an adapter has the adapter merged.
+/// Reads the model that `name` means; that of an adapter has the adapter merged, and the tokenizer beside it if there
+/// is one.
 ///
 /// # Errors
 /// If its files are not there or not what the engine can use.
@@ -161,6 +163,10 @@ fn load_nested(name: &str, n_more: usize) -> anyhow::Result<Checkpoint> {
     let of_adapter = || format!("cannot load the model of the adapter in {}", dir.display());
     let mut checkpoint = load_nested(&base, n_more - 1).with_context(of_adapter)?;
     checkpoint.params = Lora::load(&dir, &checkpoint.config)?.merged(&checkpoint.params);
+    if let Some(tokenizer) = Tokenizer::in_folder(&dir)? {
+        tokenizer.check_fits(checkpoint.config.vocab_size)?;
+        checkpoint.tokenizer = tokenizer;
+    }
     Ok(checkpoint)
 }
 
@@ -175,7 +181,7 @@ fn require_deeper(n_more: usize, dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where the tokenizer of the model that `name` means is: for an adapter, that of its model.
+/// Where the tokenizer of the model that `name` means is: for an adapter without one, that of its model.
 ///
 /// # Errors
 /// As [`resolve`], or if an adapter names no model.
@@ -183,6 +189,9 @@ pub(crate) fn resolve_tokenizer(name: &str) -> anyhow::Result<ModelSource> {
     let mut source = resolve(name)?;
     for n_more in (0..=NESTED_MAX).rev() {
         let ModelSource::Folder(dir) = &source else { break };
+        if dir.join("tokenizer.json").is_file() {
+            break;
+        }
         let Some(base) = adapter_base(dir)? else { break };
         require_deeper(n_more, dir)?;
         source = resolve(&base)?;
@@ -190,14 +199,35 @@ pub(crate) fn resolve_tokenizer(name: &str) -> anyhow::Result<ModelSource> {
     Ok(source)
 }
 
-/// The name by which files call a model, so that it is found from any folder and stays the same when a run goes on.
+/// Checks that `name` goes on meaning the same model: a run's newest checkpoint is another one when the run goes on,
+/// and those before it are removed. `why` says what needs it.
 ///
 /// # Errors
-/// As [`resolve`].
+/// If it names a run.
+pub(crate) fn require_lasting(name: &str, why: &str) -> anyhow::Result<()> {
+    let dir = Path::new(name);
+    if name != EMBEDDED
+        && !holds_model(dir)
+        && !dir.join(COMPLETE).is_file()
+        && dir.join("checkpoints").is_dir()
+    {
+        return Err(Usage::error(format!(
+            "the model {name} is a run, which may train on, but {why}\nhint: name what `kelvin export {name} --out DIR` \
+             makes"
+        )));
+    }
+    Ok(())
+}
+
+/// The name by which files of adapters call their model, so that it is found from any folder.
+///
+/// # Errors
+/// As [`resolve`] and [`require_lasting`].
 pub(crate) fn lasting_name(name: &str) -> anyhow::Result<String> {
     if name == EMBEDDED || !Path::new(name).is_dir() {
         return Ok(name.to_owned());
     }
+    require_lasting(name, "adapters name the model that they are for and do not hold it")?;
     match resolve(name)? {
         ModelSource::Embedded => Ok(name.to_owned()),
         ModelSource::Folder(dir) => {
@@ -253,7 +283,39 @@ pub(crate) fn newest_checkpoint(run: &Path) -> anyhow::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use kelvin_model::{LoraConfig, NativePolicy, Training};
+
     use super::*;
+
+    /// What a run with adapters and demoted tokens leaves behind reads text as the run did.
+    #[test]
+    fn adapters_keep_their_tokenizer() {
+        let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kelvin-model/goldens/decode_tied");
+        let mut checkpoint = Checkpoint::load(&base).unwrap();
+        let whole = checkpoint.tokenizer.clone();
+        // It ends completions too, and a run could not demote it.
+        let demoted = whole.demote(&[291]).unwrap();
+        checkpoint.tokenizer = demoted.clone();
+        assert_ne!(demoted.json(), whole.json());
+        let lora = LoraConfig { rank: 2, ..LoraConfig::default() };
+        let training = Training { lora, base: base.display().to_string(), ..Training::default() };
+        let policy = NativePolicy::training(checkpoint, on_threads(1), training).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let (adapter, bare) = (dir.path().join("adapter"), dir.path().join("bare"));
+        kelvin_core::policy::Trainer::save(&policy, &adapter).unwrap();
+        fs::create_dir(&bare).unwrap();
+        for file in ["adapter_config.json", "adapter_model.safetensors"] {
+            fs::copy(adapter.join(file), bare.join(file)).unwrap();
+        }
+        let text = "x<|im_end|> y";
+        for (folder, tokenizer, at) in [(&adapter, &demoted, &adapter), (&bare, &whole, &base)] {
+            let (name, ids) = (folder.to_str().unwrap(), tokenizer.encode(text).unwrap());
+            assert_eq!(load(name).unwrap().tokenizer.encode(text).unwrap(), ids);
+            let sampler = sampler(name, Storage::F32, on_threads(1), &[]).unwrap();
+            assert_eq!(kelvin_core::policy::Sampler::prompt_len(&sampler, text).unwrap(), ids.len());
+            assert_eq!(resolve_tokenizer(name).unwrap(), ModelSource::Folder(at.clone()));
+        }
+    }
 
     fn touch(path: &Path) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -287,6 +349,12 @@ mod tests {
         let expected = run.join("checkpoints/000010/policy");
         for name in [run.to_path_buf(), run.join("checkpoints/000010"), expected.clone()] {
             assert_eq!(resolve(name.to_str().unwrap()).unwrap(), ModelSource::Folder(expected.clone()));
+        }
+        // Only the run itself becomes another model.
+        assert!(lasting_name(run.to_str().unwrap()).unwrap_err().to_string().contains("kelvin export"));
+        for name in [run.join("checkpoints/000010"), expected.clone()] {
+            let lasting = fs::canonicalize(&expected).unwrap().display().to_string();
+            assert_eq!(lasting_name(name.to_str().unwrap()).unwrap(), lasting);
         }
         let error = resolve(run.join("checkpoints/000011").to_str().unwrap()).unwrap_err();
         assert!(format!("{error:#}").contains("000011 is damaged"), "{error:#}");

@@ -6,11 +6,11 @@ use anyhow::Context;
 use kelvin_core::{environment::DynEnvironment, executor::Executor, policy::Policy};
 use kelvin_env::python_triplet::PythonTriplet;
 use kelvin_exec::PythonExecutor;
-use kelvin_model::{NativePolicy, kernels::Storage};
+use kelvin_model::{Checkpoint, Dtype, NativePolicy, NativeSampler, kernels::Storage};
 use kelvin_selfplay::state::RunState;
 
 use crate::{
-    config::{Backend, Config, EnvironmentName},
+    config::{Backend, Config, EnvironmentName, PolicySettings},
     model::{self, POLICY_FOLDER},
 };
 
@@ -41,26 +41,44 @@ pub(crate) fn world(config: &Config) -> anyhow::Result<World> {
 /// that the run begins with.
 ///
 /// # Errors
-/// If the model cannot be read.
+/// If the model cannot be read, or is a run and there is a reference.
 pub(crate) fn state(config: &Config) -> anyhow::Result<RunState> {
+    let has_reference = config.objective.kl_coefficient != 0.0;
+    if has_reference {
+        model::require_lasting(
+            &config.policy.model,
+            "the reference of objective.kl_coefficient is read at each start",
+        )?;
+    }
     let mut state = RunState::new(vec![policy(config)?]);
-    if config.objective.kl_coefficient != 0.0 {
+    if has_reference {
         state.reference = Some(match config.policy.backend {
-            Backend::Native => {
-                let Config { policy, .. } = config;
-                Box::new(
-                    model::sampler(
-                        &policy.model,
-                        Storage::F32,
-                        policy.native_options(),
-                        &policy.demote_tokens,
-                    )
-                    .with_context(|| cannot_load(&policy.model))?,
-                )
-            }
+            Backend::Native => Box::new(reference(&config.policy)?),
         });
     }
     Ok(state)
+}
+
+/// The model that a run begins with, to draw from: of the weights that its policy computes with at first.
+fn reference(policy: &PolicySettings) -> anyhow::Result<NativeSampler> {
+    let (name, options) = (&policy.model, policy.native_options());
+    match policy.dtype {
+        Dtype::F32 => model::sampler(name, Storage::F32, options, &policy.demote_tokens)
+            .with_context(|| cannot_load(name)),
+        Dtype::Bf16 => {
+            let Checkpoint { config, mut params, tokenizer, end_tokens, .. } = loaded(policy)?;
+            // Storage in bf16 leaves norms and biases as they are; a policy in bf16 has them rounded too.
+            params.round_to_bf16();
+            NativeSampler::new(&config, &params, Storage::Bf16, tokenizer, end_tokens, options)
+        }
+    }
+}
+
+/// The model of a policy, with its tokens demoted.
+fn loaded(policy: &PolicySettings) -> anyhow::Result<Checkpoint> {
+    let mut checkpoint = model::load(&policy.model).with_context(|| cannot_load(&policy.model))?;
+    checkpoint.demote(&policy.demote_tokens).context("policy.demote_tokens does not fit the model")?;
+    Ok(checkpoint)
 }
 
 /// Loads the policy of a run.
@@ -70,10 +88,7 @@ pub(crate) fn state(config: &Config) -> anyhow::Result<RunState> {
 pub(crate) fn policy(config: &Config) -> anyhow::Result<Policy> {
     let trainer = match config.policy.backend {
         Backend::Native => {
-            let name = &config.policy.model;
-            let mut checkpoint = model::load(name).with_context(|| cannot_load(name))?;
-            let demote = &config.policy.demote_tokens;
-            checkpoint.demote(demote).context("policy.demote_tokens does not fit the model")?;
+            let checkpoint = loaded(&config.policy)?;
             let training = config.policy.training(config.seed)?;
             NativePolicy::training(checkpoint, config.policy.native_options(), training)?
         }
@@ -83,4 +98,61 @@ pub(crate) fn policy(config: &Config) -> anyhow::Result<Policy> {
 
 fn cannot_load(name: &str) -> String {
     format!("cannot load the model `{name}`")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use crate::config::{Raw, resolve};
+
+    use super::*;
+
+    fn config(sets: &[&str]) -> Config {
+        let sets: Vec<String> = sets.iter().map(|it| (*it).to_owned()).collect();
+        resolve(&[&Raw::from_sets(&sets).unwrap()]).unwrap().config
+    }
+
+    fn golden() -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../kelvin-model/goldens/decode_tied")
+    }
+
+    /// A run that trains on would be another model at each start.
+    #[test]
+    fn a_run_is_no_model_of_a_reference_or_of_adapters() {
+        let dir = tempfile::tempdir().unwrap();
+        let policy = dir.path().join("checkpoints/000010/policy");
+        fs::create_dir_all(&policy).unwrap();
+        for file in fs::read_dir(golden()).unwrap().map(|it| it.unwrap().file_name()) {
+            fs::copy(golden().join(&file), policy.join(&file)).unwrap();
+        }
+        fs::write(policy.with_file_name("COMPLETE"), r#"{"format": 1, "files": []}"#).unwrap();
+        let model = format!("policy.model={}", dir.path().display());
+        for more in ["objective.kl_coefficient=0.01", "policy.lora.rank=2"] {
+            let error = state(&config(&[&model, more])).err().unwrap().to_string();
+            assert!(error.contains("is a run") && error.contains("kelvin export"), "{error}");
+            let checkpoint = format!("policy.model={}", policy.display());
+            state(&config(&[&checkpoint, more])).unwrap();
+        }
+        state(&config(&[&model])).unwrap();
+    }
+
+    /// Before the first step the policy is as far from its reference as from itself, whatever it computes with.
+    #[test]
+    fn the_reference_is_the_model_that_the_run_begins_with() {
+        let model = format!("policy.model={}", golden().display());
+        let mut seen = Vec::new();
+        for dtype in ["policy.dtype=f32", "policy.dtype=bf16"] {
+            let state = state(&config(&[&model, "objective.kl_coefficient=0.01", dtype])).unwrap();
+            let sequences = [vec![1, 5, 9, 30, 2, 77]];
+            let player = state.policies.player().sampler.logprobs(&sequences, 1.0).unwrap();
+            assert_eq!(
+                state.reference.as_ref().unwrap().logprobs(&sequences, 1.0).unwrap(),
+                player,
+                "{dtype}"
+            );
+            seen.push(player);
+        }
+        assert_ne!(seen[0], seen[1], "the weights are not those of bf16");
+    }
 }

@@ -2,8 +2,14 @@
 
 use anyhow::{Result, ensure};
 
-use super::{Aggregation, KlTerm, Objective};
+use super::{Aggregation, KlTerm, Objective, Surrogate};
 use crate::rollout::Sample;
+
+/// Whether log-probabilities at this temperature can be computed and learnt from, from 1e-6 to 1e6: backends divide
+/// logits by it in f32, or multiply by its reciprocal.
+pub fn is_temperature(temperature: f64) -> bool {
+    (1e-6f32..=1e6).contains(&(temperature as f32))
+}
 
 impl Objective {
     /// Checks the objective, and that each sample has what it needs.
@@ -32,8 +38,19 @@ impl Objective {
     fn check_numbers(&self) -> Result<()> {
         let temperature = self.temperature;
         ensure!(
-            temperature.is_finite() && 0.0 < temperature,
-            "the objective's temperature is {temperature}\nhint: it is the sampling temperature, above 0"
+            is_temperature(temperature),
+            "the objective's temperature is {temperature:?}\nhint: it is the sampling temperature, above 0 and finite, \
+             also in f32"
+        );
+        let (low, high, dual) = match self.surrogate {
+            Surrogate::Likelihood => (0.0, 0.0, f64::INFINITY),
+            Surrogate::PpoClip { low, high, dual } => (low, high, dual),
+            Surrogate::Gspo { low, high } | Surrogate::Cispo { low, high } => (low, high, f64::INFINITY),
+        };
+        ensure!(
+            (0.0..=1.0).contains(&low) && 0.0 <= high && 1.0 < dual,
+            "the clips of the ratio are {low}, {high} and {dual}\nhint: the lower is from 0 to 1, the upper 0 or more, \
+             the dual clip over 1"
         );
         ensure!(
             self.entropy_coefficient.is_finite(),
@@ -96,7 +113,7 @@ impl Objective {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objective::{KlEstimator, Surrogate};
+    use crate::objective::KlEstimator;
 
     fn told(objective: Objective, break_it: impl Fn(&mut Sample)) -> String {
         let mut batch = vec![Sample { response: vec![1, 2], ..Sample::default() }; 2];
@@ -132,7 +149,24 @@ mod tests {
             (plain, |it| it.advantage = f32::NAN, "sample 1 has the advantage NaN"),
             (plain, |it| it.response.clear(), "sample 1 has an empty response"),
             (Objective { importance_cap: Some(0.0), ..plain }, ok, "the importance cap is 0"),
-            (Objective { temperature: 0.0, ..plain }, ok, "the objective's temperature is 0"),
+            (Objective { temperature: 0.0, ..plain }, ok, "the objective's temperature is 0.0"),
+            (Objective { temperature: 1e300, ..plain }, ok, "the objective's temperature is 1e300"),
+            (Objective { temperature: 1e-50, ..plain }, ok, "the objective's temperature is 1e-50"),
+            (
+                Objective { surrogate: Surrogate::PpoClip { low: -3.0, high: 0.2, dual: 3.0 }, ..plain },
+                ok,
+                "the clips of the ratio are -3, 0.2 and 3",
+            ),
+            (
+                Objective { surrogate: Surrogate::PpoClip { low: 0.2, high: 0.2, dual: f64::NAN }, ..plain },
+                ok,
+                "the clips of the ratio are 0.2, 0.2 and NaN",
+            ),
+            (
+                Objective { surrogate: Surrogate::Cispo { low: 1.0, high: -1.5 }, ..plain },
+                ok,
+                "the clips of the ratio are 1, -1.5 and inf",
+            ),
             (
                 Objective { aggregation: Aggregation::Constant, ..plain },
                 ok,

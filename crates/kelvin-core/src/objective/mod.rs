@@ -15,6 +15,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub use aggregation::{Aggregation, Normalisation};
+pub use check::is_temperature;
 pub use kl::{K3_MAX, KlEstimator, KlTerm};
 pub use reference::{Evaluated, Scored, evaluate};
 pub use surrogate::{LOG_RATIO_MAX, Side, Surrogate, Term};

@@ -45,13 +45,16 @@ struct Raw {
     #[serde(default)]
     use_rslora: bool,
     bias: Option<String>,
-    /// Whatever is here and neither null, false nor empty makes another computation of it.
+    /// How the values began that were learnt. Methods beyond those of [`INITIAL`] change the model's weights too.
+    #[serde(default)]
+    init_lora_weights: Value,
+    /// Those of [`UNSUPPORTED`] make another computation of it unless they are null, false or empty.
     #[serde(flatten)]
     rest: serde_json::Map<String, Value>,
 }
 
 /// Fields of PEFT's configuration that the engine has no computation for.
-const UNSUPPORTED: [&str; 10] = [
+const UNSUPPORTED: [&str; 17] = [
     "use_dora",
     "fan_in_fan_out",
     "modules_to_save",
@@ -62,7 +65,17 @@ const UNSUPPORTED: [&str; 10] = [
     "exclude_modules",
     "target_parameters",
     "trainable_token_indices",
+    "lora_bias",
+    "use_qalora",
+    "use_bdlora",
+    "alora_invocation_tokens",
+    "arrow_config",
+    "loftq_config",
+    "corda_config",
 ];
+
+/// Words for initial values of A and B alone; `true` and `false` are others.
+const INITIAL: [&str; 3] = ["gaussian", "orthogonal", "eva"];
 
 fn read_config(dir: &Path) -> anyhow::Result<Raw> {
     let bytes = Source::Folder(dir)
@@ -78,6 +91,12 @@ impl Raw {
         ensure!(self.peft_type == "LORA", "adapters of type {} are not supported\n{HINT}", self.peft_type);
         let bias = self.bias.as_deref().unwrap_or("none");
         ensure!(bias == "none", "adapters with bias = {bias} are not supported\n{HINT}");
+        let initial = &self.init_lora_weights;
+        let is_plain = match initial {
+            Value::Null | Value::Bool(_) => true,
+            other => other.as_str().is_some_and(|it| INITIAL.contains(&it)),
+        };
+        ensure!(is_plain, "adapters with init_lora_weights = {initial} are not supported\n{HINT}");
         for name in UNSUPPORTED {
             let is_plain = match &self.rest.get(name) {
                 None | Some(Value::Null | Value::Bool(false)) => true,

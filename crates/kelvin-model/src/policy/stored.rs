@@ -28,8 +28,8 @@ pub(super) fn save(policy: &NativePolicy, dir: &Path) -> anyhow::Result<()> {
     let mut step = step.to_string();
     let (learnt, tensors) = core.learnt();
     match core.lora() {
-        Some(lora) => {
-            lora.save(dir, &policy.training.base)?;
+        Some(_) => {
+            policy.export_adapter(dir)?;
             step = format!("{step}{ON}{}", policy.base_fingerprint());
         }
         None => {

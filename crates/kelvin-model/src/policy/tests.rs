@@ -83,6 +83,35 @@ fn what_was_saved_goes_on_bit_for_bit() {
     assert_eq!(third.core.moments().step, 0);
 }
 
+/// A diverged model is neither drawn from nor written over an earlier one, and a restored one goes on.
+#[test]
+fn what_is_not_finite_is_not_passed_on() {
+    for (training, adam) in [
+        (Training::default(), AdamParams { learning_rate: 1e3, weight_decay: 1e38, ..ADAM }),
+        (Training::default(), AdamParams { learning_rate: 1e39, weight_decay: 0.0, ..ADAM }),
+        // While B is 0, A has no gradient, and its step is 0 / 0.
+        (adapters(), AdamParams { eps: 0.0, ..ADAM }),
+    ] {
+        let mut policy = trained(training);
+        let dir = tempfile::tempdir().unwrap();
+        policy.save(dir.path()).unwrap();
+        let before = draws(&policy);
+        let batch = batch(&policy);
+        policy.forward_backward(1, &batch, &objective()).unwrap();
+        let other = dir.path().join("other");
+        for error in [
+            policy.optim_step(1, &adam).map(drop).unwrap_err(),
+            policy.publish(1).unwrap_err(),
+            policy.save(&other).unwrap_err(),
+        ] {
+            assert!(error.to_string().contains("not finite"), "{error}");
+        }
+        assert!(!other.exists());
+        policy.restore(dir.path()).unwrap();
+        assert_eq!(draws(&policy), before);
+    }
+}
+
 #[test]
 fn draws_change_when_weights_are_published() {
     let mut policy = policy();

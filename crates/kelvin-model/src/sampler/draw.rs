@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 
 use anyhow::{bail, ensure};
-use kelvin_core::rollout::{STOP_BYTES_MAX, STOPS_MAX, Sampling, is_temperature};
+use kelvin_core::rollout::{STOP_BYTES_MAX, STOPS_MAX, Sampling, is_drawing_temperature};
 
 use crate::kernels::{fast_exp, row_max, simd::multiversion};
 
@@ -79,7 +79,7 @@ impl Weighed {
 pub(super) fn check(sampling: &Sampling) -> anyhow::Result<()> {
     let Sampling { temperature, top_p, min_p, ref stop, .. } = *sampling;
     ensure!(
-        is_temperature(temperature),
+        is_drawing_temperature(temperature),
         "temperature is {temperature}\nhint: it is 0 for the most likely token, else from 1e-6 to 1e6"
     );
     ensure!(

@@ -47,6 +47,8 @@ pub struct TrainCore {
     gradient: Vec<f32>,
     /// Whether a gradient is held.
     is_held: bool,
+    /// Whether a step left numbers behind that are not finite.
+    is_lost: bool,
     /// Buffers of gradient slots after the first, which is `gradient` itself; zero between calls.
     free: Vec<Vec<f32>>,
     rope: RopeTable,
@@ -103,6 +105,7 @@ impl TrainCore {
             moments: Moments { first: vec![0.0; len], second: vec![0.0; len], step: 0 },
             gradient: vec![0.0; len],
             is_held: false,
+            is_lost: false,
             free: Vec::new(),
             rope,
             workbenches: Mutex::default(),
@@ -199,8 +202,10 @@ impl TrainCore {
     ///
     /// # Errors
     /// If no gradient is held, or its norm is not finite: then weights and moments stay as they were, and the
-    /// gradient is cleared.
+    /// gradient is cleared. Or if it leaves a weight or a moment behind that is not finite: then they are lost, and
+    /// [`TrainCore::check_whole`] says so from then on.
     pub fn optim_step(&mut self, adam: &AdamParams) -> Result<OptimStats> {
+        self.check_whole()?;
         ensure!(self.is_held, "no gradient is held\nhint: call forward_backward before optim_step");
         let tensors = self.learnt.tensors(&self.params);
         let weights = self.learnt.flat_mut(&mut self.params);
@@ -208,6 +213,22 @@ impl TrainCore {
         self.learnt.settle(&mut self.params.flat);
         optimizer::clear(&mut self.gradient);
         self.is_held = false;
-        stats
+        let stats = stats?;
+        self.is_lost = stats.is_none();
+        self.check_whole()?;
+        Ok(stats.expect("a step that has no numbers left the weights lost"))
+    }
+
+    /// Checks that no step has left numbers behind that are not finite.
+    ///
+    /// # Errors
+    /// If one has.
+    pub fn check_whole(&self) -> Result<()> {
+        ensure!(
+            !self.is_lost,
+            "a step left weights or moments that are not finite, and the model is lost
+hint: go on from the newest              checkpoint with a lower learning rate or weight decay"
+        );
+        Ok(())
     }
 }

@@ -1,6 +1,9 @@
 //! The global norm of a gradient, and one step of AdamW on all that learns.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use anyhow::{Result, ensure};
+use half::bf16;
 use kelvin_core::policy::{AdamParams, OptimStats};
 use rayon::prelude::*;
 
@@ -19,14 +22,14 @@ pub(super) fn clear(gradient: &mut [f32]) {
 }
 
 /// One step on `weights`, in which `tensors` lie; they and the moments stay as they are if the gradient's norm is
-/// not finite.
+/// not finite. `None` if it left a number behind that is not finite: then weights and moments are lost.
 pub(super) fn step(
     weights: &mut [f32],
     tensors: Vec<Tensor>,
     gradient: &[f32],
     moments: &mut Moments,
     adam: &AdamParams,
-) -> Result<OptimStats> {
+) -> Result<Option<OptimStats>> {
     // The blocks' sums are collected, then added in order.
     let squares: Vec<f64> = gradient.par_chunks(BLOCK).map(sum_of_squares).collect();
     let grad_norm = squares.iter().sum::<f64>().sqrt();
@@ -48,6 +51,7 @@ pub(super) fn step(
         correction2: correction(adam.beta2),
         grad_scale: if is_clipped { (adam.grad_clip / grad_norm) as f32 } else { 1.0 },
     };
+    let is_lost = AtomicBool::new(false);
     for tensor in tensors {
         let weight_decay = if tensor.decays() { adam.weight_decay } else { 0.0 };
         let step = AdamStep { keep: (1.0 - adam.learning_rate * weight_decay) as f32, ..plain };
@@ -58,8 +62,17 @@ pub(super) fn step(
         let second = moments.second[range].par_chunks_mut(BLOCK);
         weights.zip(gradients).zip(first.zip(second)).for_each(|((weights, gradients), (first, second))| {
             adamw(weights, gradients, first, second, step);
+            if !(are_finite(weights) && are_finite(first) && are_finite(second)) {
+                is_lost.store(true, Ordering::Relaxed);
+            }
         });
     }
     moments.step = step;
-    Ok(OptimStats { grad_norm })
+    Ok((!is_lost.into_inner()).then_some(OptimStats { grad_norm }))
+}
+
+/// Whether all numbers are finite, also in bf16, in which weights may be computed with and saved.
+fn are_finite(values: &[f32]) -> bool {
+    // Not `all`, which would stop at the first and so compare one by one.
+    values.iter().fold(true, |fine, value| fine & (value.abs() <= bf16::MAX.to_f32()))
 }

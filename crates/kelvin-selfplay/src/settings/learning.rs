@@ -122,11 +122,12 @@ impl ObjectiveSettings {
         }
     }
 
-    /// Checks that every value is in its range.
+    /// Checks that every value is in its range, and that none was changed that nothing reads.
     ///
     /// # Errors
     /// The first that is not.
     pub fn check(&self) -> Result<(), Misfit> {
+        let unread = ObjectiveSettings::default();
         require(
             (0.0..=1.0).contains(&self.clip_low),
             "clip_low",
@@ -135,6 +136,12 @@ impl ObjectiveSettings {
         )?;
         require(0.0 <= self.clip_high, "clip_high", self.clip_high, "0 or more")?;
         require(1.0 < self.dual_clip, "dual_clip", self.dual_clip, "over 1")?;
+        require(
+            self.loss == Loss::PpoClip || self.dual_clip == unread.dual_clip,
+            "dual_clip",
+            self.dual_clip,
+            "read by the loss \"ppo_clip\" alone: leave it at its default of 3 with others",
+        )?;
         require(
             (self.aggregation == Aggregation::Constant) == (0 < self.constant_length),
             "constant_length",
@@ -146,6 +153,12 @@ impl ObjectiveSettings {
             "kl_coefficient",
             self.kl_coefficient,
             "from 0, which turns it off, to 1000",
+        )?;
+        require(
+            self.kl_coefficient != 0.0 || self.kl_estimator == unread.kl_estimator,
+            "kl_estimator",
+            format!("{:?}", self.kl_estimator).to_lowercase(),
+            "not read without a kl_coefficient, such as 0.01: set that, or leave it at its default of \"k3\"",
         )?;
         require(
             self.importance_cap.is_finite() && 0.0 <= self.importance_cap,
@@ -253,9 +266,15 @@ impl OptimizerSettings {
     /// # Errors
     /// The first that is not.
     pub fn check(&self) -> Result<(), Misfit> {
-        for (key, value) in [("grad_clip", self.grad_clip), ("eps", self.eps)] {
-            require(value.is_finite() && 0.0 <= value, key, value, "0 or more")?;
-        }
+        require(
+            self.grad_clip.is_finite() && 0.0 <= self.grad_clip,
+            "grad_clip",
+            self.grad_clip,
+            "0 or more",
+        )?;
+        // A weight without a gradient is divided by it.
+        let eps = self.eps as f32;
+        require(eps.is_finite() && 0.0 < eps, "eps", self.eps, "over 0, also in f32; usually 1e-8")?;
         // What is larger leaves no model behind.
         for (key, value) in [("learning_rate", self.learning_rate), ("weight_decay", self.weight_decay)] {
             require((0.0..=1e3).contains(&value), key, value, "from 0 to 1000")?;
@@ -264,6 +283,12 @@ impl OptimizerSettings {
             require((0.0..1.0).contains(&beta), key, beta, "at least 0 and under 1")?;
         }
         require((0.0..=1.0).contains(&self.floor), "floor", self.floor, "from 0 to 1")?;
+        require(
+            self.schedule != Schedule::Constant || self.floor == 0.0,
+            "floor",
+            self.floor,
+            "0 where the schedule is \"constant\"; \"linear\" and \"cosine\" fall to it",
+        )?;
         require(
             (self.schedule == Schedule::Constant) == (self.decay_steps == 0),
             "decay_steps",
@@ -353,7 +378,12 @@ mod tests {
             ObjectiveSettings { importance_cap: f64::INFINITY, ..objective }.check(),
             OptimizerSettings { schedule: Schedule::Cosine, ..optimizer }.check(),
             OptimizerSettings { decay_steps: 9, ..optimizer }.check(),
+            ObjectiveSettings { kl_estimator: KlEstimator::K1, ..objective }.check(),
+            ObjectiveSettings { loss: Loss::Gspo, dual_clip: 5.0, ..objective }.check(),
             OptimizerSettings { floor: 1.5, ..optimizer }.check(),
+            OptimizerSettings { floor: 0.1, ..optimizer }.check(),
+            OptimizerSettings { eps: 0.0, ..optimizer }.check(),
+            OptimizerSettings { eps: 1e-60, ..optimizer }.check(),
             OptimizerSettings { beta2: 1.0, ..optimizer }.check(),
         ]
         .map(|checked| checked.unwrap_err().key);
@@ -367,7 +397,12 @@ mod tests {
                 "importance_cap",
                 "decay_steps",
                 "decay_steps",
+                "kl_estimator",
+                "dual_clip",
                 "floor",
+                "floor",
+                "eps",
+                "eps",
                 "beta2"
             ]
         );

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
-use kelvin_model::{Dtype, adapter_base};
+use kelvin_model::{Dtype, Tokenizer, adapter_base};
 
 use crate::{
     config::{self, Raw},
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         for file in ["adapter_config.json", "adapter_model.safetensors"] {
             fs::copy(folder.join(file), dir.join(file)).with_context(|| format!("copying {file}"))?;
         }
-        Ok(())
+        Tokenizer::in_folder(&folder)?.map_or(Ok(()), |tokenizer| tokenizer.save(dir))
     })
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context;
 use kelvin_core::{
-    rollout::{Completion, Finish, SampleRequest, Sampling, is_temperature},
+    rollout::{Completion, Finish, SampleRequest, Sampling, is_drawing_temperature},
     seed::Seed,
 };
 use serde::Serialize;
@@ -136,7 +136,7 @@ struct Line<'it> {
 
 fn temperature(text: &str) -> Result<f32, String> {
     let value: f32 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if is_temperature(value) { Ok(value) } else { Err("it is 0, or from 1e-6 to 1e6".to_owned()) }
+    if is_drawing_temperature(value) { Ok(value) } else { Err("it is 0, or from 1e-6 to 1e6".to_owned()) }
 }
 
 fn nucleus(text: &str) -> Result<f32, String> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use kelvin_core::{
-    objective::{Aggregation, KlEstimator, Normalisation, Objective},
+    objective::{Aggregation, KlEstimator, Normalisation, Objective, is_temperature},
     policy::{AdamParams, LossStats, Part, Trainer},
     rollout::Sample,
 };
@@ -157,13 +157,13 @@ enum Clip {
 }
 
 impl UpdateConfig {
-    /// `raw` is what the file says, for keys that do nothing beside others.
+    /// `raw` is what the file says, for a key that one loss needs written.
     fn objective(&self, raw: &Raw) -> anyhow::Result<Objective> {
         let [clip_low, clip_high] = match self.clip {
             Clip::Both(clip) => [clip, clip],
             Clip::Each(clips) => clips,
         };
-        crate::config::check_lora(&self.lora)?;
+        crate::config::check_lora(&self.lora, self.dtype)?;
         let settings = ObjectiveSettings {
             loss: self.loss,
             clip_low,
@@ -177,22 +177,18 @@ impl UpdateConfig {
             entropy_coefficient: self.entropy_coefficient,
         };
         fits(settings.check())?;
-        if !(self.temperature.is_finite() && 0.0 < self.temperature) {
-            let value = self.temperature.to_string();
-            fits(Err(Misfit { key: "temperature", value, range: "the sampling temperature, over 0" }))?;
+        if !is_temperature(self.temperature) {
+            let (value, range) =
+                (format!("{:?}", self.temperature), "the sampling temperature, over 0, also in f32");
+            fits(Err(Misfit { key: "temperature", value, range }))?;
         }
-        let is_written = |key| raw.get(key).is_some();
-        let refused = if is_written("dual_clip") && self.loss != Loss::PpoClip {
-            "dual_clip belongs to the loss \"ppo_clip\"\nhint: leave it out"
-        } else if is_written("kl_estimator") && self.kl_coefficient == 0.0 {
-            "kl_estimator does nothing without kl_coefficient\nhint: set kl_coefficient, such as 0.01, or leave both out"
-        } else if self.loss == Loss::Gspo && !is_written("clip") {
-            "the loss \"gspo\" needs a clip of its own: the ratio of a response hardly leaves 1\nhint: clip = [3e-4, 4e-4] \
-             is its paper's"
-        } else {
-            return Ok(Objective { temperature: self.temperature, ..settings.objective(1.0) });
-        };
-        Err(Usage::error(refused))
+        if self.loss == Loss::Gspo && raw.get("clip").is_none() {
+            return Err(Usage::error(
+                "the loss \"gspo\" needs a clip of its own: the ratio of a response hardly leaves 1\nhint: clip = [3e-4, \
+                 4e-4] is its paper's",
+            ));
+        }
+        Ok(Objective { temperature: self.temperature, ..settings.objective(1.0) })
     }
 
     fn adam(&self) -> anyhow::Result<AdamParams> {
@@ -275,7 +271,8 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     // Before the model is read, and of the whole batch, so that a message counts its samples.
     objective.check(&batch)?;
     model::require_new(&args.out)?;
-    let base = model::lasting_name(&args.model)?;
+    let has_adapters = 0 < config.lora.rank;
+    let base = if has_adapters { model::lasting_name(&args.model)? } else { String::new() };
     let training = Training { dtype: config.dtype, lora: config.lora.clone(), base, ..Training::default() };
     let mut policy =
         NativePolicy::training(model::load(&args.model)?, model::on_threads(config.threads), training)?;
@@ -285,7 +282,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     policy.publish(1)?;
     model::write_new(&args.out, |dir| {
         policy.export(dir, config.dtype)?;
-        if 0 < config.lora.rank { policy.export_adapter(&dir.join("adapter")) } else { Ok(()) }
+        if has_adapters { policy.export_adapter(&dir.join("adapter")) } else { Ok(()) }
     })?;
     let mut out = Sink::stdout();
     out.row(&Report {

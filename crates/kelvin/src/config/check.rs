@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use kelvin_core::rollout::{STOP_BYTES_MAX, STOPS_MAX, Sampling, is_temperature};
+use kelvin_core::rollout::{STOP_BYTES_MAX, STOPS_MAX, Sampling, is_drawing_temperature};
 use kelvin_model::{Dtype, LoraConfig, NativeOptions};
 use kelvin_selfplay::settings::{AzrSettings, Misfit};
 
@@ -49,24 +49,30 @@ fn policy(config: &Config) -> anyhow::Result<()> {
     {
         require(1 <= *value, &format!("policy.{key}"), value, "at least 1")?;
     }
-    if 0 < lora.rank && *dtype == Dtype::Bf16 {
-        return Err(Usage::error(
-            "policy.dtype = \"bf16\" does not go with policy.lora: adapters are f32, on weights as the model has them\n\
-             hint: leave out policy.dtype",
-        ));
-    }
-    check_lora(lora)
+    check_lora(lora, *dtype)
 }
 
-/// Checks settings of adapters, where there are any.
+/// Checks settings of adapters, where there are any, beside the type of weights.
 ///
 /// # Errors
-/// If they are out of range.
-pub(crate) fn check_lora(lora: &LoraConfig) -> anyhow::Result<()> {
-    match lora.rank {
-        0 => Ok(()),
-        _ => lora.validate().map_err(|error| Usage::error(error.to_string())),
+/// If they are out of range or do not go with each other.
+pub(crate) fn check_lora(lora: &LoraConfig, dtype: Dtype) -> anyhow::Result<()> {
+    if lora.rank == 0 {
+        return match *lora == LoraConfig::default() {
+            true => Ok(()),
+            false => Err(Usage::error(
+                "settings of adapters do nothing with lora.rank = 0: all weights would learn\nhint: set lora.rank, \
+                 such as 16, or leave out the others",
+            )),
+        };
     }
+    if dtype == Dtype::Bf16 {
+        return Err(Usage::error(
+            "dtype = \"bf16\" does not go with adapters: they are f32, on weights as the model has them\n\
+             hint: leave out dtype",
+        ));
+    }
+    lora.validate().map_err(|error| Usage::error(error.to_string()))
 }
 
 fn draws(config: &Config) -> anyhow::Result<()> {
@@ -82,7 +88,7 @@ fn draws(config: &Config) -> anyhow::Result<()> {
         let Sampling { temperature, top_k: _, top_p, min_p, max_new_tokens, ref stop } = *draw;
         let key = |field: &str| format!("sampling.{name}.{field}");
         require(
-            is_temperature(temperature),
+            is_drawing_temperature(temperature),
             &key("temperature"),
             temperature,
             "0 for the most likely token, or from 1e-6 to 1e6",
@@ -111,6 +117,12 @@ fn draws(config: &Config) -> anyhow::Result<()> {
         "over 0: greedy draws have nothing to learn from",
     )?;
     let estimate = sampling.estimate.temperature;
+    if config.azr.train_estimates && estimate != solve {
+        return Err(Usage::error(format!(
+            "sampling.estimate.temperature is {estimate} and sampling.solve.temperature is {solve}, but with \
+             azr.train_estimates both are trained in one update\nhint: give them the same temperature"
+        )));
+    }
     require(
         0.0 < estimate || config.azr.n_estimate == 1,
         "sampling.estimate.temperature",

@@ -10,7 +10,7 @@ pub(crate) use check::check_lora;
 pub(crate) use preset::Preset;
 pub(crate) use raw::{Raw, settings};
 pub(crate) use resolved::{
-    Backend, Config, EnvironmentName, Resolved, require_whole, resolve, threads_or_cores,
+    Backend, Config, EnvironmentName, PolicySettings, Resolved, require_whole, resolve, threads_or_cores,
 };
 
 #[cfg(test)]

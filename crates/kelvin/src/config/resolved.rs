@@ -302,12 +302,13 @@ impl PolicySettings {
     /// What learns, in a run of this seed.
     ///
     /// # Errors
-    /// If the model is not here.
+    /// If there are adapters and their model is not here, or is a run.
     pub(crate) fn training(&self, seed: u64) -> anyhow::Result<Training> {
+        let has_adapters = 0 < self.lora.rank;
         Ok(Training {
             dtype: self.dtype,
             lora: self.lora.clone(),
-            base: lasting_name(&self.model)?,
+            base: if has_adapters { lasting_name(&self.model)? } else { String::new() },
             seed: Seed::new(seed).fork("lora"),
         })
     }

@@ -87,7 +87,7 @@ fn update_learns_an_adapter_and_export_takes_it_out() {
     fs::create_dir_all(checkpoint.join("policy")).unwrap();
     fs::write(run_dir.join("config.toml"), "steps = 3\n").unwrap();
     fs::write(checkpoint.join("COMPLETE"), r#"{"format": 1, "files": []}"#).unwrap();
-    for file in ["adapter_config.json", "adapter_model.safetensors"] {
+    for file in ["adapter_config.json", "adapter_model.safetensors", "tokenizer.json"] {
         fs::copy(out.join("adapter").join(file), checkpoint.join("policy").join(file)).unwrap();
     }
     let export = |name: &str, more: &[&str]| {
@@ -100,6 +100,7 @@ fn update_learns_an_adapter_and_export_takes_it_out() {
         assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{name}");
         assert_eq!(scored(&out, &expected).out, merged.out, "{name}");
         assert_eq!(out.join("config.json").exists(), name == "whole");
+        assert!(out.join("tokenizer.json").exists(), "{name}");
     }
     let (again, _) = export("whole", &[]);
     assert!(again.code == Some(2) && again.err.contains("is not an empty folder"), "{}", again.err);

@@ -12,7 +12,11 @@ use kelvin_model::{
 use kelvin_selfplay::clock::Stopwatch;
 use serde_json::{Map, json};
 
-use crate::{config::threads_or_cores, error::Usage, model};
+use crate::{
+    config::{check_lora, threads_or_cores},
+    error::Usage,
+    model,
+};
 
 /// Which model is measured.
 #[derive(Debug, clap::Args)]
@@ -73,8 +77,10 @@ impl ModelArgs {
     /// A policy of the model that has room for rows of `longest` tokens.
     ///
     /// # Errors
-    /// If the model cannot be used or has no room.
+    /// If the adapters cannot be made, or the model cannot be used or has no room.
     pub(super) fn policy(&self, longest: usize, lora: LoraConfig) -> anyhow::Result<NativePolicy> {
+        let dtype = model::dtype(&self.dtype);
+        check_lora(&lora, dtype)?;
         let checkpoint = match &self.model {
             Some(name) => model::load(name)?,
             None => random(self.shape)?,
@@ -85,7 +91,7 @@ impl ModelArgs {
                 "rows of {longest} tokens do not fit into the model, which takes {room}\nhint: ask for shorter ones"
             )));
         }
-        let training = Training { dtype: model::dtype(&self.dtype), lora, ..Training::default() };
+        let training = Training { dtype, lora, ..Training::default() };
         NativePolicy::training(checkpoint, model::on_threads(self.threads()), training)
     }
 }

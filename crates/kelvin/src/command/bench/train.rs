@@ -14,7 +14,7 @@ use super::{
     median,
     subject::{ModelArgs, forward_flops, gemm_peak},
 };
-use crate::{config::check_lora, interrupt::Interrupt, jsonl::Sink, machine::peak_memory};
+use crate::{interrupt::Interrupt, jsonl::Sink, machine::peak_memory};
 
 /// Measure how many tokens are trained on per second
 #[derive(Debug, clap::Args)]
@@ -47,7 +47,6 @@ struct Trained {
 /// If the model cannot be used or has no room for the rows.
 pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let lora = LoraConfig { rank: args.lora, ..LoraConfig::default() };
-    check_lora(&lora)?;
     let (mut policy, threads) = (args.model.policy(args.seq as usize, lora)?, args.model.threads());
     let batch = random_batch(policy.config(), args);
     let clip = Surrogate::PpoClip { low: 0.2, high: 0.28, dual: 3.0 };
