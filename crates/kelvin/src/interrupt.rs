@@ -65,6 +65,12 @@ impl Interrupt {
         Ok(interrupt)
     }
 
+    /// One that was raised by Ctrl-C.
+    #[cfg(test)]
+    pub(crate) fn raised() -> Interrupt {
+        Interrupt(Arc::new(AtomicUsize::new(usize::from(Signal::Interrupt.exit_code()))))
+    }
+
     /// The signal that came, if any.
     pub(crate) fn requested(&self) -> Option<Signal> {
         let code = self.0.load(Ordering::Relaxed);

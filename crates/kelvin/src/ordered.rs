@@ -221,4 +221,64 @@ mod tests {
         assert!(map(rows, 2, &Interrupt::default(), work, &mut kept).is_err());
         assert_eq!(kept.0.len(), 1000);
     }
+
+    #[test]
+    fn an_interrupt_is_heard_while_results_are_ready() {
+        let (to, from) = channel();
+        to.send(1).unwrap();
+        assert!(wait(&from, &Interrupt::raised(), || Ok(())).is_err());
+        assert_eq!(wait(&from, &Interrupt::default(), || Ok(())).unwrap(), Some(1));
+    }
+
+    #[test]
+    fn completions_come_in_order_and_requests_wait_for_room() {
+        /// Answers each request with its prompt, and knows how many were ever waiting.
+        struct Echo(std::sync::atomic::AtomicUsize);
+
+        impl Sampler for Echo {
+            fn serve(
+                &self,
+                requests: Receiver<kelvin_core::policy::Indexed<SampleRequest>>,
+                completions: kelvin_core::policy::Completions,
+            ) -> anyhow::Result<()> {
+                for (index, request) in requests {
+                    self.0.fetch_add(1, Ordering::Relaxed);
+                    let completion = Completion {
+                        prompt_tokens: [].into(),
+                        tokens: Vec::new(),
+                        logprobs: Vec::new(),
+                        plain_logprobs: Vec::new(),
+                        text: request.prompt,
+                        finish: kelvin_core::rollout::Finish::Stop,
+                    };
+                    assert!(completions.send(index, completion).is_ok(), "the caller listens");
+                }
+                Ok(())
+            }
+            fn logprobs(&self, _: &[Vec<u32>], _: f32) -> anyhow::Result<Vec<Vec<f32>>> {
+                unreachable!("nothing is scored")
+            }
+            fn prompt_len(&self, _: &str) -> anyhow::Result<usize> {
+                unreachable!("nothing is measured")
+            }
+        }
+
+        let n = 2 * DRAWS_MAX + 7;
+        let sampling = std::sync::Arc::new(kelvin_core::rollout::Sampling::plain(1));
+        let requests = (0..n).map(|index| SampleRequest {
+            prompt: index.to_string(),
+            seed: kelvin_core::seed::Seed::new(0),
+            sampling: std::sync::Arc::clone(&sampling),
+        });
+        let (echo, mut taken) = (Echo(0.into()), 0);
+        draw(&echo, requests, &Interrupt::default(), |index, completion| {
+            assert_eq!((index, completion.text), (taken, taken.to_string()));
+            // One more than the window is sent before the first is taken.
+            assert!(echo.0.load(Ordering::Relaxed) <= taken + DRAWS_MAX + 1);
+            taken += 1;
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(taken, n);
+    }
 }

@@ -296,24 +296,47 @@ unsafe fn packed_panels(a: MatRef, b: &PackedMatrix, out: Out, panels: Range<usi
         let rows = M_BLOCK.min(a.rows() - first_row);
         for idx in panels.clone() {
             let first_col = idx * PANEL;
-            let width = PANEL.min(out.cols - first_col);
-            // SAFETY: the caller vouches for `out`; the view `a` has these rows, the panel `a.cols()` rows.
+            // SAFETY: the caller vouches for `out` and the panel; `first_row` and `rows` lie in `a`.
             unsafe {
-                let tile = Tile {
-                    k: a.cols(),
-                    a: a.as_ptr().add(first_row * a.row_stride()),
-                    a_row: a.row_stride(),
-                    a_col: a.col_stride(),
-                    b: std::ptr::null(),
-                    c: out.c.add(first_row * out.row_stride + first_col),
-                    c_row: out.row_stride,
-                    accumulate,
-                };
                 match b.panel(idx) {
-                    Panel::F32(panel) => panel_rows(level, rows, width, tile.by(panel)),
-                    Panel::Bf16(panel) => panel_rows(level, rows, width, tile.by(panel)),
+                    Panel::F32(panel) => {
+                        packed_panel(level, a, first_row, rows, panel, out, first_col, accumulate)
+                    }
+                    Panel::Bf16(panel) => {
+                        packed_panel(level, a, first_row, rows, panel, out, first_col, accumulate)
+                    }
                 }
             }
         }
+    }
+}
+
+/// `rows` rows of `a` from `first_row` on, times one panel, to the columns from `first_col` on.
+///
+/// # Safety
+/// `a` and `out` have these rows, `panel` has `a.cols()` rows, and nobody else touches these elements of `out`.
+unsafe fn packed_panel<E: Element>(
+    level: Level,
+    a: MatRef,
+    first_row: usize,
+    rows: usize,
+    panel: &[E],
+    out: Out,
+    first_col: usize,
+    accumulate: bool,
+) {
+    // SAFETY: forwarded to the caller.
+    unsafe {
+        let tile = Tile {
+            k: a.cols(),
+            a: a.as_ptr().add(first_row * a.row_stride()),
+            a_row: a.row_stride(),
+            a_col: a.col_stride(),
+            b: panel.as_ptr(),
+            c: out.c.add(first_row * out.row_stride + first_col),
+            c_row: out.row_stride,
+            accumulate,
+        };
+        panel_rows(level, rows, PANEL.min(out.cols - first_col), tile);
     }
 }

@@ -42,14 +42,6 @@ pub(super) unsafe fn rows<E: Element>(level: Level, rows: usize, tile: Tile<E>) 
     }
 }
 
-impl Tile<f32> {
-    /// The same with another B.
-    pub(super) fn by<E>(self, b: &[E]) -> Tile<E> {
-        let Tile { k, a, a_row, a_col, c, c_row, accumulate, .. } = self;
-        Tile { k, a, a_row, a_col, b: b.as_ptr(), c, c_row, accumulate }
-    }
-}
-
 impl<E: Element> Tile<E> {
     /// The tile that starts `row` rows further down.
     ///

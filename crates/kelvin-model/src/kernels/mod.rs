@@ -6,6 +6,7 @@
 
 mod adamw;
 mod aligned;
+#[cfg(test)]
 mod attend;
 mod element;
 mod gemm;
@@ -31,6 +32,7 @@ mod softmax;
 mod swiglu;
 
 pub use adamw::{AdamStep, adamw, sum_of_squares};
+#[cfg(test)]
 pub use attend::decode_attention;
 pub use gemm::{matmul, matmul_packed, matmul_packed_parallel, matmul_packed_prefix, matmul_parallel};
 pub use loss::{TokenStats, logits_gradient, token_stats};
