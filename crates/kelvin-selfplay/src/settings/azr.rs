@@ -1,0 +1,210 @@
+//! What the Absolute Zero recipe reads (azr.md sections 2 to 5).
+
+use serde::{Deserialize, Serialize};
+
+/// The Absolute Zero recipe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AzrSettings {
+    /// Rollouts per role and task type in a step: B (`train_batch_size`).
+    pub batch_size: usize,
+    /// References shown to a proposer: K (`io_n`).
+    pub n_references: usize,
+    /// Monte-Carlo solves per proposal behind its learnability (`n_samples`).
+    pub n_estimate: usize,
+    /// Solutions of each problem that is drawn from the buffer. One, as in the original, is compared with all others of
+    /// its type; several are compared with one another.
+    pub n_solutions: usize,
+    /// Seeds per task type are `batch_size` times this: S (`seed_batch_factor`).
+    pub seed_factor: usize,
+    /// Proposal rounds of the seed stage before it goes on with what there is.
+    pub seed_rounds_max: usize,
+    /// How many steps a task waits before it is solved: 1 is the original's code and lets all rollouts of a step
+    /// be independent, 0 is the paper's Algorithm 1.
+    pub solve_lag: SolveLag,
+    /// From solve rate to the proposer's reward.
+    pub learnability: Learnability,
+    /// The reward of a valid proposal whose learnability is 0: -0.5 in the original's code, 0 in AZR Eq. 4 and 6.
+    pub zero_learnability_reward: f32,
+    /// Which valid proposals enter the buffer (`valid_program_filter`).
+    pub admit: Admit,
+    /// What becomes of a proposal that the buffer holds already.
+    pub duplicates: Duplicates,
+    /// Tasks per type that can be drawn: the newest, with the seeds (`max_programs`).
+    pub buffer_max: usize,
+    /// Where the solver's problems come from (`pred_data_mix_strategy`).
+    pub solver_mix: SolverMix,
+    /// Where references come from (`gen_data_probabilities_strategy`).
+    pub reference_mix: ReferenceMix,
+    /// Whose word is reward.
+    pub reward: RewardSource,
+    /// Baseline of rollouts that stand alone: proposals, and solutions where a task has one.
+    pub advantage: Advantage,
+    /// Statistics behind it.
+    pub adv_norm: AdvNorm,
+    /// Baseline of several solutions of one task, those behind learnability included where they train.
+    pub group_advantage: GroupAdvantage,
+    /// Train on the solves behind learnability as well, each compared with those of its task. The original throws
+    /// them away.
+    pub train_estimates: bool,
+    /// Train the proposer too (ablation `train_propose`).
+    pub train_propose: bool,
+    /// Show references (ablation `include_references`).
+    pub include_references: bool,
+}
+
+impl Default for AzrSettings {
+    fn default() -> AzrSettings {
+        AzrSettings {
+            batch_size: 64,
+            n_references: 6,
+            n_estimate: 8,
+            n_solutions: 1,
+            seed_factor: 4,
+            seed_rounds_max: 32,
+            solve_lag: SolveLag::One,
+            learnability: Learnability::OneMinus,
+            zero_learnability_reward: -0.5,
+            admit: Admit::All,
+            duplicates: Duplicates::Admit,
+            buffer_max: 16_384,
+            solver_mix: SolverMix::MaxNew,
+            reference_mix: ReferenceMix::Uniform,
+            reward: RewardSource::Verifier,
+            advantage: Advantage::TrrPlusPlus,
+            adv_norm: AdvNorm::TokenWeighted,
+            group_advantage: GroupAdvantage::RelativeToTask,
+            train_estimates: false,
+            train_propose: true,
+            include_references: true,
+        }
+    }
+}
+
+/// See [`AzrSettings::solve_lag`]. In files: 0 or 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub enum SolveLag {
+    /// Tasks are solved in the step that proposes them.
+    Zero,
+    /// Tasks are solved one step later.
+    One,
+}
+
+impl TryFrom<u8> for SolveLag {
+    type Error = String;
+    fn try_from(lag: u8) -> Result<SolveLag, String> {
+        match lag {
+            0 => Ok(SolveLag::Zero),
+            1 => Ok(SolveLag::One),
+            other => Err(format!("solve_lag is 0 or 1, not {other}")),
+        }
+    }
+}
+
+impl From<SolveLag> for u8 {
+    fn from(lag: SolveLag) -> u8 {
+        match lag {
+            SolveLag::Zero => 0,
+            SolveLag::One => 1,
+        }
+    }
+}
+
+/// From solve rate `a` to learnability (`generation_accuracy_convertion`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Learnability {
+    /// AZR Eq. 4: `1 - a`, but 0 where `a` is 0.
+    OneMinus,
+    /// `1 - a` throughout.
+    Inverse,
+}
+
+/// Which valid proposals enter the buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Admit {
+    /// All.
+    All,
+    /// Those not always solved (`non_one`).
+    NonOne,
+    /// Those sometimes solved (`non_extremes`).
+    Learnable,
+}
+
+/// What becomes of a proposal that the buffer holds already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Duplicates {
+    /// It is a task like any other, as in the original.
+    Admit,
+    /// It is rejected as `duplicate`.
+    Reject,
+}
+
+/// Where the solver's problems come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SolverMix {
+    /// The newest tasks first, the rest uniformly from the others.
+    MaxNew,
+    /// Half of them new where there are as many, the rest uniformly from all others.
+    HalfNew,
+    /// Uniformly from all (`uniform_total`).
+    Uniform,
+}
+
+/// Where a proposer's references come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReferenceMix {
+    /// Equal weights.
+    Uniform,
+    /// Weight: step of insertion + 1.
+    Step,
+}
+
+/// Whose word is reward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RewardSource {
+    /// The verifier's.
+    Verifier,
+    /// A coin's: 1 or -0.5 whatever the response. The control that must not learn.
+    Random,
+}
+
+/// What a rollout that stands alone is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Advantage {
+    /// Those of its role and task type (AZR Eq. 8).
+    TrrPlusPlus,
+    /// All that stand alone (AZR Eq. 10; REINFORCE++, Hu 2025).
+    ReinforcePlusPlus,
+}
+
+/// How several solutions of one task are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupAdvantage {
+    /// With the task's mean, in units of the spread within the tasks of a type; tasks without spread are left out.
+    RelativeToTask,
+    /// With the group's mean, in units of its spread (Shao et al. 2024, section 4.1.2).
+    Grpo,
+    /// With the group's mean (Dr. GRPO, Liu et al. 2025).
+    DrGrpo,
+    /// With the mean of the others (RLOO, Ahmadian et al. 2024).
+    Rloo,
+}
+
+/// Statistics behind an advantage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdvNorm {
+    /// Over response tokens, as the original's code (azr.md section 5.1).
+    TokenWeighted,
+    /// Over sequences, as AZR Eq. 8.
+    Sequence,
+}
