@@ -14,7 +14,7 @@ use crate::{
     clock::Stopwatch,
     reference, reward,
     settings::{Admit, AzrSettings, RunSettings, SolveLag},
-    stage::{self, Estimated, Scene, Solved},
+    stage::{self, Estimated, Played, Poses, Scene, Screen, Solved, Solves, StreamTime},
     state::{HeldOut, RunState},
 };
 
@@ -32,29 +32,34 @@ pub fn step(
     let seed = Seed::new(settings.seed).fork("step").nth(u64::from(now));
     let scene = Scene { env, player: state.policies.player(), step: now, settings };
     let (azr, types) = (&settings.azr, &settings.task_types);
-    let mut watch = Stopwatch::start();
 
-    // Propose a batch per task type from K past examples; each proposal is validated by execution as it finishes.
+    // Propose a batch per task type from K past examples, validate each proposal by execution, and estimate the
+    // learnability of each valid task by n tries of the solver (Eq. 4); with lag 1, solve what the last step left.
+    // All rows are drawn in one call, and each is judged as it finishes.
     let asks = stage::proposal_asks(scene, &state.buffer, types, azr.batch_size, seed.fork("references"))?;
-    let lagged = draw_problems(state, settings, seed);
-    let proposed = stage::propose(scene, &asks, &settings.sampling.propose, seed.fork("propose"))?;
-    let proposed = stage::screen(scene, proposed, &state.buffer, held_out)?;
-    let propose_s = watch.lap();
-
-    // Estimate learnability: the solver tries each valid task n times (Eq. 4).
-    let (estimated, attempts) = stage::estimate(scene, proposed, azr.n_estimate, seed.fork("estimate"))?;
-    let estimate_s = watch.lap();
-
-    // Grow the buffer, and solve: this step's tasks with lag 0, the last step's with lag 1.
-    state.buffer.append(env, estimated.iter().filter_map(|it| admitted(it, azr)))?;
     let problems = match azr.solve_lag {
-        SolveLag::Zero => draw_problems(state, settings, seed),
-        SolveLag::One => lagged,
+        SolveLag::Zero => Vec::new(),
+        SolveLag::One => draw_problems(state, settings, seed),
     };
-    let solved =
-        stage::solve(scene, &problems, azr.n_solutions, &settings.sampling.solve, seed.fork("solve"))?;
-    let solve_s = watch.lap();
+    let poses = Poses {
+        asks: &asks,
+        sampling: &settings.sampling.propose,
+        screen: Some(Screen { buffer: &state.buffer, held_out }),
+        n_estimate: azr.n_estimate,
+        seed,
+    };
+    let mut played = stage::play(scene, poses, solves(&problems, settings, seed))?;
 
+    // Grow the buffer; with lag 0, solve what it holds now.
+    state.buffer.append(env, played.estimated.iter().filter_map(|it| admitted(it, azr)))?;
+    if azr.solve_lag == SolveLag::Zero {
+        let problems = draw_problems(state, settings, seed);
+        let later = stage::play(scene, Poses::none(), solves(&problems, settings, seed))?;
+        played = Played { solved: later.solved, time: played.time.then(later.time), ..played };
+    }
+    let Played { estimated, attempts, solved, n_dropped, time } = played;
+
+    let watch = Stopwatch::start();
     // Reward both roles (Eq. 4 to 6), and compare each rollout with its own role and task type (TRR++, Eq. 8), or
     // each solution with the others of its task where it has others.
     let rewarded = reward::all(&estimated, &solved, azr, seed.fork("coin"));
@@ -72,8 +77,8 @@ pub fn step(
     let objective = settings.objective.objective(temperature);
     let (loss, optim) = state.policies.update(&batch, &objective, &settings.optimizer.at(now))?;
     state.step = now;
-    let seconds = Seconds { propose: propose_s, estimate: estimate_s, solve: solve_s, update: watch.lap() };
-    Ok(StepReport { estimated, solved, rewarded, batch, loss, optim, seconds })
+    let seconds = Seconds { sampling: time, update_s: watch.seconds() };
+    Ok(StepReport { estimated, solved, rewarded, batch, loss, optim, n_dropped, seconds })
 }
 
 /// The seed stage (Algorithm 1, line 1): from the zero triplet, proposals without updates until each buffer
@@ -124,10 +129,10 @@ fn seed_round(
     let scene = Scene { env, player: state.policies.player(), step: 0, settings };
     let n = settings.azr.batch_size;
     let asks = stage::proposal_asks(scene, &state.buffer, types, n, seed.fork("references"))?;
-    let proposed = stage::propose(scene, &asks, &settings.sampling.seed, seed.fork("propose"))?;
-    let screened = stage::screen(scene, proposed, &state.buffer, held_out)?;
-    let n_proposed = screened.len();
-    for task in screened.into_iter().filter_map(|it| it.outcome.ok()) {
+    let screen = Some(Screen { buffer: &state.buffer, held_out });
+    let proposed = stage::propose(scene, &asks, &settings.sampling.seed, screen, seed)?;
+    let n_proposed = proposed.len();
+    for task in proposed.into_iter().filter_map(|it| it.outcome.ok()) {
         for task_type in env.seed_types(task.task_type) {
             let twin = Task { task_type, ..task.clone() };
             let is_wanted = !short_of_seeds(state, settings, &[task_type]).is_empty();
@@ -156,21 +161,29 @@ pub struct StepReport {
     pub loss: LossStats,
     /// What the optimizer said.
     pub optim: OptimStats,
+    /// Monte-Carlo solutions that were drawn for copies. Depends on which row finished first.
+    pub n_dropped: usize,
     /// Where the time went.
     pub seconds: Seconds,
 }
 
-/// Wall time by phase, in seconds. Validation and grading overlap the decoding they follow.
-#[derive(Clone, Copy, Debug, Default)]
+/// Wall time by phase, in seconds. Phases do not overlap; what a step takes beside them is prompts, the buffer, records.
+#[derive(Clone, Debug, Default)]
 pub struct Seconds {
-    /// Proposing and validating.
-    pub propose: f64,
-    /// Monte-Carlo solving and grading.
-    pub estimate: f64,
-    /// Solving and grading.
-    pub solve: f64,
+    /// The sampling calls, with validating and grading.
+    pub sampling: StreamTime,
     /// Rewards, advantages, the update and its publication.
-    pub update: f64,
+    pub update_s: f64,
+}
+
+/// The solutions that a step trains on.
+fn solves<'step>(problems: &'step [Task], settings: &'step RunSettings, seed: Seed) -> Solves<'step> {
+    Solves {
+        tasks: problems,
+        n: settings.azr.n_solutions,
+        sampling: &settings.sampling.solve,
+        seed: seed.fork("solve"),
+    }
 }
 
 fn draw_problems(state: &RunState, settings: &RunSettings, seed: Seed) -> Vec<Task> {

@@ -7,7 +7,12 @@ use kelvin_core::{
     task::TaskType,
 };
 
-use crate::{azr::StepReport, reward, settings::RunSettings, state::RunState};
+use crate::{
+    azr::{Seconds, StepReport},
+    reward,
+    settings::RunSettings,
+    state::RunState,
+};
 
 /// One row of the glossary. `*` stands for one segment of the name.
 pub struct Definition {
@@ -38,7 +43,12 @@ pub const DEFINITIONS: &[Definition] = &[
     define("proposer/*/distinct", "share", "different texts among the step's proposals"),
     define("reject/*/*", "proposals", "proposals rejected for a reason"),
     define("estimate/*/solve_rate", "share", "mean Monte-Carlo solve rate of the valid proposals"),
-    define("estimate/*/solved_*", "tasks", "valid proposals solved this many times in the estimate"),
+    define(
+        "estimate/*/solved_*",
+        "tasks",
+        "valid proposals whose solve rate, times `azr.n_estimate`, rounds to this many, whatever was drawn",
+    ),
+    define("estimate/*/draws", "solves", "mean Monte-Carlo solves behind a valid proposal"),
     define("solver/*/reward", "reward", "mean reward of the step's solutions of drawn problems"),
     define("solver/*/formatted", "share", "solutions with the asked-for form"),
     define("solver/*/accuracy", "share", "right solutions"),
@@ -77,11 +87,25 @@ pub const DEFINITIONS: &[Definition] = &[
         "share",
         "held-out tasks solved by any of the samples (with `_ci95`: half its interval)",
     ),
-    define("timing/propose_s", "seconds", "proposing and validating"),
-    define("timing/estimate_s", "seconds", "Monte-Carlo solving and grading"),
-    define("timing/solve_s", "seconds", "solving and grading"),
+    define("timing/propose_s", "seconds", "decoding, by the proposals' share of its tokens"),
+    define("timing/validate_s", "seconds", "validating while no row was decoded"),
+    define("timing/estimate_s", "seconds", "decoding, by the Monte-Carlo solutions' share of its tokens"),
+    define(
+        "timing/solve_s",
+        "seconds",
+        "decoding, by the share of the solutions of drawn problems in its tokens",
+    ),
+    define("timing/grade_s", "seconds", "grading while no row was decoded"),
     define("timing/update_s", "seconds", "rewards, advantages, the update"),
-    define("timing/step_s", "seconds", "the whole step with its records"),
+    define("timing/other_s", "seconds", "the rest of the step: prompts, the buffer, records"),
+    define("timing/step_s", "seconds", "the whole step with its records, the sum of the seven above"),
+    define("timing/sampler_idle", "share", "time of the step's sampling calls in which no row was decoded"),
+    define(
+        "timing/validation_*_s",
+        "seconds",
+        "p50 and p99 of a validation, the wait for an executor included",
+    ),
+    define("timing/grading_*_s", "seconds", "p50 and p99 of a grading, the wait for an executor included"),
     define("timing/eval_s", "seconds", "the held-out evaluation"),
     define("timing/seed_s", "seconds", "the seed stage"),
     define(
@@ -90,6 +114,11 @@ pub const DEFINITIONS: &[Definition] = &[
         "prompt tokens of the step that were not computed, as another prompt begins alike",
     ),
     define("system/rows_per_pass", "rows", "mean rows in a pass through the model while sampling"),
+    define(
+        "system/estimates_dropped",
+        "solves",
+        "Monte-Carlo solves drawn for a proposal before an earlier one turned out to pose the same task",
+    ),
     define("system/preemptions", "rows", "rows that lost their memory to older ones and were computed again"),
 ];
 
@@ -168,11 +197,45 @@ pub fn of_step(report: &StepReport, state: &RunState, settings: &RunSettings) ->
     }
     metrics.set("update/grad_norm".into(), report.optim.grad_norm);
     metrics.set("update/learning_rate".into(), settings.optimizer.at(state.step).learning_rate);
-    metrics.set("timing/propose_s".into(), report.seconds.propose);
-    metrics.set("timing/estimate_s".into(), report.seconds.estimate);
-    metrics.set("timing/solve_s".into(), report.seconds.solve);
-    metrics.set("timing/update_s".into(), report.seconds.update);
+    metrics.set("system/estimates_dropped".into(), report.n_dropped as f64);
     metrics.into_metrics()
+}
+
+/// Where the `step_s` seconds of a step went.
+pub fn of_time(seconds: &Seconds, step_s: f64) -> Metrics {
+    let mut metrics = Recorder::default();
+    let Seconds { sampling, update_s } = seconds;
+    for (name, seconds) in [
+        ("propose", sampling.propose_s),
+        ("validate", sampling.validate_s),
+        ("estimate", sampling.estimate_s),
+        ("solve", sampling.solve_s),
+        ("grade", sampling.grade_s),
+        ("update", *update_s),
+        ("other", step_s - sampling.phases_s() - update_s),
+        ("step", step_s),
+    ] {
+        metrics.set(format!("timing/{name}_s"), seconds);
+    }
+    if 0.0 < sampling.whole_s {
+        metrics.set("timing/sampler_idle".into(), 1.0 - sampling.decoding_s() / sampling.whole_s);
+    }
+    for (name, verdicts_s) in [("validation", &sampling.validations_s), ("grading", &sampling.gradings_s)] {
+        for (quantile, percent) in [("p50", 50), ("p99", 99)] {
+            if let Some(seconds) = percentile(verdicts_s, percent) {
+                metrics.set(format!("timing/{name}_{quantile}_s"), seconds);
+            }
+        }
+    }
+    metrics.into_metrics()
+}
+
+/// The least of the values that so many in a hundred do not exceed; nothing of nothing.
+fn percentile(values: &[f64], percent: usize) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.max(1) - 1).copied()
 }
 
 /// What the sampler did in a step; nothing where it does not count.
@@ -203,6 +266,8 @@ fn of_proposals(metrics: &mut Recorder, report: &StepReport, task_type: TaskType
     let learnable = rates.iter().map(|&it| f64::from(reward::learnability(it, settings.azr.learnability)));
     set_mean(metrics, format!("proposer/{task_type}/learnability"), learnable);
     set_mean(metrics, format!("estimate/{task_type}/solve_rate"), rates.iter().map(|&it| f64::from(it)));
+    let draws = own.clone().filter_map(|it| it.outcome.as_ref().ok()).map(|(_, grades)| grades.len() as f64);
+    set_mean(metrics, format!("estimate/{task_type}/draws"), draws);
     let n = settings.azr.n_estimate;
     for count in 0..=n {
         let tasks = rates.iter().filter(|&&it| (it * n as f32).round() as usize == count).count();

@@ -18,7 +18,7 @@ use kelvin_selfplay::{
         AzrSettings, CheckpointSettings, EvalSettings, ObjectiveSettings, OptimizerSettings, RewardSource,
         RunSettings, SamplingSettings,
     },
-    stage::{self, Scene},
+    stage::{self, Scene, Solves},
     state::{HeldOut, RunState},
 };
 
@@ -119,7 +119,11 @@ fn before_and_after(settings: &RunSettings) -> (f64, f64) {
         let scene = Scene { env: &Letters, player: state.policies.player(), step: 0, settings };
         let task = Letters.seed_tasks().remove(0);
         let task = Task { task_type: task.0, born: 0, label: None, payload: serde_json::Value::Null };
-        let solved = stage::solve(scene, &[task], 400, &settings.sampling.eval, Seed::new(1)).unwrap();
+        let solved = stage::solve(
+            scene,
+            Solves { tasks: &[task], n: 400, sampling: &settings.sampling.eval, seed: Seed::new(1) },
+        )
+        .unwrap();
         solved.iter().filter(|it| it.grade.correct).count() as f64 / 400.0
     };
     let before = accuracy(&state);

@@ -10,8 +10,15 @@ pub struct AzrSettings {
     pub batch_size: usize,
     /// References shown to a proposer: K (`io_n`).
     pub n_references: usize,
-    /// Monte-Carlo solves per proposal behind its learnability (`n_samples`).
+    /// Monte-Carlo solves per proposal behind its learnability (`n_samples`); where `estimate_stop` ends them early, at
+    /// most.
     pub n_estimate: usize,
+    /// Whether a task's solves end when they have told enough.
+    pub estimate_stop: EstimateStop,
+    /// Solves between two looks of `estimate_stop`.
+    pub estimate_round: usize,
+    /// Under `estimate_stop = "interval"`: the width of the interval that is narrow enough, in solve rate.
+    pub estimate_width: f64,
     /// Solutions of each problem that is drawn from the buffer. One, as in the original, is compared with all others of
     /// its type; several are compared with one another.
     pub n_solutions: usize,
@@ -59,6 +66,9 @@ impl Default for AzrSettings {
             batch_size: 64,
             n_references: 6,
             n_estimate: 8,
+            estimate_stop: EstimateStop::None,
+            estimate_round: 4,
+            estimate_width: 0.5,
             n_solutions: 1,
             seed_factor: 4,
             seed_rounds_max: 32,
@@ -79,6 +89,23 @@ impl Default for AzrSettings {
             include_references: true,
         }
     }
+}
+
+/// When the Monte-Carlo solves of a task end before there are `n_estimate` of them. A solve rate that was stopped early
+/// leans towards the end it was stopped at. Errors below are root mean squares over tasks whose solve rates are uniform;
+/// eight solves without stopping have one of 0.144.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EstimateStop {
+    /// Never.
+    None,
+    /// When all so far are right, or all are wrong (azr.md section 12, item 14). With `n_estimate = 8` and rounds of 4
+    /// the error is under 0.18, the bias of any task under 0.041, at 6.4 solves on average.
+    Unanimous,
+    /// When four standard deviations of the solve rate's posterior under a uniform prior, an interval of about 95 %, are
+    /// narrower than `estimate_width`. With `n_estimate = 16`, rounds of 4 and a width of 0.5 the error is under 0.13,
+    /// the bias of any task under 0.028, at 11.2 solves on average.
+    Interval,
 }
 
 /// See [`AzrSettings::solve_lag`]. In files: 0 or 1.
