@@ -3,6 +3,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
+    metrics::Metrics,
     rollout::Prompt,
     seed::Seed,
     task::{Grade, Rejection, Task, TaskType},
@@ -83,6 +84,11 @@ pub trait Environment: Send + Sync {
     fn held_out(&self, _task_type: TaskType, _n: usize, _seed: Seed) -> anyhow::Result<Vec<Self::Payload>> {
         Ok(Vec::new())
     }
+
+    /// How long its checks take, as metrics below `timing/`; nothing where it does not measure.
+    fn timing(&self) -> Metrics {
+        Metrics::new()
+    }
 }
 
 /// [`Environment`] with the payload erased to JSON, which is also how tasks lie on disk.
@@ -144,6 +150,8 @@ pub trait DynEnvironment: Send + Sync {
     /// # Errors
     /// If the world is broken.
     fn held_out(&self, task_type: TaskType, n: usize, seed: Seed) -> anyhow::Result<Vec<Task>>;
+    /// See [`Environment::timing`].
+    fn timing(&self) -> Metrics;
 }
 
 impl<E: Environment> DynEnvironment for E {
@@ -198,6 +206,9 @@ impl<E: Environment> DynEnvironment for E {
     fn held_out(&self, task_type: TaskType, n: usize, seed: Seed) -> anyhow::Result<Vec<Task>> {
         let payloads = Environment::held_out(self, task_type, n, seed)?;
         Ok(payloads.into_iter().map(|payload| erase(task_type, payload)).collect())
+    }
+    fn timing(&self) -> Metrics {
+        Environment::timing(self)
     }
 }
 

@@ -58,8 +58,8 @@ pub fn step(
         played = Played { solved: later.solved, time: played.time.then(later.time), ..played };
     }
     let Played { estimated, attempts, solved, n_dropped, time } = played;
-
     let watch = Stopwatch::start();
+
     // Reward both roles (Eq. 4 to 6), and compare each rollout with its own role and task type (TRR++, Eq. 8), or
     // each solution with the others of its task where it has others.
     let rewarded = reward::all(&estimated, &solved, azr, seed.fork("coin"));

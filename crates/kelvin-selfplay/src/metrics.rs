@@ -106,6 +106,11 @@ pub const DEFINITIONS: &[Definition] = &[
         "p50 and p99 of a validation, the wait for an executor included",
     ),
     define("timing/grading_*_s", "seconds", "p50 and p99 of a grading, the wait for an executor included"),
+    define(
+        "timing/executor_*_s",
+        "seconds",
+        "p50 and p99, since kelvin was started, of a program's wait for a worker (`queue`) and of its child (`child`)",
+    ),
     define("timing/eval_s", "seconds", "the held-out evaluation"),
     define("timing/seed_s", "seconds", "the seed stage"),
     define(
@@ -306,6 +311,7 @@ fn set_mean(metrics: &mut Recorder, name: String, values: impl Iterator<Item = f
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stage::StreamTime;
 
     #[test]
     fn names_match_their_patterns() {
@@ -314,6 +320,27 @@ mod tests {
         assert!(!matches("estimate/*/solved_*", "estimate/deduction/solved_"));
         assert!(!matches("eval/*/accuracy", "eval/accuracy"));
         assert!(!matches("update/loss", "update/loss/more"));
+    }
+
+    #[test]
+    fn phases_sum_to_the_step() {
+        let sampling = StreamTime {
+            propose_s: 1.0,
+            validate_s: 0.5,
+            estimate_s: 4.0,
+            solve_s: 2.0,
+            grade_s: 0.25,
+            whole_s: 8.0,
+            validations_s: (1..=200).map(f64::from).collect(),
+            gradings_s: Vec::new(),
+        };
+        let metrics = of_time(&Seconds { sampling, update_s: 3.0 }, 12.0);
+        let phases = ["propose", "validate", "estimate", "solve", "grade", "update", "other"];
+        let sum: f64 = phases.iter().map(|it| metrics[&format!("timing/{it}_s")]).sum();
+        assert_eq!((sum, metrics["timing/step_s"], metrics["timing/other_s"]), (12.0, 12.0, 1.25));
+        assert_eq!(metrics["timing/sampler_idle"], 0.125);
+        assert_eq!((metrics["timing/validation_p50_s"], metrics["timing/validation_p99_s"]), (100.0, 198.0));
+        assert!(!metrics.contains_key("timing/grading_p50_s"), "nothing was graded");
     }
 
     #[test]

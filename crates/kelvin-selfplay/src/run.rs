@@ -122,6 +122,7 @@ fn step(
     let mut metrics = Recorder::default();
     metrics.extend(metrics::of_step(&report, state, settings));
     metrics.extend(metrics::of_sampler(state.policies.player().sampler.stats().since(sampled)));
+    metrics.extend(env.timing());
     metrics.extend(metrics::of_time(&report.seconds, watch.seconds()));
     if is_due(state.step, settings.eval.every) || (state.step == settings.steps && settings.eval.every != 0) {
         evaluate(&mut metrics, state, env, held_out, settings)?;

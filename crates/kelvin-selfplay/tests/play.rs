@@ -23,6 +23,7 @@ use kelvin_core::{
 use kelvin_selfplay::{
     azr::{self, StepReport},
     buffer::TaskBuffer,
+    metrics,
     settings::{
         AzrSettings, CheckpointSettings, Duplicates, EstimateStop, EvalSettings, RunSettings,
         SamplingSettings, SolveLag,
@@ -189,10 +190,15 @@ fn told(report: &StepReport) -> String {
 }
 
 fn step(settings: &RunSettings, dice: Seed) -> StepReport {
+    state_and_step(settings, dice).1
+}
+
+fn state_and_step(settings: &RunSettings, dice: Seed) -> (RunState, StepReport) {
     let trainer = Box::new(Shuffled::new(dice));
     let mut state = RunState::new(vec![Policy { name: "policy".into(), version: 0, trainer }]);
     azr::seed(&mut state, &Numbers, &nothing_held_out(), settings).unwrap();
-    azr::step(&mut state, &Numbers, &nothing_held_out(), settings).unwrap()
+    let report = azr::step(&mut state, &Numbers, &nothing_held_out(), settings).unwrap();
+    (state, report)
 }
 
 #[test]
@@ -220,6 +226,41 @@ fn a_step_depends_neither_on_judges_nor_on_the_order_of_rows() {
             assert_eq!(told(&other), told(&first), "{n_judges} judges");
         }
     }
+}
+
+#[test]
+fn unanimous_estimates_end_early_and_those_of_any_length_train() {
+    let azr = AzrSettings {
+        estimate_stop: EstimateStop::Unanimous,
+        estimate_round: 3,
+        train_estimates: true,
+        train_propose: false,
+        ..AzrSettings::default()
+    };
+    let settings = settings(azr);
+    let (state, report) = state_and_step(&settings, Seed::new(4));
+    let tried: Vec<&Vec<Grade>> =
+        report.estimated.iter().filter_map(|it| it.outcome.as_ref().ok()).map(|it| &it.1).collect();
+    let mut lengths = HashSet::new();
+    for grades in &tried {
+        let is_even = |n: usize| grades[..n].iter().all(|it| it.correct == grades[0].correct);
+        let expected = [3, 6].into_iter().find(|&n| is_even(n)).unwrap_or(8);
+        assert_eq!(grades.len(), expected);
+        lengths.insert(expected);
+    }
+    assert!(lengths.contains(&3) && lengths.contains(&8), "{lengths:?}");
+    // Tasks with both right and wrong solves teach; the others are left out. Drawn problems have one solution each.
+    let of_mixed: usize = tried
+        .iter()
+        .filter(|it| it.iter().any(|it| it.correct) && !it.iter().all(|it| it.correct))
+        .map(|it| it.len())
+        .sum();
+    assert_eq!(report.batch.len(), report.solved.len() + of_mixed);
+    let said = metrics::of_step(&report, &state, &settings);
+    let mean = tried.iter().map(|it| it.len()).sum::<usize>() as f64 / tried.len() as f64;
+    assert_eq!(said["estimate/deduction/draws"], mean);
+    let counted: f64 = (0..=8).map(|it| said[&format!("estimate/deduction/solved_{it}")]).sum();
+    assert_eq!(counted, tried.len() as f64, "each task is counted once, whatever was drawn");
 }
 
 /// Answers by index and text; the request of index 0 waits until a try is asked for.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use kelvin_core::{
     environment::Environment,
     executor::{Executor, Names},
+    metrics::Metrics,
     rollout::Prompt,
     seed::Seed,
     task::{Grade, Reason, Rejection, Task, TaskType},
@@ -231,6 +232,10 @@ impl Environment for PythonTriplet {
 
     fn held_out(&self, task_type: TaskType, n: usize, seed: Seed) -> anyhow::Result<Vec<Problem>> {
         crate::corpus::fresh_problems(task_type, n, seed, &*self.executor, &self.settings)
+    }
+
+    fn timing(&self) -> Metrics {
+        self.executor.timing()
     }
 }
 

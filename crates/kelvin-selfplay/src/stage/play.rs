@@ -106,8 +106,8 @@ pub fn play(scene: Scene, poses: Poses, solves: Solves) -> anyhow::Result<Played
         n_try_tokens: AtomicUsize::new(0),
     };
     let timeline = stream(scene.player.sampler, scene.settings.n_judges, stage.opening(), &stage)?;
-    let tokens = stage.tokens();
-    Ok(Played { time: timeline.ended(tokens), ..stage.played() })
+    let time = timeline.ended(stage.tokens());
+    Ok(stage.played(time))
 }
 
 /// One call while it goes.
@@ -321,8 +321,8 @@ impl Stage<'_> {
         }
     }
 
-    /// Everything in the order of requests, once all verdicts are in; its time is still to be said.
-    fn played(self) -> Played {
+    /// Everything in the order of requests, once all verdicts are in.
+    fn played(self, time: StreamTime) -> Played {
         let Tries { owners, of_proposal } = self.tries.into_inner().unwrap_or_else(PoisonError::into_inner);
         let (mut estimated, mut attempts) = (Vec::new(), Vec::new());
         for (proposal, (judged, tries)) in self.proposals.into_iter().zip(of_proposal).enumerate() {
@@ -341,6 +341,6 @@ impl Stage<'_> {
         }
         let solved = self.solutions.into_iter().map(|it| it.into_inner().expect("all are judged")).collect();
         let n_dropped = self.n_tries.into_inner() - attempts.len();
-        Played { estimated, attempts, solved, n_dropped, time: StreamTime::default() }
+        Played { estimated, attempts, solved, n_dropped, time }
     }
 }

@@ -4,7 +4,9 @@
 use clap::ValueEnum;
 use kelvin_core::objective::Aggregation;
 use kelvin_python::{Equality, Policy};
-use kelvin_selfplay::settings::{AdvNorm, AzrSettings, ObjectiveSettings, OptimizerSettings, SolveLag};
+use kelvin_selfplay::settings::{
+    AdvNorm, AzrSettings, EstimateStop, ObjectiveSettings, OptimizerSettings, SolveLag,
+};
 use serde::{Deserialize, Serialize};
 
 use super::resolved::{Config, PythonSettings};
@@ -40,6 +42,8 @@ impl Preset {
                     zero_learnability_reward: 0.0,
                     // Equation 8.
                     adv_norm: AdvNorm::Sequence,
+                    // Section 3.1: n solves for each proposal.
+                    estimate_stop: EstimateStop::None,
                     ..kelvin.azr
                 },
                 objective: ObjectiveSettings {
@@ -62,6 +66,7 @@ impl Preset {
             Preset::Code => Config {
                 preset: self,
                 steps: 960,
+                azr: AzrSettings { estimate_stop: EstimateStop::None, ..kelvin.azr },
                 objective: ObjectiveSettings { clip_high: 0.2, dual_clip: 1e9, ..kelvin.objective },
                 optimizer: OptimizerSettings { weight_decay: 0.01, ..kelvin.optimizer },
                 python: PythonSettings {

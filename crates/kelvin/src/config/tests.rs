@@ -89,6 +89,8 @@ fn mistakes_are_named() {
         "[optimizer]\nbeta1 = 1",
         "[azr]\ngroup_advantage = \"grpo\"",
         "[azr]\nadvantage = \"grpo\"",
+        "[azr]\nestimate_stop = \"unanimous\"\nestimate_round = 8",
+        "[azr]\nestimate_width = nan",
     ];
     let told: Vec<String> = mistakes.iter().map(|text| format!("{text}\n-----\n{}", message(text))).collect();
     insta::assert_snapshot!(told.join("\n=====\n"));
