@@ -3,8 +3,11 @@
 
 use clap::ValueEnum;
 use kelvin_core::objective::Aggregation;
-use kelvin_python::{Equality, Policy};
-use kelvin_selfplay::settings::{AdvNorm, AzrSettings, ObjectiveSettings, OptimizerSettings, SolveLag};
+use kelvin_python::{Equality, ErrorKeyword, Policy};
+use kelvin_selfplay::settings::{
+    AdvNorm, AzrSettings, CompositeScheduler, CompositeSettings, ObjectiveSettings, OptimizerSettings,
+    SolveLag,
+};
 use serde::{Deserialize, Serialize};
 
 use super::resolved::{Config, PythonSettings};
@@ -55,6 +58,7 @@ impl Preset {
                     policy: Policy::Code,
                     leak_tokens: 0,
                     message_chars_max: NO_LIMIT,
+                    composite_wrappers_allowed: true,
                     ..kelvin.python.clone()
                 },
                 ..kelvin
@@ -62,6 +66,15 @@ impl Preset {
             Preset::Code => Config {
                 preset: self,
                 steps: 960,
+                azr: AzrSettings {
+                    // Both bounds are exclusive in the code.
+                    composite: CompositeSettings {
+                        n_max: 2,
+                        scheduler: CompositeScheduler { count_max: 2, ..kelvin.azr.composite.scheduler },
+                        ..kelvin.azr.composite
+                    },
+                    ..kelvin.azr
+                },
                 objective: ObjectiveSettings { clip_high: 0.2, dual_clip: 1e9, ..kelvin.objective },
                 optimizer: OptimizerSettings { weight_decay: 0.01, ..kelvin.optimizer },
                 python: PythonSettings {
@@ -69,6 +82,9 @@ impl Preset {
                     equality: Equality::Python,
                     leak_tokens: 0,
                     message_chars_max: NO_LIMIT,
+                    // The scripts' list; error tasks are off in them, as in every preset.
+                    banned_error_keywords: vec![ErrorKeyword::Raise],
+                    composite_wrappers_allowed: true,
                     ..kelvin.python.clone()
                 },
                 ..kelvin

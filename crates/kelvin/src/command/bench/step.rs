@@ -6,7 +6,7 @@ use std::{
 };
 
 use kelvin_core::{
-    environment::DynEnvironment,
+    environment::{DynEnvironment, Given},
     executor::Executor,
     rollout::Prompt,
     seed::Seed,
@@ -152,10 +152,10 @@ impl DynEnvironment for Timed<'_> {
     fn validate(
         &self,
         task_type: TaskType,
-        references: &[Task],
+        given: Given<'_>,
         response: &str,
     ) -> anyhow::Result<Result<Task, Rejection>> {
-        timed(&self.validate_ns, || self.env.validate(task_type, references, response))
+        timed(&self.validate_ns, || self.env.validate(task_type, given, response))
     }
     fn grade(&self, task: &Task, response: &str) -> anyhow::Result<Grade> {
         timed(&self.grade_ns, || self.env.grade(task, response))
@@ -175,8 +175,11 @@ impl DynEnvironment for Timed<'_> {
     fn seed_types(&self, task_type: TaskType) -> Vec<TaskType> {
         self.env.seed_types(task_type)
     }
-    fn propose_prompt(&self, task_type: TaskType, references: &[Task]) -> anyhow::Result<Prompt> {
-        self.env.propose_prompt(task_type, references)
+    fn can_help(&self, task_type: TaskType, task: &Task) -> anyhow::Result<bool> {
+        self.env.can_help(task_type, task)
+    }
+    fn propose_prompt(&self, task_type: TaskType, given: Given<'_>) -> anyhow::Result<Prompt> {
+        self.env.propose_prompt(task_type, given)
     }
     fn proposal_is_formatted(&self, task_type: TaskType, response: &str) -> bool {
         self.env.proposal_is_formatted(task_type, response)
