@@ -19,7 +19,7 @@ use kelvin_core::{
     seed::Seed,
     task::{Grade, Reason, Rejection, Task, TaskType},
 };
-use kelvin_python::program::{Helper, Policy, contains_program};
+use kelvin_python::program::{Helper, Policy, contains_program, definitions_only};
 use sha2::{Digest, Sha256};
 
 use crate::grading::grade_error;
@@ -209,6 +209,7 @@ impl Environment for PythonTriplet {
         let rules = ProposalRules {
             helpers: helpers(given.helpers).iter().map(Helper::source).collect(),
             input_stays_out: self.settings.remove_input_from_snippet,
+            globals_removed: self.settings.remove_after_return,
             banned_error_keywords: self.settings.banned_error_keywords.clone(),
         };
         self.settings.prompt_set.propose_prompt(task_type, &references, &rules)
@@ -223,6 +224,10 @@ impl Environment for PythonTriplet {
         match self.settings.prompt_set.parse_proposal(task_type, response) {
             Err(rejection) => Ok(Err(rejection)),
             Ok(Proposal::Triplet { program, input }) => {
+                let program = match self.settings.remove_after_return {
+                    true => definitions_only(&program),
+                    false => program,
+                };
                 self.validate_triplet(task_type, given.helpers, &program, input)
             }
             Ok(Proposal::Induction { inputs, message }) => {

@@ -28,6 +28,8 @@ pub struct ProposalRules {
     pub helpers: Vec<String>,
     /// The program must not hold its test input.
     pub input_stays_out: bool,
+    /// Of the program, only imports, functions and classes are kept.
+    pub globals_removed: bool,
     /// What the program of an error task may not use.
     pub banned_error_keywords: Vec<ErrorKeyword>,
 }
@@ -54,12 +56,12 @@ impl PromptSet {
     ) -> String {
         let references: Vec<Value> = references.iter().map(|problem| triplet(problem)).collect();
         let of_triplet = |template: &str| {
-            let ProposalRules { helpers, input_stays_out, banned_error_keywords } = rules;
+            let ProposalRules { helpers, input_stays_out, globals_removed, banned_error_keywords } = rules;
             let banned_keywords: Vec<&str> = banned_error_keywords.iter().map(|it| it.as_str()).collect();
             let asks_error = task_type == TaskType::Error;
             self.render(
                 template,
-                context! { references => references.clone(), helpers, input_stays_out, banned_keywords, asks_error },
+                context! { references => references.clone(), helpers, input_stays_out, globals_removed, banned_keywords, asks_error },
             )
         };
         match task_type {
@@ -275,6 +277,7 @@ mod tests {
                     "import math\ndef g_1(a):\n    return 1".into(),
                 ],
                 input_stays_out: true,
+                globals_removed: true,
                 banned_error_keywords: vec![ErrorKeyword::Raise, ErrorKeyword::Assert],
             };
             show("propose_composite", set.propose_prompt(TaskType::Deduction, &[&doubled()], &rules));

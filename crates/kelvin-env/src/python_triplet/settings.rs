@@ -51,13 +51,16 @@ pub struct Settings {
     /// definition of a function leaks. Default 16: longer than a phrase of code that a description would quote.
     pub leak_tokens: usize,
     /// Statements that programs of error tasks may not use (`banned_keywords_for_errors_and_exceptions`). Default none:
-    /// exceptions of a program's own are part of the task (azr.md section 1.6, P3).
+    /// exceptions of a program's own are part of the task (azr.md section 1.6).
     pub banned_error_keywords: Vec<ErrorKeyword>,
     /// Whether a composite program may do nothing but return what one helper makes of its arguments, to which the
     /// original's proposers degenerate (azr.md section 10). Default false.
     pub composite_wrappers_allowed: bool,
     /// Whether proposers are told to keep the test input out of their program. Default false, as in the original.
     pub remove_input_from_snippet: bool,
+    /// Whether only imports, functions and classes of a proposed program are kept; proposers are told so. Default false, as
+    /// in the original's self-play.
+    pub remove_after_return: bool,
 }
 
 impl Default for Settings {
@@ -75,6 +78,7 @@ impl Default for Settings {
             banned_error_keywords: Vec::new(),
             composite_wrappers_allowed: false,
             remove_input_from_snippet: false,
+            remove_after_return: false,
         }
     }
 }

@@ -2,6 +2,8 @@
 //! what answers earn (azr.md appendix A).
 
 mod answers;
+mod composites;
+mod errors;
 mod properties;
 mod proposals;
 mod scripted;
@@ -100,10 +102,35 @@ fn files_hold_the_originals_field_names() {
         r#"{"snippet":"def f(a): return a","input":"1","output":"1","imports":[],"composite_functions":[]}"#;
     let problem: Problem = serde_json::from_str(line).unwrap();
     assert_eq!(problem, Problem::triplet("def f(a): return a".into(), "1".into(), "1".into()));
+    let written = serde_json::to_value(&problem).unwrap();
+    let fields: Vec<&String> = written.as_object().unwrap().keys().collect();
+    assert_eq!(fields, ["input", "output", "snippet"]);
+    let line =
+        r#"{"snippet":"s","original_snippet":"o","input":"1","output":"1","composite_functions":["g"]}"#;
+    let composite: Problem = serde_json::from_str(line).unwrap();
+    let Problem::Triplet { composition: Some(it), .. } = &composite else { panic!("not a composite") };
+    assert_eq!((it.original_snippet.as_str(), &it.composite_functions[..]), ("o", &["g".to_owned()][..]));
+    let written = serde_json::to_value(&composite).unwrap();
+    let fields: Vec<&String> = written.as_object().unwrap().keys().collect();
+    assert_eq!(fields, ["composite_functions", "input", "original_snippet", "output", "snippet"]);
+    assert_eq!(serde_json::from_value::<Problem>(written).unwrap(), composite);
     let written = serde_json::to_value(squares()).unwrap();
     let fields: Vec<&String> = written.as_object().unwrap().keys().collect();
     assert_eq!(fields, ["inputs", "message", "outputs", "snippet"]);
     assert_eq!(serde_json::from_value::<Problem>(written).unwrap(), squares());
+}
+
+#[test]
+fn every_choice_of_task_types_is_one() {
+    let check = |task_types: &[TaskType]| {
+        let settings = Settings { task_types: task_types.to_vec(), ..Settings::default() };
+        settings.check().map_err(|error| error.to_string())
+    };
+    assert_eq!(check(&[TaskType::Error]), Ok(&[TaskType::Error][..]));
+    assert_eq!(check(&[TaskType::Error, Abduction]), Ok(&[Abduction, TaskType::Error][..]));
+    let all = [Deduction, Abduction, Induction, TaskType::Error];
+    assert_eq!(check(&all), Ok(&all[..]));
+    assert_eq!(Settings::default().check().unwrap(), &all[..3], "error tasks are off");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use kelvin_env::{
 };
 use proptest::prelude::*;
 
-const TYPES: [TaskType; 3] = [TaskType::Deduction, TaskType::Abduction, TaskType::Induction];
+const TYPES: [TaskType; 4] = [TaskType::Deduction, TaskType::Abduction, TaskType::Induction, TaskType::Error];
 const SETS: [PromptSet; 2] = [PromptSet::Full, PromptSet::Compact];
 
 /// Text that is mostly made of the markers which parsers look for.
@@ -102,7 +102,7 @@ proptest! {
 
     #[test]
     fn proposals_read_back((set, triplet, induction) in set_and_problems()) {
-        for task_type in [TaskType::Deduction, TaskType::Abduction] {
+        for task_type in [TaskType::Deduction, TaskType::Abduction, TaskType::Error] {
             let text = set.proposal_text(task_type, &triplet);
             prop_assert!(set.proposal_is_formatted(task_type, &text));
             let Problem::Triplet { program, input, .. } = triplet.clone() else { unreachable!() };

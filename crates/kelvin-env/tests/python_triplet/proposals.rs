@@ -84,6 +84,19 @@ fn a_program_that_returns_none_is_a_task_unless_told_otherwise() {
 }
 
 #[test]
+fn globals_go_where_the_settings_say_so() {
+    let response = "n = 3\ndef f(a):\n    return a\nm = f(n)\ninput: 1";
+    let program = |remove_after_return: bool| {
+        let settings = Settings { remove_after_return, ..compact() };
+        let environment = environment(&Scripted::always(value("1")), settings);
+        let verdict = environment.validate(Deduction, Given::references(&[]), response).unwrap();
+        verdict.unwrap().program().to_owned()
+    };
+    assert_eq!(program(true), "def f(a):\n    return a");
+    assert_eq!(program(false), "n = 3\ndef f(a):\n    return a\nm = f(n)");
+}
+
+#[test]
 fn hash_seeds_must_agree_on_the_canonical_result() {
     let response = "def f(a):\n    return a\ninput: 1";
     let under = |a: Outcome, b: Outcome| {

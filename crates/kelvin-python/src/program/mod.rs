@@ -9,6 +9,7 @@ mod keywords;
 mod leak;
 mod policy;
 mod scopes;
+mod strip;
 
 use std::fmt;
 
@@ -19,6 +20,7 @@ pub use keywords::{ErrorKeyword, banned_keyword};
 pub use leak::contains_program;
 pub use policy::{ALLOWED_MODULES, Policy};
 use ruff_python_ast::{Alias, Expr, Stmt};
+pub use strip::definitions_only;
 
 use crate::syntax;
 use scopes::Scopes;

@@ -260,6 +260,8 @@ pub(crate) struct PythonSettings {
     pub(crate) composite_wrappers_allowed: bool,
     /// Whether proposers are told to keep the test input out of their program.
     pub(crate) remove_input_from_snippet: bool,
+    /// Whether only imports, functions and classes of a proposed program are kept.
+    pub(crate) remove_after_return: bool,
 }
 
 impl Default for PythonSettings {
@@ -277,6 +279,7 @@ impl Default for PythonSettings {
             banned_error_keywords,
             composite_wrappers_allowed,
             remove_input_from_snippet,
+            remove_after_return,
         } = Settings::default();
         let ExecutorOptions { batch_max, restore_after, queue_max, cache_entries, .. } =
             ExecutorOptions::default();
@@ -302,6 +305,7 @@ impl Default for PythonSettings {
             banned_error_keywords,
             composite_wrappers_allowed,
             remove_input_from_snippet,
+            remove_after_return,
         }
     }
 }
@@ -365,6 +369,7 @@ impl PythonSettings {
             banned_error_keywords: self.banned_error_keywords.clone(),
             composite_wrappers_allowed: self.composite_wrappers_allowed,
             remove_input_from_snippet: self.remove_input_from_snippet,
+            remove_after_return: self.remove_after_return,
         }
     }
 }
