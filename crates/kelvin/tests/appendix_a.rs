@@ -60,87 +60,87 @@ fn check(env: &PythonTriplet, row: &str, task_type: TaskType, text: &str, requir
     }
 }
 
-#[test]
-fn what_programs_come_to() {
+/// A row with a program, its input and what is required of both.
+type Row<'a> = (&'a str, String, &'a str, Required<'a>);
+
+fn check_rows(rows: &[Row<'_>]) {
     let env = environment();
-    let ints = format!("[{}]", (0..300).map(|it| it.to_string()).collect::<Vec<_>>().join(", "));
-    let words = "['pear', 'apple', 'fig', 'plum', 'kiwi', 'lime', 'date']";
-    let sorted_words = "{'apple', 'date', 'fig', 'kiwi', 'lime', 'pear', 'plum'}";
-    let returns = |value: &str| format!("def f(x):\n    return {value}");
+    for (row, program, input, required) in rows {
+        let blocks = [fenced("python", program), fenced("input", input)];
+        check(&env, row, Deduction, &answered(&blocks.concat()), *required);
+    }
+}
+
+fn returns(value: &str) -> String {
+    format!("def f(x):\n    return {value}")
+}
+
+#[test]
+fn what_programs_do() {
     let raises = |value: &str| format!("class Boom(Exception):\n    pass\ndef f(x):\n    raise {value}");
+    let spins = "def f(x):\n    while True:\n        pass";
     let swallows = "def f(x):\n    while True:\n        try:\n            while True:\n                pass\n        \
                     except BaseException:\n            pass";
     let memo =
         "memo = {}\ndef f(x):\n    if x in memo:\n        return 'seen'\n    memo[x] = x\n    return x";
     let counter = "n = 0\ndef f(x):\n    global n\n    n += 1\n    return n";
-    let plain = returns("x");
-    let rows: &[(&str, String, &str, Required<'_>)] = &[
-        (
-            "counter in module scope, result changes on 2nd call",
-            counter.into(),
-            "1",
-            Rejected(Reason::Nondeterministic),
-        ),
-        ("memo dict makes 2nd call differ", memo.into(), "1", Rejected(Reason::Nondeterministic)),
-        ("raise Exception(\"x\")", raises("Exception('x')"), "1", Rejected(Reason::RuntimeError)),
-        ("raise StopIteration", raises("StopIteration"), "1", Rejected(Reason::RuntimeError)),
-        ("raise SystemExit", raises("SystemExit"), "1", Rejected(Reason::RuntimeError)),
-        ("raise custom Boom", raises("Boom"), "1", Rejected(Reason::RuntimeError)),
-        ("infinite loop", "def f(x):\n    while True:\n        pass".into(), "1", Rejected(Reason::Timeout)),
+    let (changes, raised) = (Rejected(Reason::Nondeterministic), Rejected(Reason::RuntimeError));
+    check_rows(&[
+        ("counter in module scope, result changes on 2nd call", counter.into(), "1", changes),
+        ("memo dict makes 2nd call differ", memo.into(), "1", changes),
+        ("raise Exception(\"x\")", raises("Exception('x')"), "1", raised),
+        ("raise StopIteration", raises("StopIteration"), "1", raised),
+        ("raise SystemExit", raises("SystemExit"), "1", raised),
+        ("raise custom Boom", raises("Boom"), "1", raised),
+        ("infinite loop", spins.into(), "1", Rejected(Reason::Timeout)),
         ("loop swallowing BaseException", swallows.into(), "1", Rejected(Reason::Timeout)),
-        ("infinite loop: the worker goes on", plain.clone(), "1", Valid("1", "1")),
+        ("infinite loop: the worker goes on", returns("x"), "1", Valid("1", "1")),
+    ]);
+}
+
+#[test]
+fn what_programs_return() {
+    let ints = format!("[{}]", (0..300).map(|it| it.to_string()).collect::<Vec<_>>().join(", "));
+    let words = "['pear', 'apple', 'fig', 'plum', 'kiwi', 'lime', 'date']";
+    let sorted_words = "{'apple', 'date', 'fig', 'kiwi', 'lime', 'pear', 'plum'}";
+    let counter = "from collections import Counter\ndef f(x):\n    return Counter(x)";
+    let not_literal = Rejected(Reason::NonLiteralOutput);
+    check_rows(&[
         ("returns None", returns("None"), "1", Valid("1", "None")),
         ("list of 300 ints", returns("list(range(x))"), "300", Valid("300", &ints)),
-        ("returns NaN", returns("float('nan')"), "1", Rejected(Reason::NonLiteralOutput)),
+        ("returns NaN", returns("float('nan')"), "1", not_literal),
         ("list(set(words))", returns("list(set(x))"), words, Rejected(Reason::HashOrderDependent)),
         ("set of words", returns("set(x)"), words, Valid(words, sorted_words)),
-        ("lambda returned", returns("lambda: x"), "1", Rejected(Reason::NonLiteralOutput)),
-        ("generator returned", returns("(i for i in x)"), "[1]", Rejected(Reason::NonLiteralOutput)),
-        ("object() returned", returns("object()"), "1", Rejected(Reason::NonLiteralOutput)),
+        ("lambda returned", returns("lambda: x"), "1", not_literal),
+        ("generator returned", returns("(i for i in x)"), "[1]", not_literal),
+        ("object() returned", returns("object()"), "1", not_literal),
+        ("Counter({...}) exact: task never admitted", counter.into(), "'aab'", not_literal),
+    ]);
+}
+
+#[test]
+fn what_programs_and_inputs_say() {
+    let plain = returns("x");
+    let own_input = "def my_input(x):\n    return x\ndef f(x):\n    return my_input(x)";
+    let nested = "def f(x):\n    def h(y):\n        return y + 1\n    return h(x)";
+    let class = "class A:\n    def h(self):\n        return 1\ndef f(x):\n    return A().h() + x";
+    let keywords = "def f(a, b):\n    return a - b";
+    let (import, call) = (Rejected(Reason::BannedImport), Rejected(Reason::BannedCall));
+    check_rows(&[
         ("input [1,\\n2]", plain.clone(), "[1,\n2]", Valid("[1, 2]", "[1, 2]")),
-        ("input b=1, a=5", "def f(a, b):\n    return a - b".into(), "b=1, a=5", Valid("b=1, a=5", "4")),
-        ("import os", format!("import os\n{plain}"), "1", Rejected(Reason::BannedImport)),
-        ("import os.path", format!("import os.path\n{plain}"), "1", Rejected(Reason::BannedImport)),
-        ("import sys", format!("import sys\n{plain}"), "1", Rejected(Reason::BannedImport)),
-        ("open(...)", returns("open(x).read()"), "'a'", Rejected(Reason::BannedCall)),
-        ("__import__", returns("__import__('os').sep"), "1", Rejected(Reason::BannedCall)),
-        (
-            "function named my_input",
-            "def my_input(x):\n    return x\ndef f(x):\n    return my_input(x)".into(),
-            "1",
-            Valid("1", "1"),
-        ),
-        (
-            "Counter({...}) exact",
-            "from collections import Counter\ndef f(x):\n    return Counter(x)".into(),
-            "'aab'",
-            Rejected(Reason::NonLiteralOutput),
-        ),
-        (
-            "nested def",
-            "def f(x):\n    def h(y):\n        return y + 1\n    return h(x)".into(),
-            "1",
-            Valid("1", "2"),
-        ),
-        (
-            "class with methods",
-            "class A:\n    def h(self):\n        return 1\ndef f(x):\n    return A().h() + x".into(),
-            "1",
-            Valid("1", "2"),
-        ),
-    ];
-    for (row, program, input, required) in rows {
-        let blocks = [fenced("python", program), fenced("input", input)];
-        check(&env, row, Deduction, &answered(&blocks.concat()), *required);
-    }
-    let blocks = [fenced("input", "1"), fenced("python", &plain)];
-    check(
-        &env,
-        "proposer answer with input fence before program",
-        Deduction,
-        &answered(&blocks.concat()),
-        Valid("1", "1"),
-    );
+        ("input b=1, a=5", keywords.into(), "b=1, a=5", Valid("b=1, a=5", "4")),
+        ("import os", format!("import os\n{plain}"), "1", import),
+        ("import os.path", format!("import os.path\n{plain}"), "1", import),
+        ("import sys", format!("import sys\n{plain}"), "1", import),
+        ("open(...)", returns("open(x).read()"), "'a'", call),
+        ("__import__", returns("__import__('os').sep"), "1", call),
+        ("function named my_input", own_input.into(), "1", Valid("1", "1")),
+        ("nested def", nested.into(), "1", Valid("1", "2")),
+        ("class with methods", class.into(), "1", Valid("1", "2")),
+    ]);
+    let blocks = [fenced("input", "1"), fenced("python", &plain)].concat();
+    let row = "proposer answer with input fence before program";
+    check(&environment(), row, Deduction, &answered(&blocks), Valid("1", "1"));
 }
 
 /// The static policy refuses these by name; this is that the sandbox holds where it does not look.

@@ -288,7 +288,7 @@ impl<'a> Visitor<'a> for Arguments<'a, '_> {
             let scope = self.places.get(&name.start());
             let is_bound = scope.is_some_and(|&it| self.scopes.resolve(id, it) != Binding::Unbound);
             let is_helpers = self.helpers.iter().any(|helper| helper.name == id);
-            if !is_bound && !is_helpers && !BUILTINS.contains(&id) && self.stray.is_none() {
+            if !is_bound && !is_helpers && !BUILTINS.split(' ').any(|it| it == id) && self.stray.is_none() {
                 self.stray = Some(id.to_owned());
             }
         }
@@ -298,64 +298,10 @@ impl<'a> Visitor<'a> for Arguments<'a, '_> {
 
 /// Functions and types that every program can name (Python's documentation, "Built-in Functions"), without what
 /// [`super::Policy::Kelvin`] forbids.
-const BUILTINS: &[&str] = &[
-    "abs",
-    "all",
-    "any",
-    "ascii",
-    "bin",
-    "bool",
-    "bytearray",
-    "bytes",
-    "callable",
-    "chr",
-    "classmethod",
-    "complex",
-    "delattr",
-    "dict",
-    "dir",
-    "divmod",
-    "enumerate",
-    "filter",
-    "float",
-    "format",
-    "frozenset",
-    "getattr",
-    "hasattr",
-    "hex",
-    "int",
-    "isinstance",
-    "issubclass",
-    "iter",
-    "len",
-    "list",
-    "map",
-    "max",
-    "memoryview",
-    "min",
-    "next",
-    "object",
-    "oct",
-    "ord",
-    "pow",
-    "print",
-    "property",
-    "range",
-    "repr",
-    "reversed",
-    "round",
-    "set",
-    "setattr",
-    "slice",
-    "sorted",
-    "staticmethod",
-    "str",
-    "sum",
-    "super",
-    "tuple",
-    "type",
-    "zip",
-];
+const BUILTINS: &str = "abs all any ascii bin bool bytearray bytes callable chr classmethod complex delattr dict dir divmod \
+     enumerate filter float format frozenset getattr hasattr hex int isinstance issubclass iter len list \
+     map max memoryview min next object oct ord pow print property range repr reversed round set setattr \
+     slice sorted staticmethod str sum super tuple type zip";
 
 #[cfg(test)]
 mod tests {
