@@ -1,6 +1,7 @@
 //! The seam to a domain: what can be proposed, solved and graded.
 
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use crate::{
     metrics::Metrics,
@@ -8,6 +9,30 @@ use crate::{
     seed::Seed,
     task::{Grade, Rejection, Task, TaskType},
 };
+
+/// What a proposal is made from.
+#[derive(Debug)]
+pub struct Given<'tasks, P = Value> {
+    /// The tasks that the prompt shows; what an induction proposal is about.
+    pub references: &'tasks [Task<P>],
+    /// The tasks whose programs the proposed one has to call; none for most proposals.
+    pub helpers: &'tasks [Task<P>],
+}
+
+impl<P> Clone for Given<'_, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P> Copy for Given<'_, P> {}
+
+impl<'tasks, P> Given<'tasks, P> {
+    /// References without helpers.
+    pub fn references(references: &'tasks [Task<P>]) -> Given<'tasks, P> {
+        Given { references, helpers: &[] }
+    }
+}
 
 /// One self-play domain. Implement this; the recipes hold it as `dyn DynEnvironment`.
 pub trait Environment: Send + Sync {
@@ -37,17 +62,23 @@ pub trait Environment: Send + Sync {
         vec![task_type]
     }
 
-    /// What the proposer reads.
-    fn propose_prompt(&self, task_type: TaskType, references: &[Task<Self::Payload>]) -> Prompt;
+    /// Whether the program of `task` can be a helper of a new task of this type: a function that the new program has
+    /// to call (AZR appendix D.2).
+    fn can_help(&self, _task_type: TaskType, _task: &Task<Self::Payload>) -> bool {
+        false
+    }
 
-    /// Checks a proposal that was made from `references`.
+    /// What the proposer reads.
+    fn propose_prompt(&self, task_type: TaskType, given: Given<'_, Self::Payload>) -> Prompt;
+
+    /// Checks a proposal that was made from what was `given`.
     ///
     /// # Errors
     /// `Err` is a broken world; `Ok(Err(_))` is a bad proposal.
     fn validate(
         &self,
         task_type: TaskType,
-        references: &[Task<Self::Payload>],
+        given: Given<'_, Self::Payload>,
         response: &str,
     ) -> anyhow::Result<Result<Self::Payload, Rejection>>;
 
@@ -103,11 +134,16 @@ pub trait DynEnvironment: Send + Sync {
     fn references_needed(&self, task_type: TaskType) -> Option<usize>;
     /// See [`Environment::seed_types`].
     fn seed_types(&self, task_type: TaskType) -> Vec<TaskType>;
+    /// See [`Environment::can_help`].
+    ///
+    /// # Errors
+    /// If the task is another environment's.
+    fn can_help(&self, task_type: TaskType, task: &Task) -> anyhow::Result<bool>;
     /// See [`Environment::propose_prompt`].
     ///
     /// # Errors
-    /// If a reference is another environment's.
-    fn propose_prompt(&self, task_type: TaskType, references: &[Task]) -> anyhow::Result<Prompt>;
+    /// If a task that is given is another environment's.
+    fn propose_prompt(&self, task_type: TaskType, given: Given<'_>) -> anyhow::Result<Prompt>;
     /// See [`Environment::validate`].
     ///
     /// # Errors
@@ -115,7 +151,7 @@ pub trait DynEnvironment: Send + Sync {
     fn validate(
         &self,
         task_type: TaskType,
-        references: &[Task],
+        given: Given<'_>,
         response: &str,
     ) -> anyhow::Result<Result<Task, Rejection>>;
     /// See [`Environment::proposal_is_formatted`].
@@ -173,16 +209,23 @@ impl<E: Environment> DynEnvironment for E {
     fn seed_types(&self, task_type: TaskType) -> Vec<TaskType> {
         Environment::seed_types(self, task_type)
     }
-    fn propose_prompt(&self, task_type: TaskType, references: &[Task]) -> anyhow::Result<Prompt> {
-        Ok(Environment::propose_prompt(self, task_type, &typed(references)?))
+    fn can_help(&self, task_type: TaskType, task: &Task) -> anyhow::Result<bool> {
+        Ok(Environment::can_help(self, task_type, &task.typed()?))
+    }
+    fn propose_prompt(&self, task_type: TaskType, given: Given<'_>) -> anyhow::Result<Prompt> {
+        let (references, helpers) = (typed(given.references)?, typed(given.helpers)?);
+        let given = Given { references: &references, helpers: &helpers };
+        Ok(Environment::propose_prompt(self, task_type, given))
     }
     fn validate(
         &self,
         task_type: TaskType,
-        references: &[Task],
+        given: Given<'_>,
         response: &str,
     ) -> anyhow::Result<Result<Task, Rejection>> {
-        let outcome = Environment::validate(self, task_type, &typed(references)?, response)?;
+        let (references, helpers) = (typed(given.references)?, typed(given.helpers)?);
+        let given = Given { references: &references, helpers: &helpers };
+        let outcome = Environment::validate(self, task_type, given, response)?;
         Ok(outcome.map(|payload| erase(task_type, payload)))
     }
     fn proposal_is_formatted(&self, task_type: TaskType, response: &str) -> bool {

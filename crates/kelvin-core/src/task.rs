@@ -105,6 +105,14 @@ names! {
         HeldOut = "held_out",
         /// The program returns `None`.
         ReturnsNone = "returns_none",
+        /// A statement that programs of error tasks may not use.
+        BannedKeyword = "banned_keyword",
+        /// The class of the exception has a name that no answer can give.
+        UnnamedError = "unnamed_error",
+        /// A helper is defined anew, not called, or called with names that nothing binds.
+        HelperMisused = "helper_misused",
+        /// All that the program does is to call a helper.
+        OnlyWrapsHelper = "only_wraps_helper",
     }
 }
 

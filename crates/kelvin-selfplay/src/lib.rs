@@ -6,6 +6,7 @@ pub mod buffer;
 pub mod checkpoint;
 pub mod clock;
 pub mod eval;
+mod helpers;
 pub mod metrics;
 pub mod reference;
 pub mod reward;

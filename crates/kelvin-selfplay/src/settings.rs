@@ -2,6 +2,7 @@
 //! (azr.md section 5.3, column REC), which are meant for real models; the quick start has its own file.
 
 mod azr;
+mod composite;
 mod objective;
 mod optimizer;
 
@@ -15,6 +16,7 @@ pub use azr::{
     Admit, AdvNorm, Advantage, AzrSettings, Duplicates, EstimateStop, GroupAdvantage, Learnability,
     ReferenceMix, RewardSource, SolveLag, SolverMix,
 };
+pub use composite::{CompositeScheduler, CompositeSettings};
 pub use objective::{Loss, ObjectiveSettings};
 pub use optimizer::{OptimizerSettings, Schedule};
 

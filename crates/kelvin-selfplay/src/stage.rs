@@ -9,7 +9,7 @@ mod stream;
 mod timeline;
 
 use kelvin_core::{
-    environment::DynEnvironment,
+    environment::{DynEnvironment, Given},
     policy::Player,
     rollout::{Prompt, Rollout, Sampling},
     seed::Seed,
@@ -20,7 +20,7 @@ pub use play::{Played, Poses, Solves, play};
 pub use screen::Screen;
 pub use timeline::StreamTime;
 
-use crate::{buffer::TaskBuffer, settings::RunSettings};
+use crate::{buffer::TaskBuffer, helpers, settings::RunSettings};
 
 /// What a stage plays with: a domain, a frozen policy, and the step it happens in.
 #[derive(Clone, Copy)]
@@ -41,8 +41,17 @@ pub struct ProposalAsk {
     pub task_type: TaskType,
     /// What the prompt shows.
     pub references: Vec<Task>,
+    /// What the proposed program has to call.
+    pub helpers: Vec<Task>,
     /// The prompt.
     pub prompt: Prompt,
+}
+
+impl ProposalAsk {
+    /// What the proposal is made from.
+    pub fn given(&self) -> Given<'_> {
+        Given { references: &self.references, helpers: &self.helpers }
+    }
 }
 
 /// A proposal after validation by execution.
@@ -76,7 +85,7 @@ pub struct Solved {
 }
 
 /// Chooses references from the buffer and writes `per_type` prompts for each task type. A prompt over its token
-/// limit loses references; one that needs its only reference gets another.
+/// limit loses references, then helpers; one that needs its only reference gets another.
 ///
 /// # Errors
 /// If no prompt of a type fits its limit, or the buffer holds nothing to refer to.
@@ -117,12 +126,14 @@ fn proposal_ask(
             needed.is_none_or(|it| references.len() == it),
             "the buffer has nothing to pose a {task_type} task about\nhint: play a type it can refer to as well"
         );
+        let mut helpers = helpers::draw(scene, buffer, task_type, seed.nth(draw).fork("helpers"))?;
         loop {
-            let prompt = scene.env.propose_prompt(task_type, &references)?;
+            let given = Given { references: &references, helpers: &helpers };
+            let prompt = scene.env.propose_prompt(task_type, given)?;
             if scene.player.sampler.prompt_len(&prompt)? <= tokens_max {
-                return Ok(ProposalAsk { task_type, references, prompt });
+                return Ok(ProposalAsk { task_type, references, helpers, prompt });
             }
-            if needed.is_some() || references.pop().is_none() {
+            if needed.is_some() || (references.pop().is_none() && helpers.pop().is_none()) {
                 break;
             }
         }

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use kelvin_core::{
-    environment::Environment,
+    environment::{Environment, Given},
     fake::FakePolicy,
     metrics::Metrics,
     policy::Policy,
@@ -35,13 +35,13 @@ impl Environment for Sums {
     fn seed_tasks(&self) -> Vec<(TaskType, (u64, u64))> {
         self.task_types().iter().map(|&it| (it, (1, 1))).collect()
     }
-    fn propose_prompt(&self, task_type: TaskType, references: &[Task<(u64, u64)>]) -> String {
-        format!("propose {task_type} {:?}", references.iter().map(|it| it.payload).collect::<Vec<_>>())
+    fn propose_prompt(&self, task_type: TaskType, given: Given<'_, (u64, u64)>) -> String {
+        format!("propose {task_type} {:?}", given.references.iter().map(|it| it.payload).collect::<Vec<_>>())
     }
     fn validate(
         &self,
         _: TaskType,
-        _: &[Task<(u64, u64)>],
+        _: Given<'_, (u64, u64)>,
         response: &str,
     ) -> anyhow::Result<Result<(u64, u64), Rejection>> {
         let numbers: Vec<u64> = response.split(' ').filter_map(|it| it.parse().ok()).collect();

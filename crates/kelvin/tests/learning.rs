@@ -2,7 +2,7 @@
 //! right answer is a letter of the first half of the alphabet.
 
 use kelvin_core::{
-    environment::Environment,
+    environment::{Environment, Given},
     policy::Policy,
     rollout::Sampling,
     seed::Seed,
@@ -33,10 +33,10 @@ impl Environment for Letters {
     fn seed_tasks(&self) -> Vec<(TaskType, ())> {
         vec![(TaskType::Question, ())]
     }
-    fn propose_prompt(&self, _: TaskType, _: &[Task<()>]) -> String {
+    fn propose_prompt(&self, _: TaskType, _: Given<'_, ()>) -> String {
         "!".into()
     }
-    fn validate(&self, _: TaskType, _: &[Task<()>], _: &str) -> anyhow::Result<Result<(), Rejection>> {
+    fn validate(&self, _: TaskType, _: Given<'_, ()>, _: &str) -> anyhow::Result<Result<(), Rejection>> {
         Ok(Ok(()))
     }
     fn proposal_is_formatted(&self, _: TaskType, _: &str) -> bool {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::CompositeSettings;
+
 /// The Absolute Zero recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -58,6 +60,8 @@ pub struct AzrSettings {
     pub train_propose: bool,
     /// Show references (ablation `include_references`).
     pub include_references: bool,
+    /// Proposals that have to call earlier programs.
+    pub composite: CompositeSettings,
 }
 
 impl Default for AzrSettings {
@@ -87,6 +91,7 @@ impl Default for AzrSettings {
             train_estimates: false,
             train_propose: true,
             include_references: true,
+            composite: CompositeSettings::default(),
         }
     }
 }

@@ -222,7 +222,7 @@ impl Stage<'_> {
     ) -> anyhow::Result<Vec<Indexed<SampleRequest>>> {
         let (scene, ask) = (self.scene, &self.poses.asks[proposal]);
         let formatted = scene.env.proposal_is_formatted(ask.task_type, &completion.text);
-        let outcome = match scene.env.validate(ask.task_type, &ask.references, &completion.text)? {
+        let outcome = match scene.env.validate(ask.task_type, ask.given(), &completion.text)? {
             Ok(task) => screened(scene, Task { born: scene.step, ..task }, self.poses.screen)?,
             Err(rejection) => Err(rejection),
         };

@@ -139,6 +139,7 @@ fn learning(config: &Config) -> anyhow::Result<()> {
     };
     within("objective", config.objective.check())?;
     within("optimizer", config.optimizer.check())?;
+    within("azr", config.azr.composite.check())?;
     let azr = &config.azr;
     let zero = azr.zero_learnability_reward;
     require(zero.is_finite(), "azr.zero_learnability_reward", zero, "a number")?;

@@ -3,9 +3,10 @@
 
 use clap::ValueEnum;
 use kelvin_core::objective::Aggregation;
-use kelvin_python::{Equality, Policy};
+use kelvin_python::{Equality, ErrorKeyword, Policy};
 use kelvin_selfplay::settings::{
-    AdvNorm, AzrSettings, EstimateStop, ObjectiveSettings, OptimizerSettings, SolveLag,
+    AdvNorm, AzrSettings, CompositeScheduler, CompositeSettings, EstimateStop, ObjectiveSettings,
+    OptimizerSettings, SolveLag,
 };
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +60,7 @@ impl Preset {
                     policy: Policy::Code,
                     leak_tokens: 0,
                     message_chars_max: NO_LIMIT,
+                    composite_wrappers_allowed: true,
                     ..kelvin.python.clone()
                 },
                 ..kelvin
@@ -66,7 +68,16 @@ impl Preset {
             Preset::Code => Config {
                 preset: self,
                 steps: 960,
-                azr: AzrSettings { estimate_stop: EstimateStop::None, ..kelvin.azr },
+                azr: AzrSettings {
+                    estimate_stop: EstimateStop::None,
+                    // Both bounds are exclusive in the code.
+                    composite: CompositeSettings {
+                        n_max: 2,
+                        scheduler: CompositeScheduler { count_max: 2, ..kelvin.azr.composite.scheduler },
+                        ..kelvin.azr.composite
+                    },
+                    ..kelvin.azr
+                },
                 objective: ObjectiveSettings { clip_high: 0.2, dual_clip: 1e9, ..kelvin.objective },
                 optimizer: OptimizerSettings { weight_decay: 0.01, ..kelvin.optimizer },
                 python: PythonSettings {
@@ -74,6 +85,9 @@ impl Preset {
                     equality: Equality::Python,
                     leak_tokens: 0,
                     message_chars_max: NO_LIMIT,
+                    // The scripts' list; error tasks are off in them, as in every preset.
+                    banned_error_keywords: vec![ErrorKeyword::Raise],
+                    composite_wrappers_allowed: true,
                     ..kelvin.python.clone()
                 },
                 ..kelvin
