@@ -1,6 +1,6 @@
 //! The verbs of self-play. Each takes values, returns values and changes nothing; completions are judged (run,
 //! validated, graded) on other threads while the rest still decode, and come back in the order they were asked.
-//! [`play`] is all of a step's sampling in one call; [`propose`] and [`solve`] are its halves, for those who need one.
+//! [`play()`] is all of a step's sampling in one call; [`propose`] and [`solve`] are its halves, for those who need one.
 
 mod play;
 mod screen;

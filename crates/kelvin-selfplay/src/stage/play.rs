@@ -173,9 +173,9 @@ impl Judge for Stage<'_> {
 impl Stage<'_> {
     /// What needs nobody's verdict: proposals first, since tries wait for them.
     fn opening(&self) -> Vec<Indexed<SampleRequest>> {
-        let Solves { n, ref sampling, seed, .. } = self.solves;
+        let Solves { n, sampling, seed, .. } = self.solves;
         let propose_sampling = Arc::new(self.poses.sampling.clone());
-        let solve_sampling = Arc::new((*sampling).clone());
+        let solve_sampling = Arc::new(sampling.clone());
         let propose_seed = self.poses.seed.fork("propose");
         let proposals = self.poses.asks.iter().enumerate().map(|(proposal, ask)| {
             let seed = propose_seed.nth(proposal as u64).nth(0);
