@@ -11,7 +11,7 @@ mod scopes;
 use std::fmt;
 
 pub use complexity::{Complexity, Halstead, complexity};
-pub use distance::{compat_distance, distance};
+pub use distance::{compat_distance, distance, shingles};
 pub use leak::contains_program;
 pub use policy::{ALLOWED_MODULES, Policy};
 use ruff_python_ast::{Alias, Stmt};
