@@ -12,8 +12,9 @@ use kelvin_core::{
 use crate::{
     advantage,
     clock::Stopwatch,
+    novelty::{self, Near},
     reference, reward,
-    settings::{Admit, AzrSettings, RunSettings, SolveLag},
+    settings::{AzrSettings, RunSettings, SolveLag},
     stage::{self, Estimated, Scene, Solved},
     state::{HeldOut, RunState},
 };
@@ -28,6 +29,7 @@ pub fn step(
     held_out: &HeldOut,
     settings: &RunSettings,
 ) -> anyhow::Result<StepReport> {
+    state.buffer.limit(settings);
     let now = state.step + 1;
     let seed = Seed::new(settings.seed).fork("step").nth(u64::from(now));
     let scene = Scene { env, player: state.policies.player(), step: now, settings };
@@ -35,10 +37,12 @@ pub fn step(
     let mut watch = Stopwatch::start();
 
     // Propose a batch per task type from K past examples; each proposal is validated by execution as it finishes.
-    let asks = stage::proposal_asks(scene, &state.buffer, types, azr.batch_size, seed.fork("references"))?;
+    let n_asks = azr.proposals_at(now);
+    let asks = stage::proposal_asks(scene, &state.buffer, types, n_asks, seed.fork("references"))?;
     let lagged = draw_problems(state, settings, seed);
     let proposed = stage::propose(scene, &asks, &settings.sampling.propose, seed.fork("propose"))?;
     let proposed = stage::screen(scene, proposed, &state.buffer, held_out)?;
+    let (proposed, near) = novelty::screen(scene, &asks, proposed, &state.buffer)?;
     let propose_s = watch.lap();
 
     // Estimate learnability: the solver tries each valid task n times (Eq. 4).
@@ -46,13 +50,14 @@ pub fn step(
     let estimate_s = watch.lap();
 
     // Grow the buffer, and solve: this step's tasks with lag 0, the last step's with lag 1.
-    state.buffer.append(env, estimated.iter().filter_map(|it| admitted(it, azr)))?;
+    state.buffer.admit(env, &estimated, azr)?;
     let problems = match azr.solve_lag {
         SolveLag::Zero => draw_problems(state, settings, seed),
         SolveLag::One => lagged,
     };
     let solved =
         stage::solve(scene, &problems, azr.n_solutions, &settings.sampling.solve, seed.fork("solve"))?;
+    state.buffer.observe(env, &problems, &solved, azr)?;
     let solve_s = watch.lap();
 
     // Reward both roles (Eq. 4 to 6), and compare each rollout with its own role and task type (TRR++, Eq. 8), or
@@ -73,7 +78,7 @@ pub fn step(
     let (loss, optim) = state.policies.update(&batch, &objective, &settings.optimizer.at(now))?;
     state.step = now;
     let seconds = Seconds { propose: propose_s, estimate: estimate_s, solve: solve_s, update: watch.lap() };
-    Ok(StepReport { estimated, solved, rewarded, batch, loss, optim, seconds })
+    Ok(StepReport { estimated, near, solved, rewarded, batch, loss, optim, seconds })
 }
 
 /// The seed stage (Algorithm 1, line 1): from the zero triplet, proposals without updates until each buffer
@@ -110,7 +115,7 @@ pub fn seed(
 
 fn short_of_seeds(state: &RunState, settings: &RunSettings, types: &[TaskType]) -> Vec<TaskType> {
     let target = settings.azr.batch_size * settings.azr.seed_factor;
-    types.iter().copied().filter(|it| state.buffer.pool(*it, usize::MAX).len() < target).collect()
+    types.iter().copied().filter(|it| state.buffer.n_admitted(*it) < target).collect()
 }
 
 fn seed_round(
@@ -126,6 +131,7 @@ fn seed_round(
     let asks = stage::proposal_asks(scene, &state.buffer, types, n, seed.fork("references"))?;
     let proposed = stage::propose(scene, &asks, &settings.sampling.seed, seed.fork("propose"))?;
     let screened = stage::screen(scene, proposed, &state.buffer, held_out)?;
+    let (screened, _) = novelty::screen(scene, &asks, screened, &state.buffer)?;
     let n_proposed = screened.len();
     for task in screened.into_iter().filter_map(|it| it.outcome.ok()) {
         for task_type in env.seed_types(task.task_type) {
@@ -146,6 +152,8 @@ fn seed_round(
 pub struct StepReport {
     /// The proposals.
     pub estimated: Vec<Estimated>,
+    /// Which of the valid ones are near-duplicates, those included that are rejected for it.
+    pub near: Vec<Near>,
     /// The solutions of the problems that were drawn.
     pub solved: Vec<Solved>,
     /// Both with their rewards, proposals first.
@@ -180,17 +188,6 @@ fn draw_problems(state: &RunState, settings: &RunSettings, seed: Seed) -> Vec<Ta
         state.buffer.problems(task_type, azr.batch_size, state.step + 1, azr, seed)
     };
     settings.task_types.iter().flat_map(draw).collect()
-}
-
-fn admitted(estimated: &Estimated, azr: &AzrSettings) -> Option<Task> {
-    let (task, grades) = estimated.outcome.as_ref().ok()?;
-    let solve_rate = reward::solve_rate(grades);
-    let admit = match azr.admit {
-        Admit::All => true,
-        Admit::NonOne => solve_rate < 1.0,
-        Admit::Learnable => 0.0 < solve_rate && solve_rate < 1.0,
-    };
-    admit.then(|| task.clone())
 }
 
 /// The rollouts of the roles that train (ablation `train_propose`) with their advantages, proposals first.

@@ -12,8 +12,8 @@ use kelvin_core::{
 use serde::{Deserialize, Serialize};
 
 pub use azr::{
-    Admit, AdvNorm, Advantage, AzrSettings, Duplicates, GroupAdvantage, Learnability, ReferenceMix,
-    RewardSource, SolveLag, SolverMix,
+    Admit, AdvNorm, Advantage, AzrSettings, Duplicates, Eviction, GroupAdvantage, Learnability,
+    NearDuplicates, ReferenceMix, RewardSource, SolveLag, SolverFill, SolverMix,
 };
 pub use objective::{Loss, ObjectiveSettings};
 pub use optimizer::{OptimizerSettings, Schedule};

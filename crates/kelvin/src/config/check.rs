@@ -139,8 +139,7 @@ fn learning(config: &Config) -> anyhow::Result<()> {
     within("objective", config.objective.check())?;
     within("optimizer", config.optimizer.check())?;
     let azr = &config.azr;
-    let zero = azr.zero_learnability_reward;
-    require(zero.is_finite(), "azr.zero_learnability_reward", zero, "a number")?;
+    within("azr", azr.check())?;
     let has_groups = 1 < azr.n_solutions || azr.train_estimates;
     if azr.group_advantage != AzrSettings::default().group_advantage && !has_groups {
         return Err(Usage::error(

@@ -4,7 +4,9 @@
 use clap::ValueEnum;
 use kelvin_core::objective::Aggregation;
 use kelvin_python::{Equality, Policy};
-use kelvin_selfplay::settings::{AdvNorm, AzrSettings, ObjectiveSettings, OptimizerSettings, SolveLag};
+use kelvin_selfplay::settings::{
+    AdvNorm, AzrSettings, Eviction, ObjectiveSettings, OptimizerSettings, SolveLag, SolverFill,
+};
 use serde::{Deserialize, Serialize};
 
 use super::resolved::{Config, PythonSettings};
@@ -62,6 +64,13 @@ impl Preset {
             Preset::Code => Config {
                 preset: self,
                 steps: 960,
+                azr: AzrSettings {
+                    // A full buffer drops what is new, and a short batch draws from all of it (docs/divergences/azr.md,
+                    // rows 11 and 17).
+                    eviction: Eviction::KeepOldest,
+                    solver_fill: SolverFill::Repeats,
+                    ..kelvin.azr
+                },
                 objective: ObjectiveSettings { clip_high: 0.2, dual_clip: 1e9, ..kelvin.objective },
                 optimizer: OptimizerSettings { weight_decay: 0.01, ..kelvin.optimizer },
                 python: PythonSettings {
