@@ -76,8 +76,14 @@ impl TaskBuffer {
         Ok(())
     }
 
+    /// Forgets every task, but not its limits.
+    pub(crate) fn clear(&mut self) {
+        *self = TaskBuffer { limits: self.limits.take(), ..TaskBuffer::default() };
+    }
+
     /// Evicts from now on as `settings` say, and does so for what was appended before, task by task: whether a run
-    /// appended its tasks or read them back from its log, the same ones stay.
+    /// appended its tasks or read them back from its log, and whether it knew its limits then, the same ones stay. Each step
+    /// calls it.
     pub fn limit(&mut self, settings: &RunSettings) {
         let limits = Limits::of(settings);
         if self.limits.as_ref() != Some(&limits) {

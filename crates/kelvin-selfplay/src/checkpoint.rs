@@ -268,14 +268,12 @@ impl RunDir {
                 fs::remove_file(path)?;
             }
         }
-        let mut tasks = Vec::new();
+        state.buffer.clear();
         for (index, line) in BufReader::new(File::open(self.path.join("tasks.jsonl"))?).lines().enumerate() {
             let task = serde_json::from_str(&line?).with_context(|| format!("tasks.jsonl:{}", index + 1))?;
-            tasks.push(task);
+            state.buffer.append(env, [task])?;
+            state.buffer.take_unlogged();
         }
-        state.buffer = Default::default();
-        state.buffer.append(env, tasks)?;
-        state.buffer.take_unlogged();
         state.buffer.set_solve_rates(&saved.solve_rates);
         state.step = saved.step;
         state.seeded = saved.seeded;

@@ -12,7 +12,7 @@ use kelvin_core::{
 
 use crate::{
     buffer::TaskBuffer,
-    settings::NearDuplicates,
+    settings::{AzrSettings, NearDuplicates},
     stage::{ProposalAsk, Proposed, Scene},
 };
 
@@ -57,26 +57,43 @@ pub fn screen(
             Err(_) => None,
         };
         all_near.extend(near);
-        let is_rejected = azr.near_duplicates == NearDuplicates::Reject
-            && near.is_some_and(|near| near.reference || near.buffer);
-        let outcome = match is_rejected {
-            true => Err(Rejection::new(Reason::Similar, "it is nearly a task that is there already")),
-            false => it.outcome,
+        let outcome = match near.and_then(|near| near.refusal(azr)) {
+            Some(rejection) => Err(rejection),
+            None => it.outcome,
         };
         screened.push(Proposed { outcome, ..it });
     }
     Ok((screened, all_near))
 }
 
-/// The proposals of a step so far.
+impl Near {
+    /// Why such a proposal is none, where the settings reject it.
+    pub fn refusal(self, azr: &AzrSettings) -> Option<Rejection> {
+        match azr.near_duplicates {
+            NearDuplicates::Reject if self.reference => {
+                Some(Rejection::new(Reason::Similar, "it is nearly a reference that it was shown"))
+            }
+            NearDuplicates::Reject if self.buffer => {
+                Some(Rejection::new(Reason::Similar, "it is nearly a task that is there already"))
+            }
+            NearDuplicates::Reject | NearDuplicates::Admit => None,
+        }
+    }
+}
+
+/// The valid proposals of a step so far.
 #[derive(Default)]
-struct Fresh {
+pub struct Fresh {
     by_type: BTreeMap<TaskType, SketchIndex>,
     n_seen: u32,
 }
 
 impl Fresh {
-    fn look_at(
+    /// Looks at the next valid proposal, which was made from `references`. None where the environment has no shingles.
+    ///
+    /// # Errors
+    /// If a task does not fit its environment.
+    pub fn look_at(
         &mut self,
         scene: Scene,
         task: &Task,
