@@ -107,6 +107,13 @@ pub trait Environment: Send + Sync {
         self.identity(task)
     }
 
+    /// What the task is made of, as hashes of its parts in any order: tasks that share most of them are nearly the same.
+    /// They are compared within a task type, and with the references a proposal was made from. Empty where the domain
+    /// has no such notion.
+    fn shingles(&self, _task: &Task<Self::Payload>) -> Vec<u64> {
+        Vec::new()
+    }
+
     /// `n` fresh tasks of one type that no policy proposed, for a held-out set. Empty where the domain has no
     /// generator of its own.
     ///
@@ -181,6 +188,11 @@ pub trait DynEnvironment: Send + Sync {
     /// # Errors
     /// If the task is another environment's.
     fn family(&self, task: &Task) -> anyhow::Result<String>;
+    /// See [`Environment::shingles`].
+    ///
+    /// # Errors
+    /// If the task is another environment's.
+    fn shingles(&self, task: &Task) -> anyhow::Result<Vec<u64>>;
     /// See [`Environment::held_out`].
     ///
     /// # Errors
@@ -245,6 +257,9 @@ impl<E: Environment> DynEnvironment for E {
     }
     fn family(&self, task: &Task) -> anyhow::Result<String> {
         Ok(Environment::family(self, &task.typed()?))
+    }
+    fn shingles(&self, task: &Task) -> anyhow::Result<Vec<u64>> {
+        Ok(Environment::shingles(self, &task.typed()?))
     }
     fn held_out(&self, task_type: TaskType, n: usize, seed: Seed) -> anyhow::Result<Vec<Task>> {
         let payloads = Environment::held_out(self, task_type, n, seed)?;

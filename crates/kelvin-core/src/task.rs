@@ -101,6 +101,8 @@ names! {
         PromptTooLong = "prompt_too_long",
         /// The buffer holds this task already.
         Duplicate = "duplicate",
+        /// It is nearly a reference that was shown, or a task that the buffer holds.
+        Similar = "similar",
         /// The task is in the held-out set, which self-play must not train on.
         HeldOut = "held_out",
         /// The program returns `None`.

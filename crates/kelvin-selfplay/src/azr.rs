@@ -12,8 +12,9 @@ use kelvin_core::{
 use crate::{
     advantage,
     clock::Stopwatch,
+    novelty::{self, Near},
     reference, reward,
-    settings::{Admit, AzrSettings, RunSettings, SolveLag},
+    settings::{AzrSettings, RunSettings, SolveLag},
     stage::{self, Estimated, Played, Poses, Scene, Screen, Solved, Solves, StreamTime},
     state::{HeldOut, RunState},
 };
@@ -28,6 +29,7 @@ pub fn step(
     held_out: &HeldOut,
     settings: &RunSettings,
 ) -> anyhow::Result<StepReport> {
+    state.buffer.limit(settings);
     let now = state.step + 1;
     let seed = Seed::new(settings.seed).fork("step").nth(u64::from(now));
     let scene = Scene { env, player: state.policies.player(), step: now, settings };
@@ -36,8 +38,9 @@ pub fn step(
     // Propose a batch per task type from K past examples, validate each proposal by execution, and estimate the
     // learnability of each valid task by n tries of the solver (Eq. 4); with lag 1, solve what the last step left.
     // All rows are drawn in one call, and each is judged as it finishes.
-    let asks = stage::proposal_asks(scene, &state.buffer, types, azr.batch_size, seed.fork("references"))?;
-    let problems = match azr.solve_lag {
+    let n_asks = azr.proposals_at(now);
+    let asks = stage::proposal_asks(scene, &state.buffer, types, n_asks, seed.fork("references"))?;
+    let mut problems = match azr.solve_lag {
         SolveLag::Zero => Vec::new(),
         SolveLag::One => draw_problems(state, settings, seed),
     };
@@ -48,16 +51,18 @@ pub fn step(
         n_estimate: azr.n_estimate,
         seed,
     };
-    let mut played = stage::play(scene, poses, solves(&problems, settings, seed))?;
+    let played = stage::play(scene, poses, solves(&problems, settings, seed))?;
+    let (mut played, near) = novelty::screen(scene, &asks, played, &state.buffer)?;
 
     // Grow the buffer; with lag 0, solve what it holds now.
-    state.buffer.append(env, played.estimated.iter().filter_map(|it| admitted(it, azr)))?;
+    state.buffer.admit(env, &played.estimated, azr)?;
     if azr.solve_lag == SolveLag::Zero {
-        let problems = draw_problems(state, settings, seed);
+        problems = draw_problems(state, settings, seed);
         let later = stage::play(scene, Poses::none(), solves(&problems, settings, seed))?;
         played = Played { solved: later.solved, time: played.time.then(later.time), ..played };
     }
     let Played { estimated, attempts, solved, n_dropped, time } = played;
+    state.buffer.observe(env, &problems, &solved, azr)?;
     let watch = Stopwatch::start();
 
     // Reward both roles (Eq. 4 to 6), and compare each rollout with its own role and task type (TRR++, Eq. 8), or
@@ -78,7 +83,7 @@ pub fn step(
     let (loss, optim) = state.policies.update(&batch, &objective, &settings.optimizer.at(now))?;
     state.step = now;
     let seconds = Seconds { sampling: time, update_s: watch.seconds() };
-    Ok(StepReport { estimated, solved, rewarded, batch, loss, optim, n_dropped, seconds })
+    Ok(StepReport { estimated, near, solved, rewarded, batch, loss, optim, n_dropped, seconds })
 }
 
 /// The seed stage (Algorithm 1, line 1): from the zero triplet, proposals without updates until each buffer
@@ -115,7 +120,7 @@ pub fn seed(
 
 fn short_of_seeds(state: &RunState, settings: &RunSettings, types: &[TaskType]) -> Vec<TaskType> {
     let target = settings.azr.batch_size * settings.azr.seed_factor;
-    types.iter().copied().filter(|it| state.buffer.pool(*it, usize::MAX).len() < target).collect()
+    types.iter().copied().filter(|it| state.buffer.n_admitted(*it) < target).collect()
 }
 
 fn seed_round(
@@ -131,6 +136,7 @@ fn seed_round(
     let asks = stage::proposal_asks(scene, &state.buffer, types, n, seed.fork("references"))?;
     let screen = Some(Screen { buffer: &state.buffer, held_out });
     let proposed = stage::propose(scene, &asks, &settings.sampling.seed, screen, seed)?;
+    let proposed = novelty::screen_proposals(scene, &asks, proposed, &state.buffer)?;
     let n_proposed = proposed.len();
     for task in proposed.into_iter().filter_map(|it| it.outcome.ok()) {
         for task_type in env.seed_types(task.task_type) {
@@ -151,6 +157,8 @@ fn seed_round(
 pub struct StepReport {
     /// The proposals.
     pub estimated: Vec<Estimated>,
+    /// Which of the valid ones are near-duplicates, those included that are rejected for it.
+    pub near: Vec<Near>,
     /// The solutions of the problems that were drawn.
     pub solved: Vec<Solved>,
     /// Both with their rewards, proposals first.
@@ -193,17 +201,6 @@ fn draw_problems(state: &RunState, settings: &RunSettings, seed: Seed) -> Vec<Ta
         state.buffer.problems(task_type, azr.batch_size, state.step + 1, azr, seed)
     };
     settings.task_types.iter().flat_map(draw).collect()
-}
-
-fn admitted(estimated: &Estimated, azr: &AzrSettings) -> Option<Task> {
-    let (task, grades) = estimated.outcome.as_ref().ok()?;
-    let solve_rate = reward::solve_rate(grades);
-    let admit = match azr.admit {
-        Admit::All => true,
-        Admit::NonOne => solve_rate < 1.0,
-        Admit::Learnable => 0.0 < solve_rate && solve_rate < 1.0,
-    };
-    admit.then(|| task.clone())
 }
 
 /// The rollouts of the roles that train (ablation `train_propose`) with their advantages, proposals first.

@@ -26,17 +26,14 @@ pub(crate) fn draw(
     }
     let (n_min, n_max) = azr.composite.n_helpers_at(scene.step);
     let n = n_min + seed.fork("count").below(n_max - n_min + 1);
-    let pools = scene.env.reference_types(task_type).into_iter().map(|it| buffer.pool(it, azr.buffer_max));
-    let pool: Vec<&Task> = pools.flatten().collect();
     let mut families = HashSet::new();
     let mut helpers = Vec::with_capacity(n);
-    for index in seed.fork("which").draws().distinct(pool.len(), pool.len()) {
+    for task in buffer.shuffled(&scene.env.reference_types(task_type), seed.fork("which")) {
         if helpers.len() == n {
             break;
         }
-        let task = pool[index];
-        if scene.env.can_help(task_type, task)? && families.insert(scene.env.family(task)?) {
-            helpers.push(task.clone());
+        if scene.env.can_help(task_type, &task)? && families.insert(scene.env.family(&task)?) {
+            helpers.push(task);
         }
     }
     Ok(helpers)

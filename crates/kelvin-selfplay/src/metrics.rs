@@ -9,7 +9,7 @@ use kelvin_core::{
 
 use crate::{
     azr::{Seconds, StepReport},
-    reward,
+    learnability, reward,
     settings::RunSettings,
     state::RunState,
 };
@@ -41,6 +41,16 @@ pub const DEFINITIONS: &[Definition] = &[
     define("proposer/*/response_tokens", "tokens", "mean length of a proposal"),
     define("proposer/*/truncated", "share", "proposals cut by the length limit"),
     define("proposer/*/distinct", "share", "different texts among the step's proposals"),
+    define(
+        "proposer/*/near_reference",
+        "share",
+        "valid proposals that are nearly a reference they were shown",
+    ),
+    define(
+        "proposer/*/near_buffer",
+        "share",
+        "valid proposals that are nearly a task that can be drawn, or one before them in the step",
+    ),
     define("reject/*/*", "proposals", "proposals rejected for a reason"),
     define("estimate/*/solve_rate", "share", "mean Monte-Carlo solve rate of the valid proposals"),
     define(
@@ -176,7 +186,7 @@ pub fn of_step(report: &StepReport, state: &RunState, settings: &RunSettings) ->
     for &task_type in &settings.task_types {
         of_proposals(&mut metrics, report, task_type, settings);
         of_solutions(&mut metrics, report, task_type, state);
-        let size = state.buffer.log().iter().filter(|it| it.task_type == task_type).count();
+        let size = state.buffer.n_admitted(task_type);
         metrics.set(format!("buffer/{task_type}/size"), size as f64);
         for role in Role::ALL {
             let own = |rollout: &Rollout| rollout.role == role && rollout.task_type == task_type;
@@ -263,12 +273,13 @@ fn of_proposals(metrics: &mut Recorder, report: &StepReport, task_type: TaskType
         own.clone().map(|it| it.rollout.completion.text.as_str()).collect();
     let distinct = texts.len() as f64 / own.clone().count().max(1) as f64;
     metrics.set(format!("proposer/{task_type}/distinct"), distinct);
-    let rates: Vec<f32> = own
-        .clone()
-        .filter_map(|it| it.outcome.as_ref().ok())
-        .map(|(_, grades)| reward::solve_rate(grades))
-        .collect();
-    let learnable = rates.iter().map(|&it| f64::from(reward::learnability(it, settings.azr.learnability)));
+    let near = report.near.iter().filter(|it| it.task_type == task_type);
+    let near_reference = near.clone().map(|it| share(it.reference));
+    set_mean(metrics, format!("proposer/{task_type}/near_reference"), near_reference);
+    set_mean(metrics, format!("proposer/{task_type}/near_buffer"), near.map(|it| share(it.buffer)));
+    let valid = own.clone().filter_map(|it| it.outcome.as_ref().ok());
+    let rates: Vec<f32> = valid.clone().map(|(_, grades)| reward::solve_rate(grades)).collect();
+    let learnable = valid.map(|(_, grades)| f64::from(learnability::learnability(grades, &settings.azr)));
     set_mean(metrics, format!("proposer/{task_type}/learnability"), learnable);
     set_mean(metrics, format!("estimate/{task_type}/solve_rate"), rates.iter().map(|&it| f64::from(it)));
     let draws = own.clone().filter_map(|it| it.outcome.as_ref().ok()).map(|(_, grades)| grades.len() as f64);

@@ -89,12 +89,12 @@ fn begin(
     let watch = Stopwatch::start();
     dir.clear_logs()?;
     let n_proposed = azr::seed(state, env, held_out, settings)?;
-    dir.append_tasks(state.buffer.log())?;
+    dir.append_tasks(&state.buffer.take_unlogged())?;
     let mut metrics = Recorder::default();
     metrics.set("seed/proposals".into(), n_proposed as f64);
     metrics.set("timing/seed_s".into(), watch.seconds());
     for &task_type in &settings.task_types {
-        let size = state.buffer.pool(task_type, usize::MAX).len();
+        let size = state.buffer.n_admitted(task_type);
         metrics.set(format!("buffer/{task_type}/size"), size as f64);
     }
     evaluate(&mut metrics, state, env, held_out, settings)?;
@@ -112,10 +112,9 @@ fn step(
     watcher: &mut dyn FnMut(Event<'_>),
 ) -> anyhow::Result<()> {
     let watch = Stopwatch::start();
-    let n_tasks = state.buffer.log().len();
     let sampled = state.policies.player().sampler.stats();
     let report = azr::step(state, env, held_out, settings)?;
-    dir.append_tasks(&state.buffer.log()[n_tasks..])?;
+    dir.append_tasks(&state.buffer.take_unlogged())?;
     if is_due(state.step, settings.checkpoint.transcripts_every) {
         transcript::write(&dir.transcript(state.step), &report)?;
     }

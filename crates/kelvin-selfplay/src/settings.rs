@@ -13,8 +13,8 @@ use kelvin_core::{
 use serde::{Deserialize, Serialize};
 
 pub use azr::{
-    Admit, AdvNorm, Advantage, AzrSettings, Duplicates, EstimateStop, GroupAdvantage, Learnability,
-    ReferenceMix, RewardSource, SolveLag, SolverMix,
+    Admit, AdvNorm, Advantage, AzrSettings, Duplicates, EstimateStop, Eviction, GroupAdvantage, Learnability,
+    NearDuplicates, ReferenceMix, RewardSource, SolveLag, SolverFill, SolverMix,
 };
 pub use composite::{CompositeScheduler, CompositeSettings};
 pub use objective::{Loss, ObjectiveSettings};

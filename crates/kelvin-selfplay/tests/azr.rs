@@ -268,7 +268,7 @@ fn one_step(settings: &RunSettings) -> (RunState, azr::StepReport) {
 fn the_seed_stage_fills_every_buffer() {
     let (state, _) = one_step(&settings());
     for task_type in settings().task_types {
-        assert_eq!(state.buffer.pool(task_type, usize::MAX).iter().filter(|it| it.born == 0).count(), 16);
+        assert_eq!(state.buffer.tasks(task_type).filter(|it| it.born == 0).count(), 16);
     }
 }
 
@@ -327,7 +327,8 @@ fn duplicates_are_rejected_where_the_settings_say_so() {
     settings.azr.duplicates = Duplicates::Reject;
     let (state, report) = one_step(&settings);
     let mut seen = std::collections::HashSet::new();
-    assert!(state.buffer.log().iter().all(|it| seen.insert((it.task_type, it.payload.to_string()))));
+    let mut tasks = settings.task_types.iter().flat_map(|it| state.buffer.tasks(*it));
+    assert!(tasks.all(|it| seen.insert((it.task_type, it.payload.to_string()))));
     let rejected = report.estimated.iter().filter_map(|it| it.outcome.as_ref().err());
     assert!(rejected.filter(|it| it.reason == Reason::Duplicate).count() > 0, "8 of 100 pairs repeat soon");
 }

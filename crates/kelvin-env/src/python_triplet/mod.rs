@@ -302,6 +302,22 @@ impl Environment for PythonTriplet {
         digest(normalised(task.payload.program()), &[])
     }
 
+    /// Of a triplet the runs of its program, whatever its input. An induction task is about a program that others wrote: its
+    /// own are its inputs and the message, and only tasks about one program can share them.
+    fn shingles(&self, task: &Task<Problem>) -> Vec<u64> {
+        match &task.payload {
+            Problem::Triplet { program, .. } => kelvin_python::shingles(program),
+            Problem::Induction { program, inputs, message, .. } => {
+                let family = Sha256::new().chain_update(normalised(program)).finalize();
+                let part = |text: &str| {
+                    let hash = Sha256::new().chain_update(family).chain_update(text).finalize();
+                    u64::from_le_bytes(std::array::from_fn(|at| hash[at]))
+                };
+                inputs.iter().map(String::as_str).chain(message.split_whitespace()).map(part).collect()
+            }
+        }
+    }
+
     fn held_out(&self, task_type: TaskType, n: usize, seed: Seed) -> anyhow::Result<Vec<Problem>> {
         crate::corpus::fresh_problems(task_type, n, seed, &*self.executor, &self.settings)
     }

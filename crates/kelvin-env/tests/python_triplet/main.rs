@@ -143,3 +143,28 @@ fn settings_refuse_task_types_of_other_environments() {
     assert!(check(&[]).unwrap_err().contains("hint: "));
     assert!(check(&[TaskType::Question]).unwrap_err().contains("question"));
 }
+
+#[test]
+fn a_new_name_is_nearly_the_same_task_and_a_new_message_is_not() {
+    let environment = environment(&Scripted::broken(), compact());
+    let shingles = |task_type, payload| environment.shingles(&task(task_type, payload));
+    let renamed = Problem::Triplet {
+        program: "def f(items):\n    # twice\n    return items * 2".into(),
+        input: "[7]".into(),
+        output: "[7, 7]".into(),
+    };
+    assert_eq!(shingles(Deduction, doubling()), shingles(Abduction, renamed));
+    let Problem::Induction { program, inputs, outputs, .. } = squares() else { unreachable!() };
+    let with = |program: &str, message: &str| Problem::Induction {
+        program: program.into(),
+        inputs: inputs.clone(),
+        outputs: outputs.clone(),
+        message: message.into(),
+    };
+    let n_common = |a: &Problem, b: &Problem| {
+        let [a, b] = [a, b].map(|it| shingles(Induction, it.clone()));
+        a.iter().filter(|it| b.contains(it)).count()
+    };
+    assert_eq!(n_common(&squares(), &with(&program, "a hint in other words")), 6, "its inputs");
+    assert_eq!(n_common(&squares(), &with("def f(a):\n    return a + a", "multiply")), 0);
+}

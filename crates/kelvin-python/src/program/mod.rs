@@ -15,7 +15,7 @@ use std::fmt;
 
 pub use complexity::{Complexity, Halstead, complexity};
 pub use composite::{Composite, Helper, Misuse, compose};
-pub use distance::{compat_distance, distance};
+pub use distance::{compat_distance, distance, shingles};
 pub use keywords::{ErrorKeyword, banned_keyword};
 pub use leak::contains_program;
 pub use policy::{ALLOWED_MODULES, Policy};

@@ -141,8 +141,7 @@ fn learning(config: &Config) -> anyhow::Result<()> {
     within("optimizer", config.optimizer.check())?;
     within("azr", config.azr.composite.check())?;
     let azr = &config.azr;
-    let zero = azr.zero_learnability_reward;
-    require(zero.is_finite(), "azr.zero_learnability_reward", zero, "a number")?;
+    within("azr", azr.check())?;
     require(
         azr.estimate_stop == EstimateStop::None || azr.estimate_round < azr.n_estimate,
         "azr.estimate_round",

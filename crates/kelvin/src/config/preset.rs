@@ -5,8 +5,8 @@ use clap::ValueEnum;
 use kelvin_core::objective::Aggregation;
 use kelvin_python::{Equality, ErrorKeyword, Policy};
 use kelvin_selfplay::settings::{
-    AdvNorm, AzrSettings, CompositeScheduler, CompositeSettings, EstimateStop, ObjectiveSettings,
-    OptimizerSettings, SolveLag,
+    AdvNorm, AzrSettings, CompositeScheduler, CompositeSettings, EstimateStop, Eviction, ObjectiveSettings,
+    OptimizerSettings, SolveLag, SolverFill,
 };
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +76,10 @@ impl Preset {
                         scheduler: CompositeScheduler { count_max: 2, ..kelvin.azr.composite.scheduler },
                         ..kelvin.azr.composite
                     },
+                    // A full buffer drops what is new, and a short batch draws from all of it (docs/divergences/azr.md,
+                    // rows 11 and 17).
+                    eviction: Eviction::KeepOldest,
+                    solver_fill: SolverFill::Repeats,
                     ..kelvin.azr
                 },
                 objective: ObjectiveSettings { clip_high: 0.2, dual_clip: 1e9, ..kelvin.objective },
