@@ -11,7 +11,7 @@ use std::{
 };
 
 use kelvin_core::{
-    environment::Environment,
+    environment::{Environment, Given},
     fake::FakePolicy,
     metrics::Metrics,
     policy::{Policy, Trainer},
@@ -43,14 +43,14 @@ impl Environment for Words {
     fn seed_tasks(&self) -> Vec<(TaskType, String)> {
         TYPES.map(|it| (it, "easy zero".to_owned())).to_vec()
     }
-    fn propose_prompt(&self, task_type: TaskType, references: &[Task<String>]) -> String {
-        let shown: Vec<&str> = references.iter().map(|it| it.payload.as_str()).collect();
+    fn propose_prompt(&self, task_type: TaskType, given: Given<'_, String>) -> String {
+        let shown: Vec<&str> = given.references.iter().map(|it| it.payload.as_str()).collect();
         format!("propose {task_type}: {}", shown.join("; "))
     }
     fn validate(
         &self,
         _: TaskType,
-        _: &[Task<String>],
+        _: Given<'_, String>,
         response: &str,
     ) -> anyhow::Result<Result<String, Rejection>> {
         Ok(match response {

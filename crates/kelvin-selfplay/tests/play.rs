@@ -9,7 +9,7 @@ use std::{
 };
 
 use kelvin_core::{
-    environment::Environment,
+    environment::{Environment, Given},
     fake::FakePolicy,
     objective::Objective,
     policy::{
@@ -46,13 +46,13 @@ impl Environment for Numbers {
     fn seed_tasks(&self) -> Vec<(TaskType, u64)> {
         vec![(TaskType::Deduction, NUMBERS)]
     }
-    fn propose_prompt(&self, _: TaskType, _: &[Task<u64>]) -> String {
+    fn propose_prompt(&self, _: TaskType, _: Given<'_, u64>) -> String {
         "pose".into()
     }
     fn validate(
         &self,
         _: TaskType,
-        _: &[Task<u64>],
+        _: Given<'_, u64>,
         response: &str,
     ) -> anyhow::Result<Result<u64, Rejection>> {
         anyhow::ensure!(response != "outage", "the sandbox is gone");
