@@ -88,7 +88,11 @@ pub(super) fn describe(config: &Config, model: &Model, footprint: &Footprint) ->
     add("decoding", footprint.decoding, "activations and logits".to_owned());
     add("while drawing", drawing, String::new());
     add("while learning", learning, String::new());
-    add("while publishing", publishing, "new weights are packed beside the old".to_owned());
+    let packing = match config.policy.options.pack {
+        Pack::Always => "new weights are packed beside the old",
+        Pack::ForDraws => "weights are packed",
+    };
+    add("while publishing", publishing, packing.to_owned());
     let longest = longest_row(config);
     if model.config.max_position_embeddings < longest {
         text += &format!(

@@ -15,7 +15,7 @@ pub(crate) struct Model {
 /// Where a shape is from.
 pub(crate) enum Source {
     /// The model's files, all of them checked but for the numbers.
-    Files(Tokenizer),
+    Files(Box<Tokenizer>),
     /// The table of published shapes.
     Published,
 }
@@ -23,7 +23,7 @@ pub(crate) enum Source {
 /// What is known of the model of `policy`, and why that is not from its files.
 pub(crate) fn find(policy: &PolicySettings) -> (Option<Model>, Option<anyhow::Error>) {
     match model::check(&policy.model, &policy.demote_tokens) {
-        Ok((config, tokenizer)) => (Some(Model { config, source: Source::Files(tokenizer) }), None),
+        Ok((config, tokenizer)) => (Some(Model { config, source: Source::Files(Box::new(tokenizer)) }), None),
         Err(error) => (published(&policy.model), Some(error)),
     }
 }
