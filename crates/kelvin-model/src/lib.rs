@@ -6,6 +6,7 @@
 
 mod checkpoint;
 pub mod config;
+mod footprint;
 pub mod kernels;
 mod lora;
 pub mod params;
@@ -17,6 +18,7 @@ pub mod transformer;
 
 pub use checkpoint::{Checkpoint, Dtype, KeptFields, OpenCheckpoint, StoredTensor, WeightFiles};
 pub use config::{Family, ModelConfig};
+pub use footprint::{Footprint, Load};
 pub use kernels::{Llama3Scaling, Rope};
 pub use lora::{Lora, LoraConfig, LoraTarget, adapter_base};
 pub use params::{Layout, Params, Tensor, WeightSource};

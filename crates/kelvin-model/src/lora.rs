@@ -50,6 +50,15 @@ impl LoraConfig {
         (self.alpha / if self.rslora { rank.sqrt() } else { rank }) as f32
     }
 
+    /// Numbers in the adapters of a model of this shape.
+    pub fn n_weights(&self, model: &ModelConfig) -> usize {
+        let of = |target: &LoraTarget| {
+            let (_, outputs, inputs) = target.place(model);
+            self.rank * (outputs.len() + inputs)
+        };
+        model.num_hidden_layers * self.targets.iter().map(of).sum::<usize>()
+    }
+
     /// Checks that adapters can be made.
     ///
     /// # Errors

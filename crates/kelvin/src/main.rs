@@ -11,6 +11,7 @@ mod jsonl;
 mod machine;
 mod model;
 mod ordered;
+mod plan;
 mod pretrain;
 mod progress;
 mod report;

@@ -10,8 +10,8 @@ use std::{
 
 use anyhow::{Context, bail};
 use kelvin_model::{
-    Checkpoint, Dtype, Lora, NativeOptions, NativeSampler, OpenCheckpoint, Tokenizer, adapter_base,
-    kernels::Storage,
+    Checkpoint, Dtype, Lora, ModelConfig, NativeOptions, NativeSampler, OpenCheckpoint, Tokenizer,
+    adapter_base, kernels::Storage,
 };
 use kelvin_selfplay::checkpoint::{self, COMPLETE};
 
@@ -168,6 +168,34 @@ fn load_nested(name: &str, n_more: usize) -> anyhow::Result<Checkpoint> {
         checkpoint.tokenizer = tokenizer;
     }
     Ok(checkpoint)
+}
+
+/// Opens the files of the model that `name` means and checks all of them but for the numbers, which are not read. Gives
+/// its shape and its tokenizer, in which the added tokens of the ids in `demote` are ordinary text.
+///
+/// # Errors
+/// As [`load`], where the numbers are not the reason.
+pub(crate) fn check(name: &str, demote: &[u32]) -> anyhow::Result<(ModelConfig, Tokenizer)> {
+    let (mut source, mut adapters) = (resolve(name)?, Vec::new());
+    while let ModelSource::Folder(dir) = source.clone() {
+        let Some(base) = adapter_base(&dir)? else { break };
+        require_deeper(NESTED_MAX - adapters.len(), &dir)?;
+        adapters.push(dir);
+        source = resolve(&base)?;
+    }
+    let mut open = match &source {
+        ModelSource::Embedded => OpenCheckpoint::embedded(&embedded::FILES)?,
+        ModelSource::Folder(dir) => OpenCheckpoint::folder(dir)?,
+    };
+    // The outermost adapter comes last.
+    for dir in adapters.iter().rev() {
+        if let Some(tokenizer) = Tokenizer::in_folder(dir)? {
+            tokenizer.check_fits(open.config.vocab_size)?;
+            open.tokenizer = tokenizer;
+        }
+    }
+    open.demote(demote)?;
+    Ok((open.config, open.tokenizer))
 }
 
 fn require_deeper(n_more: usize, dir: &Path) -> anyhow::Result<()> {

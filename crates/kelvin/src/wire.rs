@@ -28,13 +28,33 @@ pub(crate) struct World {
 /// If no Python is found, it does not start, or programs would be confined less than the configuration wants.
 pub(crate) fn world(config: &Config) -> anyhow::Result<World> {
     let executor = Arc::new(config.python.start_executor()?);
-    let env = match config.environment {
+    let env = environment(config, executor.clone())?;
+    Ok(World { executor, env })
+}
+
+/// The environment on an executor.
+///
+/// # Errors
+/// If its settings contradict themselves.
+pub(crate) fn environment(
+    config: &Config,
+    executor: Arc<dyn Executor>,
+) -> anyhow::Result<Box<dyn DynEnvironment>> {
+    let env: Box<dyn DynEnvironment> = match config.environment {
         EnvironmentName::PythonTriplet => {
-            let shared: Arc<dyn Executor> = executor.clone();
-            Box::new(PythonTriplet::new(shared, config.python.environment_settings())?)
+            Box::new(PythonTriplet::new(executor, config.python.environment_settings())?)
         }
     };
-    Ok(World { executor, env })
+    Ok(env)
+}
+
+/// Checks what [`state`] would check before it reads a weight.
+///
+/// # Errors
+/// If the model is a run, and a reference or adapters would be made of it.
+pub(crate) fn check_state(config: &Config) -> anyhow::Result<()> {
+    config.policy.training(config.seed)?;
+    require_reference(config)
 }
 
 /// A run that has not begun, with its policy and, where the objective pulls towards one, its reference: the model
@@ -44,12 +64,7 @@ pub(crate) fn world(config: &Config) -> anyhow::Result<World> {
 /// If the model cannot be read, or is a run and there is a reference.
 pub(crate) fn state(config: &Config) -> anyhow::Result<RunState> {
     let has_reference = config.objective.kl_coefficient != 0.0;
-    if has_reference {
-        model::require_lasting(
-            &config.policy.model,
-            "the reference of objective.kl_coefficient is read at each start",
-        )?;
-    }
+    require_reference(config)?;
     let mut state = RunState::new(vec![policy(config)?]);
     // So that a resume does not hold the whole log for a moment.
     state.buffer.limit(&config.run_settings(1));
@@ -59,6 +74,16 @@ pub(crate) fn state(config: &Config) -> anyhow::Result<RunState> {
         });
     }
     Ok(state)
+}
+
+fn require_reference(config: &Config) -> anyhow::Result<()> {
+    if config.objective.kl_coefficient == 0.0 {
+        return Ok(());
+    }
+    model::require_lasting(
+        &config.policy.model,
+        "the reference of objective.kl_coefficient is read at each start",
+    )
 }
 
 /// The model that a run begins with, to draw from: of the weights that its policy computes with at first.

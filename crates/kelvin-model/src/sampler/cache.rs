@@ -14,14 +14,14 @@ const LINE: usize = 16;
 
 /// Where things lie in a block.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Shape {
+pub(crate) struct Shape {
     pub(super) n_layers: usize,
     pub(super) n_heads: usize,
     pub(super) head_dim: usize,
 }
 
 impl Shape {
-    pub(super) fn new(config: &ModelConfig) -> Shape {
+    pub(crate) fn new(config: &ModelConfig) -> Shape {
         Shape {
             n_layers: config.num_hidden_layers,
             n_heads: config.num_key_value_heads,
@@ -44,12 +44,12 @@ impl Shape {
     }
 
     /// Memory of a block, in bytes.
-    pub(super) fn block_bytes(self) -> usize {
+    pub(crate) fn block_bytes(self) -> usize {
         (self.block_floats() + LINE) * size_of::<f32>()
     }
 
     /// Blocks that hold `n` positions.
-    pub(super) fn blocks_for(self, n: usize) -> usize {
+    pub(crate) fn blocks_for(self, n: usize) -> usize {
         n.div_ceil(BLOCK)
     }
 }

@@ -48,7 +48,8 @@ use crate::{
     tokenizer::{TokenBytes, Tokenizer},
     transformer::{Threads, check_tokens},
 };
-use cache::{Cache, Shape};
+use cache::Cache;
+pub(crate) use cache::Shape;
 use decoder::{Decoder, Feed};
 use draw::Draw;
 use queue::{Queue, StopUnlessDone};
@@ -56,6 +57,7 @@ use row::{Request, Row};
 use stop::Spoken;
 use store::Store;
 use weights::Weights;
+pub(crate) use weights::threads_for;
 use worker::Worker;
 
 /// How often a thread that waits looks for what nobody tells it.

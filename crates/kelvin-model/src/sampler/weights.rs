@@ -77,7 +77,7 @@ impl Weights {
             .then(|| reader.matrix(&layout.embed, config.hidden_size))
             .transpose()?;
         let bytes = layout.len * storage.bytes();
-        let threads = if bytes <= OWN_BYTES_MAX { Threads::One } else { Threads::All };
+        let threads = threads_for(bytes);
         let final_norm = reader.vector(&layout.final_norm)?;
         Ok(Weights { config: config.clone(), layers, final_norm, head, embed, threads })
     }
@@ -103,6 +103,11 @@ impl Weights {
     pub(super) fn embed(&self, token: u32, out: &mut [f32]) {
         self.embed.as_ref().unwrap_or(&self.head).column(token as usize, out);
     }
+}
+
+/// Who computes the operations of a model of so many bytes.
+pub(crate) fn threads_for(bytes: usize) -> Threads {
+    if bytes <= OWN_BYTES_MAX { Threads::One } else { Threads::All }
 }
 
 /// Reads what lies at a range of the flat vector.

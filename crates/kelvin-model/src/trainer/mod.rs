@@ -33,7 +33,7 @@ use crate::{
     transformer::{Head, PredictedRows, Workspace},
 };
 use learnt::Learnt;
-use plan::Plan;
+pub(crate) use plan::Plan;
 pub use plan::Recompute;
 
 /// Weights, what of them learns, the gradient held, and the state of AdamW.

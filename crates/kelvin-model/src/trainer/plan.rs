@@ -36,16 +36,16 @@ pub enum Recompute {
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Plan {
-    pub(super) slots_max: usize,
-    pub(super) threads: Threads,
-    pub(super) chunk_rows: usize,
-    pub(super) recompute: Recompute,
+pub(crate) struct Plan {
+    pub(crate) slots_max: usize,
+    pub(crate) threads: Threads,
+    pub(crate) chunk_rows: usize,
+    pub(crate) recompute: Recompute,
 }
 
 impl Plan {
     /// The plan for a model of `n_weights`, whether they or adapters on them learn.
-    pub(super) fn new(n_weights: usize) -> Plan {
+    pub(crate) fn new(n_weights: usize) -> Plan {
         let recompute = Recompute::default();
         if n_weights <= SMALL_MAX {
             Plan { slots_max: SLOTS_MAX, threads: Threads::One, chunk_rows: CHUNK_ROWS, recompute }
@@ -55,7 +55,7 @@ impl Plan {
     }
 
     /// What the forward pass over a chunk of `rows` keeps.
-    pub(super) fn keep(&self, config: &ModelConfig, rows: usize) -> Keep {
+    pub(crate) fn keep(&self, config: &ModelConfig, rows: usize) -> Keep {
         match self.recompute {
             Recompute::Off => Keep::All,
             Recompute::PerLayer => Keep::Inputs,

@@ -164,8 +164,13 @@ fn differentiate(
     }
 }
 
+/// Rows whose logits are held at once.
+pub(crate) fn logits_rows(vocab: usize) -> usize {
+    (LOGITS_MAX / vocab).clamp(1, 512)
+}
+
 /// Blocks of predicted rows whose logits fit in [`LOGITS_MAX`]. Their size depends on the vocabulary alone.
 fn blocks(n: usize, vocab: usize) -> impl Iterator<Item = Range<usize>> {
-    let size = (LOGITS_MAX / vocab).clamp(1, 512);
+    let size = logits_rows(vocab);
     (0..n).step_by(size).map(move |start| start..(start + size).min(n))
 }

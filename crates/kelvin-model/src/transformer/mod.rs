@@ -24,7 +24,7 @@ use std::fmt::Display;
 use anyhow::{Result, ensure};
 
 pub(crate) use backbone::{Backbone, Keep, Workspace};
-pub(crate) use head::{Head, PredictedRows};
+pub(crate) use head::{Head, PredictedRows, logits_rows};
 pub use logprobs::forward_logprobs;
 pub(crate) use ragged::{CHUNK_ROWS, Ragged, balanced_chunks};
 pub(crate) use threads::Threads;

@@ -3,6 +3,7 @@
 mod bench;
 mod completions;
 mod doctor;
+mod dry_run;
 mod exec;
 mod export;
 mod logprobs;

@@ -3,17 +3,14 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use kelvin_core::{
-    environment::Given,
-    executor::Executor,
-    task::{Step, Task},
-};
+use kelvin_core::{executor::Executor, task::Step};
 use kelvin_selfplay::{
     checkpoint::RunDir,
     run::{self, End},
     state::RunState,
 };
 
+use super::dry_run;
 use crate::{
     config::{self, Config, Raw, Resolved},
     error::{Stopped, Usage},
@@ -81,7 +78,7 @@ pub(crate) struct ResumeArgs {
 pub(crate) fn train(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<()> {
     let (resolved, stem) = resolve(args)?;
     if args.dry_run {
-        return dry_run(&resolved);
+        return dry_run::run(&resolved);
     }
     // Whatever can be missing is found before a folder is made.
     let world = wire::world(&resolved.config)?;
@@ -201,27 +198,4 @@ fn summarize(config: &Config, folder: &RunFolder) -> anyhow::Result<()> {
 
 fn row_seconds(row: &std::collections::BTreeMap<String, f64>) -> f64 {
     ["timing/seed_s", "timing/step_s", "timing/eval_s"].iter().filter_map(|it| row.get(*it)).sum()
-}
-
-/// Checks what can be checked without running anything, and shows what would be asked.
-fn dry_run(resolved: &Resolved) -> anyhow::Result<()> {
-    let config = &resolved.config;
-    show(&resolved.text);
-    if let Err(error) = wire::policy(config) {
-        say(&format!("warning: {error:#}"));
-    }
-    let world = wire::world(config)?;
-    let seeds: Vec<Task> = world.env.seed_tasks();
-    for &task_type in &config.python.task_types {
-        let from = world.env.reference_types(task_type);
-        let references: Vec<Task> = seeds.iter().filter(|it| from.contains(&it.task_type)).cloned().collect();
-        let shown =
-            world.env.references_needed(task_type).unwrap_or(config.azr.n_references).min(references.len());
-        let prompt = world.env.propose_prompt(task_type, Given::references(&references[..shown]))?;
-        show(&format!("--- proposer, {task_type}\n{prompt}"));
-        let task = seeds.iter().find(|it| it.task_type == task_type);
-        let task = task.ok_or_else(|| Usage::error(format!("the environment has no {task_type} tasks")))?;
-        show(&format!("--- solver, {task_type}\n{}", world.env.solve_prompt(task)?));
-    }
-    Ok(())
 }

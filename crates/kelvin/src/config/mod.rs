@@ -1,6 +1,7 @@
 //! Settings of a run: as written (`raw`), with every value filled in and checked (`resolved`), and the sets of
 //! values that have a name (`preset`).
 
+mod alias;
 mod check;
 mod preset;
 mod raw;
@@ -13,5 +14,7 @@ pub(crate) use resolved::{
     Backend, Config, EnvironmentName, PolicySettings, Resolved, require_whole, resolve, threads_or_cores,
 };
 
+#[cfg(test)]
+mod preset_tests;
 #[cfg(test)]
 mod tests;

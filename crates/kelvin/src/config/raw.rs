@@ -9,6 +9,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
+use super::alias::{Refused, meaning};
 use crate::error::Usage;
 
 /// Names closer than this share of equal letters are offered as what was meant.
@@ -23,10 +24,12 @@ pub(crate) struct Raw {
     entries: Vec<Entry>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     key: Vec<String>,
     value: Value,
+    /// The key as written, where that was a name of the original.
+    alias: Option<String>,
     /// Counted from 1.
     line: Option<usize>,
     /// As typed on the command line, where a word needs no quotes; empty in a file.
@@ -106,6 +109,56 @@ impl Raw {
         self.entries.iter().rev().find(|entry| entry.key == [key]).map(|entry| &entry.value)
     }
 
+    /// The same with names of the original as the keys that they mean, and a note for each that was one. What is in
+    /// `own` is left as it is.
+    ///
+    /// # Errors
+    /// If such a name has no counterpart, or a key is written by both names.
+    pub(super) fn translated(&self, own: &mut Table) -> anyhow::Result<(Raw, Vec<String>)> {
+        let mut raw = Raw { name: self.name.clone(), entries: Vec::new() };
+        let mut notes = Vec::new();
+        for entry in &self.entries {
+            let (written, place) = (entry.key.join("."), self.place(entry));
+            let meaning = match slot(own, &entry.key) {
+                Some(_) => None,
+                None => meaning(&written, &entry.value)
+                    .map_err(|Refused { what, why }| Usage::error(format!("{place}: {what}\nhint: {why}")))?,
+            };
+            let Some(meaning) = meaning else {
+                raw.entries.push(entry.clone());
+                continue;
+            };
+            let keys: Vec<String> = meaning.iter().map(|(key, _)| format!("`{key}`")).collect();
+            notes.push(format!("{place}: `{written}` is {} here", keys.join(", ")));
+            raw.entries.extend(meaning.into_iter().map(|(key, value)| Entry {
+                key: key.split('.').map(str::to_owned).collect(),
+                value,
+                alias: Some(written.clone()),
+                ..entry.clone()
+            }));
+        }
+        raw.require_one_name()?;
+        Ok((raw, notes))
+    }
+
+    /// # Errors
+    /// If a key is written by two names, of which the later would win unseen.
+    fn require_one_name(&self) -> anyhow::Result<()> {
+        for (idx, entry) in self.entries.iter().enumerate() {
+            let before = self.entries[..idx].iter().find(|it| it.key == entry.key && it.alias != entry.alias);
+            if let Some(before) = before {
+                let key = entry.key.join(".");
+                let [first, second] =
+                    [before, entry].map(|it| it.alias.clone().unwrap_or_else(|| key.clone()));
+                return Err(Usage::error(format!(
+                    "{}: `{first}` and `{second}` both set `{key}`\nhint: leave out one of them",
+                    self.place(entry)
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Puts the written values over the defaults.
     ///
     /// # Errors
@@ -153,7 +206,7 @@ impl Raw {
             value if key.is_empty() => assert!(value.is_table(), "a file is a table"),
             value => {
                 let line = line_of(&key);
-                self.entries.push(Entry { key, value, line, text: text.to_owned() });
+                self.entries.push(Entry { key, value, alias: None, line, text: text.to_owned() });
             }
         }
     }

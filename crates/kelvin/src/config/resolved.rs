@@ -24,7 +24,7 @@ use toml::{Table, Value};
 
 use super::{Preset, Raw, check, settings};
 use crate::{
-    error::Usage,
+    error::{Usage, note},
     model::{EMBEDDED, lasting_name},
     sandbox::{self, Least, wall_s},
 };
@@ -121,7 +121,15 @@ pub(crate) fn resolve(raws: &[&Raw]) -> anyhow::Result<Resolved> {
             ))
         })?,
     };
-    let (config, table): (Config, Table) = settings(&preset.config(), raws)?;
+    let defaults = preset.config();
+    let mut own = Table::try_from(&defaults).expect("settings are plain data");
+    let mut translated = Vec::with_capacity(raws.len());
+    for raw in raws {
+        let (raw, notes) = raw.translated(&mut own)?;
+        notes.iter().for_each(|it| note(it));
+        translated.push(raw);
+    }
+    let (config, table): (Config, Table) = settings(&defaults, &translated.iter().collect::<Vec<_>>())?;
     check::check(&config)?;
     let text = toml::to_string(&Value::Table(table)).expect("a table of settings is TOML");
     Ok(Resolved { config, text })

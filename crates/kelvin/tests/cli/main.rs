@@ -2,6 +2,7 @@
 
 mod adapter;
 mod data;
+mod dry_run;
 mod errors;
 mod exec;
 mod help;

@@ -14,9 +14,11 @@ use serde::Serialize;
 
 use super::{
     median,
-    subject::{ModelArgs, bandwidth, forward_flops, gemm_peak},
+    subject::{ModelArgs, bandwidth, gemm_peak},
 };
-use crate::{error::Usage, interrupt::Interrupt, jsonl::Sink, machine::peak_memory, ordered};
+use crate::{
+    error::Usage, interrupt::Interrupt, jsonl::Sink, machine::peak_memory, ordered, plan::forward_flops,
+};
 
 /// Measure how many tokens are drawn per second
 #[derive(Debug, clap::Args)]

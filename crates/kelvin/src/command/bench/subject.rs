@@ -190,27 +190,9 @@ pub(super) fn bandwidth(threads: usize) -> anyhow::Result<f64> {
     Ok(pool.install(|| memory_bandwidth(|| watch.seconds())))
 }
 
-/// Floating-point operations of one token that sees `context` others: two for each weight of a matrix, and the
-/// two products of attention.
-pub(super) fn forward_flops(config: &ModelConfig, context: f64) -> f64 {
-    let (hidden, query) = (config.hidden_size, config.query_width());
-    let layer = hidden * config.qkv_width() + query * hidden + 3 * hidden * config.intermediate_size;
-    let weights = config.num_hidden_layers * layer + hidden * config.vocab_size;
-    2.0 * weights as f64 + 4.0 * (config.num_hidden_layers * query) as f64 * context
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn operations_are_two_for_each_weight_and_attention() {
-        let config = Shape::Tiny.config();
-        // qkv 192 x (192 + 128), output 192 x 192, gated 3 x 192 x 512, head 192 x 512.
-        let weights = 4 * (192 * 320 + 192 * 192 + 3 * 192 * 512) + 192 * 512;
-        assert_eq!(forward_flops(&config, 0.0), 2.0 * f64::from(weights));
-        assert_eq!(forward_flops(&config, 10.0) - forward_flops(&config, 0.0), 4.0 * 4.0 * 192.0 * 10.0);
-    }
 
     #[test]
     fn the_random_model_reads_its_own_tokens() {

@@ -12,9 +12,9 @@ use serde::Serialize;
 
 use super::{
     median,
-    subject::{ModelArgs, forward_flops, gemm_peak},
+    subject::{ModelArgs, gemm_peak},
 };
-use crate::{interrupt::Interrupt, jsonl::Sink, machine::peak_memory};
+use crate::{interrupt::Interrupt, jsonl::Sink, machine::peak_memory, plan::forward_flops};
 
 /// Measure how many tokens are trained on per second
 #[derive(Debug, clap::Args)]

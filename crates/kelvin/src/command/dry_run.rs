@@ -1,0 +1,86 @@
+//! `kelvin train --dry-run`: what a configuration means and takes, and what it would ask. Nothing is started: no Python,
+//! no run folder, and no weight is read.
+
+use std::sync::Arc;
+
+use anyhow::bail;
+use kelvin_core::{
+    environment::Given,
+    executor::{Executor, Job, Outcome},
+    rollout::Role,
+    task::{Task, TaskType},
+};
+
+use crate::{
+    config::{Config, Resolved},
+    error::{Usage, render},
+    plan::{self, Model, Source},
+    terminal::{say, show},
+    wire,
+};
+
+/// Shows the resolved configuration, the plan, and one prompt of each kind.
+///
+/// # Errors
+/// If the settings do not fit the environment or the model. That the model is not here is a warning.
+pub(super) fn run(resolved: &Resolved) -> anyhow::Result<()> {
+    let config = &resolved.config;
+    show(&resolved.text);
+    wire::check_state(config)?;
+    let (model, missing) = plan::find(&config.policy);
+    if let Some(error) = missing {
+        let told = render(&error);
+        say(&format!("warning: {}", told.trim_start_matches("error: ").trim_end()));
+    }
+    show(&plan::describe(config, model.as_ref())?);
+    for (role, task_type, prompt) in prompts(config)? {
+        let tokens = tokens(config, model.as_ref(), role, &prompt)?;
+        show(&format!("--- {}, {task_type}{tokens}\n{prompt}", role.as_str()));
+    }
+    Ok(())
+}
+
+/// A prompt of each role and task type, as the first round of the seed stage would have it.
+fn prompts(config: &Config) -> anyhow::Result<Vec<(Role, TaskType, String)>> {
+    let env = wire::environment(config, Arc::new(NotStarted))?;
+    let seeds: Vec<Task> = env.seed_tasks();
+    let mut prompts = Vec::new();
+    for &task_type in &config.python.task_types {
+        let from = env.reference_types(task_type);
+        let references: Vec<Task> = seeds.iter().filter(|it| from.contains(&it.task_type)).cloned().collect();
+        let wanted = if config.azr.include_references { config.azr.n_references } else { 0 };
+        let shown = env.references_needed(task_type).unwrap_or(wanted).min(references.len());
+        prompts.push((
+            Role::Proposer,
+            task_type,
+            env.propose_prompt(task_type, Given::references(&references[..shown]))?,
+        ));
+        let task = seeds.iter().find(|it| it.task_type == task_type);
+        let task = task.ok_or_else(|| Usage::error(format!("the environment has no {task_type} tasks")))?;
+        prompts.push((Role::Solver, task_type, env.solve_prompt(task)?));
+    }
+    Ok(prompts)
+}
+
+/// How long a prompt is and may be, where the tokenizer is here.
+fn tokens(config: &Config, model: Option<&Model>, role: Role, prompt: &str) -> anyhow::Result<String> {
+    let Some(Model { source: Source::Files(tokenizer), .. }) = model else { return Ok(String::new()) };
+    let most = match role {
+        Role::Proposer => config.sampling.propose_prompt_tokens_max,
+        Role::Solver => config.sampling.solve_prompt_tokens_max,
+    };
+    Ok(format!(" ({} tokens of at most {most})", tokenizer.encode(prompt)?.len()))
+}
+
+/// Stands where programs would be run.
+struct NotStarted;
+
+impl Executor for NotStarted {
+    fn run(&self, _job: &Job) -> anyhow::Result<Vec<Outcome>> {
+        bail!("a dry run was asked to run a program")
+    }
+
+    fn parallelism(&self) -> usize {
+        1
+    }
+}

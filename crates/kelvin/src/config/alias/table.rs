@@ -1,0 +1,221 @@
+//! Every setting of the original that a user may bring along, and what it is here.
+
+use super::{
+    Alias,
+    Means::{self, MinusOneIsZero, Nothing, Same, Word, Words},
+};
+
+/// See the module. The first that fits counts, so that whole sections come last.
+pub(in crate::config) const TABLE: &[Alias] = &[
+    // The recipe: azr.md sections 1, 2 and 4.
+    named(&["data.train_batch_size", "train_batch_size"], Same(&["azr.batch_size"])),
+    named(&["azr.data_selection_strategy.io_n", "io_n"], Same(&["azr.n_references"])),
+    named(&["azr.reward.n_samples", "n_samples"], Same(&["azr.n_estimate"])),
+    named(
+        &["azr.data_selection_strategy.seed_batch_factor", "seed_batch_factor"],
+        Same(&["azr.seed_factor"]),
+    ),
+    named(&["azr.data_selection_strategy.max_programs", "max_programs"], Same(&["azr.buffer_max"])),
+    named(
+        &["azr.data_selection_strategy.valid_program_filter", "valid_program_filter"],
+        Word("azr.admit", &[("all", "all"), ("non_one", "non_one"), ("non_extremes", "learnable")]),
+    ),
+    named(
+        &["azr.pred_data_mix_strategy", "pred_data_mix_strategy"],
+        Word(
+            "azr.solver_mix",
+            &[("max_new", "max_new"), ("half_new", "half_new"), ("uniform_total", "uniform")],
+        ),
+    ),
+    named(
+        &["azr.gen_data_probabilities_strategy", "gen_data_probabilities_strategy"],
+        Word("azr.reference_mix", &[("uniform", "uniform"), ("step", "step")]),
+    ),
+    named(
+        &[
+            "azr.reward.generation_reward_config.generation_accuracy_convertion",
+            "generation_accuracy_convertion",
+        ],
+        Word("azr.learnability", &[("one_minus", "one_minus"), ("inverse", "inverse")]),
+    ),
+    named(
+        &["azr.reward.generation_reward_config.include_references", "include_references"],
+        Same(&["azr.include_references"]),
+    ),
+    named(&["train_propose"], Same(&["azr.train_propose"])),
+    // The original's estimator of that name sees one role and task type at a time (azr.md section 5.1).
+    named(
+        &["algorithm.adv_estimator", "adv_estimator"],
+        Word("azr.advantage", &[("reinforce_plus_plus", "trr_plus_plus")]),
+    ),
+    named(&["azr.seed"], Same(&["seed"])),
+    // The environment: sections 1 and 3.
+    named(&["azr.problem_types", "problem_types"], Words("python.task_types", TASK_TYPES)),
+    named(
+        &["azr.reward.code_f_reward_type", "code_f_reward_type"],
+        Word(
+            "python.induction_reward",
+            &[("binary", "binary"), ("accuracy", "accuracy"), ("if_one_correct", "any_correct")],
+        ),
+    ),
+    named(
+        &["azr.execute_max_timeout", "execute_max_timeout", "executor_max_timeout"],
+        Same(&["python.timeout_s"]),
+    ),
+    named(&["azr.executor_max_workers", "executor_max_workers"], Same(&["python.workers"])),
+    named(
+        &["azr.data_selection_strategy.content_max_length", "content_max_length"],
+        Same(&["sampling.propose_prompt_tokens_max"]),
+    ),
+    named(&["data.max_prompt_length", "max_prompt_length"], Same(&["sampling.solve_prompt_tokens_max"])),
+    named(&["data.max_response_length", "max_response_length"], Same(LENGTHS)),
+    // The update: section 5.
+    named(&["actor_rollout_ref.model.path"], Same(&["policy.model"])),
+    named(&["actor_rollout_ref.actor.optim.lr"], Same(&["optimizer.learning_rate"])),
+    named(&["actor_rollout_ref.actor.optim.weight_decay"], Same(&["optimizer.weight_decay"])),
+    named(&["actor_rollout_ref.actor.optim.lr_warmup_steps"], MinusOneIsZero(&["optimizer.warmup_steps"])),
+    named(&["actor_rollout_ref.actor.grad_clip"], Same(&["optimizer.grad_clip"])),
+    named(
+        &["actor_rollout_ref.actor.clip_ratio", "clip_ratio"],
+        Same(&["objective.clip_low", "objective.clip_high"]),
+    ),
+    named(&["actor_rollout_ref.actor.clip_ratio_low", "clip_ratio_low"], Same(&["objective.clip_low"])),
+    named(&["actor_rollout_ref.actor.clip_ratio_high", "clip_ratio_high"], Same(&["objective.clip_high"])),
+    named(&["actor_rollout_ref.actor.clip_ratio_c", "clip_ratio_c"], Same(&["objective.dual_clip"])),
+    named(
+        &["actor_rollout_ref.actor.entropy_coeff", "entropy_coeff"],
+        Same(&["objective.entropy_coefficient"]),
+    ),
+    named(
+        &["actor_rollout_ref.rollout.temperature"],
+        Same(&[
+            "sampling.propose.temperature",
+            "sampling.solve.temperature",
+            "sampling.estimate.temperature",
+            "sampling.seed.temperature",
+        ]),
+    ),
+    named(
+        &["actor_rollout_ref.rollout.top_p"],
+        Same(&[
+            "sampling.propose.top_p",
+            "sampling.solve.top_p",
+            "sampling.estimate.top_p",
+            "sampling.seed.top_p",
+        ]),
+    ),
+    named(
+        &["actor_rollout_ref.rollout.top_k"],
+        MinusOneIsZero(&[
+            "sampling.propose.top_k",
+            "sampling.solve.top_k",
+            "sampling.estimate.top_k",
+            "sampling.seed.top_k",
+        ]),
+    ),
+    // The run: sections 6 and 7.
+    named(&["trainer.total_training_steps"], Same(&["steps"])),
+    named(&["trainer.test_freq", "test_freq"], Same(&["eval.every"])),
+    named(&["trainer.save_freq", "save_freq"], Same(&["checkpoint.every"])),
+    // What is always so, or is said in another way.
+    named(
+        &["azr.data_selection_strategy.num_inputs", "num_inputs"],
+        Nothing(
+            "the prompt set says how many inputs an induction proposal has; python.prompt_set = \"full\" is 10",
+        ),
+    ),
+    named(
+        &["reward_fn.extraction_type", "extraction_type", "reward_fn.boxed_retry", "boxed_retry"],
+        Nothing("the prompt set says how answers are marked, see python.prompt_set"),
+    ),
+    named(
+        &["azr.reward.extract_code_block", "extract_code_block"],
+        Nothing("the parser of the prompt set finds the answer, see python.prompt_set"),
+    ),
+    named(&["azr.ast_check", "ast_check"], Nothing("a program that does not parse is always rejected")),
+    named(
+        &["azr.executor", "executor"],
+        Nothing("programs run in kelvin's own sandbox, see python.isolation"),
+    ),
+    named(
+        &["azr.executor_cleanup_frequency", "executor_cleanup_frequency"],
+        Nothing("no program leaves anything behind, so that nothing is cleaned up every so often"),
+    ),
+    named(
+        &["azr.data_selection_strategy.batched_estimate", "batched_estimate"],
+        Nothing("answers that wait share processes anyway, see python.batch_max"),
+    ),
+    named(&["reward_model.sandbox_fusion"], Nothing("programs run in kelvin's own sandbox")),
+    named(
+        &["actor_rollout_ref.rollout.n"],
+        Nothing("it has to be 1 there; azr.n_solutions draws several solutions of a problem"),
+    ),
+    named(
+        &["actor_rollout_ref.actor.ppo_mini_batch_size", "actor_rollout_ref.actor.ppo_epochs"],
+        Nothing("a step is one update on the whole batch, as it is there whatever is written"),
+    ),
+    named(
+        &[
+            "actor_rollout_ref.actor.use_kl_loss",
+            "actor_rollout_ref.actor.kl_loss_coef",
+            "actor_rollout_ref.actor.kl_loss_type",
+        ],
+        Nothing("objective.kl_coefficient turns the term on and off, objective.kl_estimator chooses it"),
+    ),
+    named(
+        &["algorithm.kl_ctrl", "algorithm.use_kl_in_reward"],
+        Nothing("no divergence is taken off rewards; objective.kl_coefficient adds one to the loss"),
+    ),
+    named(
+        &["algorithm.gamma", "algorithm.lam"],
+        Nothing("a response has one reward, at its end, undiscounted"),
+    ),
+    named(
+        &["trainer.total_epochs"],
+        Nothing(
+            "an epoch there is a pass over a file that nothing is learnt from; set steps, 960 for its 30 epochs",
+        ),
+    ),
+    named(
+        &["trainer.remove_previous_ckpt_in_save", "remove_previous_ckpt_in_save"],
+        Nothing("checkpoint.keep says how many stay"),
+    ),
+    named(
+        &["trainer.del_local_ckpt_after_load", "del_local_ckpt_after_load"],
+        Nothing("reading a checkpoint never removes it"),
+    ),
+    named(&["trainer.resume_mode", "resume_mode"], Nothing("`kelvin resume RUN_DIR` goes on with a run")),
+    named(
+        &["trainer.wandb_run_id", "wandb_run_id", "trainer.logger"],
+        Nothing("a run writes its own folder"),
+    ),
+    named(
+        &["trainer.project_name", "trainer.experiment_name", "trainer.default_local_dir"],
+        Nothing("`--run-dir` names the folder of a run"),
+    ),
+    named(
+        &["data.train_files", "data.val_files"],
+        Nothing("tasks are made in the run, those held out included"),
+    ),
+    named(&["trainer.n_gpus_per_node", "trainer.nnodes"], Nothing(GPU_ENGINE)),
+    named(&["actor_rollout_ref", "critic", "ray_init"], Nothing(GPU_ENGINE)),
+];
+
+const GPU_ENGINE: &str =
+    "it is about the original's engine on GPUs, and this one computes on the CPU, see [policy]";
+
+/// azr.md section 1; the last is the error task.
+const TASK_TYPES: &[(&str, &str)] =
+    &[("code_i", "abduction"), ("code_o", "deduction"), ("code_f", "induction"), ("code_e", "error")];
+
+const LENGTHS: &[&str] = &[
+    "sampling.propose.max_new_tokens",
+    "sampling.solve.max_new_tokens",
+    "sampling.estimate.max_new_tokens",
+    "sampling.seed.max_new_tokens",
+    "sampling.eval.max_new_tokens",
+];
+
+const fn named(names: &'static [&'static str], means: Means) -> Alias {
+    Alias { names, means }
+}
