@@ -7,6 +7,7 @@ mod entry;
 mod leak;
 mod policy;
 mod scopes;
+mod working;
 
 use std::fmt;
 
@@ -15,6 +16,7 @@ pub use distance::{compat_distance, distance};
 pub use leak::contains_program;
 pub use policy::{ALLOWED_MODULES, Policy};
 use ruff_python_ast::{Alias, Stmt};
+pub use working::with_working;
 
 use crate::syntax;
 use scopes::Scopes;
