@@ -229,7 +229,7 @@ fn answer(set: PromptSet, task: &Task<Problem>, text: &str) -> String {
     } else {
         Problem::triplet(String::new(), text.into(), text.into())
     };
-    set.solution_text(task.task_type, &problem)
+    set.solution_text(task.task_type, &problem, &[])
 }
 
 /// Proposes the cases of a type one after the other, from the second step on the copies, and solves as they say.
@@ -258,7 +258,7 @@ fn policy(set: PromptSet) -> impl Fn(&SampleRequest, u64) -> String + Send + Syn
         match solves {
             With(texts) => answer(set, &task, texts[nth % texts.len()]),
             Honestly if nth % 2 == 1 => answer(set, &task, "'no'"),
-            Honestly | Always => set.solution_text(task.task_type, &task.payload),
+            Honestly | Always => set.solution_text(task.task_type, &task.payload, &[]),
         }
     }
 }

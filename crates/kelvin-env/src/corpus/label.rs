@@ -14,12 +14,14 @@ use kelvin_core::{
     seed::Seed,
 };
 
-use kelvin_python::{Policy, prepare};
+use kelvin_python::{Policy, Value, parse_literal, prepare, with_working};
 
 use super::Program;
 
 /// Longest output of a generated program, in bytes.
 pub(crate) const MAX_OUTPUT_LEN: usize = 32;
+/// Longest working, in bytes, and most lines of it.
+const MAX_WORKING: (usize, usize) = (160, 10);
 /// Most digits in a row that an output holds.
 const MAX_DIGITS: usize = 5;
 /// A program with distinct inputs and what it makes of them.
@@ -29,6 +31,8 @@ pub(crate) struct Labelled {
     pub(crate) program: Program,
     /// Argument lists and canonical outputs.
     pub(crate) pairs: Vec<(String, String)>,
+    /// For each pair the lines that lead from input to output, where they are short; none where nobody asked.
+    pub(crate) workings: Vec<Vec<String>>,
 }
 
 /// Runs every program on up to `n_inputs` inputs drawn below its seed, in as many threads as the executor takes.
@@ -67,6 +71,8 @@ pub(crate) struct Draw {
     /// Where its inputs are drawn.
     pub(crate) seed: Seed,
     pub(crate) n_inputs: usize,
+    /// Whether the lines that lead to its outputs are wanted.
+    pub(crate) is_worked: bool,
     /// Inputs that it must not run on.
     pub(crate) withheld: HashSet<String>,
 }
@@ -101,7 +107,37 @@ fn label_one(
     let Some(outputs) = outputs.filter(|outputs| vary(&inputs, outputs, n_pairs_min)) else {
         return Ok(None);
     };
-    Ok(Some(Labelled { program: draw.program.clone(), pairs: inputs.into_iter().zip(outputs).collect() }))
+    let workings = if draw.is_worked { workings(&job, &outputs, executor)? } else { Vec::new() };
+    let pairs = inputs.into_iter().zip(outputs).collect();
+    Ok(Some(Labelled { program: draw.program.clone(), pairs, workings }))
+}
+
+/// The lines that lead to each output, from a run of the program that writes them; none where they are too long.
+fn workings(job: &Job, outputs: &[String], executor: &dyn Executor) -> anyhow::Result<Vec<Vec<String>>> {
+    let program = with_working(&job.program).expect("generated programs parse");
+    let company = prepare(&program, &Policy::Kelvin).ok().and_then(|it| it.company);
+    let outcomes = executor.run(&Job { program, company, ..job.clone() })?;
+    let lines = |(outcome, output): (Outcome, &String)| {
+        let Outcome::Value { repr } = outcome else { return Vec::new() };
+        match parse_literal(&repr) {
+            Ok(Value::Tuple(parts)) => match parts.as_slice() {
+                [result, Value::List(lines)] if result.canonical() == *output => texts(lines),
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        }
+    };
+    Ok(outcomes.into_iter().zip(outputs).map(lines).collect())
+}
+
+fn texts(lines: &[Value]) -> Vec<String> {
+    let text = |it: &Value| match it {
+        Value::Str(text) => text.to_string(),
+        other => other.canonical(),
+    };
+    let lines: Vec<String> = lines.iter().map(text).collect();
+    let (n_bytes, n_lines) = (lines.iter().map(|it| it.len() + 1).sum::<usize>(), lines.len());
+    if MAX_WORKING.0 < n_bytes || MAX_WORKING.1 < n_lines { Vec::new() } else { lines }
 }
 
 /// The output, if it is short.

@@ -38,6 +38,9 @@ pub struct CorpusConfig {
     pub max_example_len: usize,
     /// What a program may use: far less than a task may, since the generator writes no long loops.
     pub limits: Limits,
+    /// How many of a thousand solutions of deduction and abduction tasks show their working before the answer, where it
+    /// is short enough. A model that has seen both ways can find out which pays.
+    pub worked: u32,
     /// Parts of the mix.
     pub shares: Shares,
 }
@@ -45,12 +48,13 @@ pub struct CorpusConfig {
 impl Default for CorpusConfig {
     fn default() -> CorpusConfig {
         CorpusConfig {
-            n_programs: 60_000,
-            n_examples: 780_000,
+            n_programs: 70_000,
+            n_examples: 800_000,
             n_inputs: 8,
             max_draws_per_program: 16,
             max_references: 1,
             max_example_len: 450,
+            worked: 300,
             limits: Limits { cpu_s: 1.0, wall_s: 20.0, ..Limits::default() },
             shares: Shares::default(),
         }
@@ -86,14 +90,14 @@ pub struct Shares {
 impl Default for Shares {
     fn default() -> Shares {
         Shares {
-            solve_deduction: 310,
-            solve_abduction: 210,
-            solve_induction: 240,
-            propose_deduction: 55,
-            propose_abduction: 55,
-            propose_induction: 70,
-            solve_question: 30,
-            pose_question: 10,
+            solve_deduction: 280,
+            solve_abduction: 220,
+            solve_induction: 250,
+            propose_deduction: 50,
+            propose_abduction: 50,
+            propose_induction: 80,
+            solve_question: 35,
+            pose_question: 15,
             solve_inversion: 15,
             pose_inversion: 5,
         }
@@ -253,11 +257,7 @@ fn digest(examples: &[Example]) -> String {
 impl Pool<'_> {
     fn example(&self, kind: Kind, slot: Slot, draws: &mut Draws) -> Example {
         let (prompt, response) = match kind {
-            Kind::Solve(task_type) => {
-                let problem = self.problem(task_type, slot, draws);
-                let set = PromptSet::Compact;
-                (set.solve_prompt(task_type, &problem), set.solution_text(task_type, &problem))
-            }
+            Kind::Solve(task_type) => self.solution(task_type, slot, draws),
             Kind::Propose(task_type) => self.proposal(task_type, slot, draws),
             Kind::SolveQuestion => {
                 let question = arithmetic::question(draws);
@@ -285,13 +285,34 @@ impl Pool<'_> {
     }
 
     fn problem(&self, task_type: TaskType, slot: Slot, draws: &mut Draws) -> Problem {
-        let Labelled { program, pairs } = &self.programs[slot.program];
+        let Labelled { program, pairs, .. } = &self.programs[slot.program];
         let pairs = &pairs[slot.first_pair..slot.first_pair + slot.n_pairs];
         match task_type {
             TaskType::Induction => induction_problem(program, pairs, n_induction_pairs(), draws.seed()),
             TaskType::Deduction | TaskType::Abduction => triplet(program, draws.pick(pairs)),
             TaskType::Error | TaskType::Question => unreachable!("the shares name three task types"),
         }
+    }
+
+    /// A task with its solution. The working of a deduction goes from the input to the output; that of an abduction goes
+    /// back from the output, the last operation first.
+    fn solution(&self, task_type: TaskType, slot: Slot, draws: &mut Draws) -> (String, String) {
+        let set = PromptSet::Compact;
+        if task_type == TaskType::Induction {
+            let problem = self.problem(task_type, slot, draws);
+            return (set.solve_prompt(task_type, &problem), set.solution_text(task_type, &problem, &[]));
+        }
+        let Labelled { program, pairs, workings } = &self.programs[slot.program];
+        let at = slot.first_pair + draws.below(slot.n_pairs);
+        let problem = triplet(program, &pairs[at]);
+        let mut working = match draws.below(1000) < self.config.worked as usize {
+            true => workings[at].clone(),
+            false => Vec::new(),
+        };
+        if task_type == TaskType::Abduction {
+            working.reverse();
+        }
+        (set.solve_prompt(task_type, &problem), set.solution_text(task_type, &problem, &working))
     }
 
     fn proposal(&self, task_type: TaskType, slot: Slot, draws: &mut Draws) -> (String, String) {
@@ -348,7 +369,8 @@ fn draw_distinct(config: &CorpusConfig, seed: Seed, held_out: &HeldOutPrograms) 
             None => {
                 places.insert(program.text.clone(), drawn.len());
                 let seed = seed.fork("inputs");
-                drawn.push(Draw { program, seed, n_inputs: config.n_inputs, withheld });
+                let is_worked = 0 < config.worked;
+                drawn.push(Draw { program, seed, n_inputs: config.n_inputs, is_worked, withheld });
             }
         }
     }

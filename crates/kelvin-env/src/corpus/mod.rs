@@ -67,12 +67,13 @@ pub fn fresh_problems(
             n_drawn += 1;
             let program = Program::draw(at.fork("program"));
             if seen.insert(program.text.clone()) {
-                batch.push(Draw { program, seed: at.fork("inputs"), n_inputs, withheld: HashSet::new() });
+                let (seed, withheld) = (at.fork("inputs"), HashSet::new());
+                batch.push(Draw { program, seed, n_inputs, is_worked: false, withheld });
             }
         }
         let labelled = label(&batch, n_inputs, executor, settings.limits)?;
         for (draw, labelled) in batch.iter().zip(labelled) {
-            let Some(Labelled { program, pairs }) = labelled else { continue };
+            let Some(Labelled { program, pairs, .. }) = labelled else { continue };
             problems.push(match task_type {
                 TaskType::Induction => {
                     mix::induction_problem(&program, &pairs, n_inputs, draw.seed.fork("message"))

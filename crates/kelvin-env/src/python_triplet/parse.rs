@@ -64,7 +64,9 @@ impl PromptSet {
     /// of an exception.
     pub fn parse_solution(self, task_type: TaskType, response: &str) -> Option<String> {
         let text = match self {
-            PromptSet::Compact => response.trim(),
+            // A program may keep its comments.
+            PromptSet::Compact if task_type == TaskType::Induction => response,
+            PromptSet::Compact => after_comments(response),
             PromptSet::Full => {
                 let body = answer_body(response)?;
                 match task_type {
@@ -145,6 +147,15 @@ fn fenced_triplet(body: &str) -> Result<Proposal, Rejection> {
         .filter(|input| !input.is_empty())
         .ok_or_else(|| Rejection::new(Reason::NoInput, "the answer holds no fenced input"))?;
     Ok(Proposal::Triplet { program: program.to_owned(), input: input.to_owned() })
+}
+
+/// What follows the comment lines at the beginning, which are the working of a compact answer.
+fn after_comments(response: &str) -> &str {
+    let mut rest = response.trim_start();
+    while rest.starts_with('#') {
+        rest = rest.split_once('\n').map_or("", |(_, after)| after.trim_start());
+    }
+    rest
 }
 
 /// The program, then a line that starts with `input:`; what follows that line is not read.

@@ -137,11 +137,11 @@ impl PromptSet {
         }
     }
 
-    /// The response that solves `problem` with its own output, input or program.
+    /// The response that solves `problem` with its own output, input or program, after the lines of its working.
     ///
     /// # Panics
     /// As [`PromptSet::solve_prompt`].
-    pub fn solution_text(self, task_type: TaskType, problem: &Problem) -> String {
+    pub fn solution_text(self, task_type: TaskType, problem: &Problem, working: &[String]) -> String {
         let (tag, text) = match (task_type, problem) {
             (TaskType::Deduction | TaskType::Error, Problem::Triplet { output, .. }) => ("output", output),
             (TaskType::Abduction, Problem::Triplet { input, .. }) => ("input", input),
@@ -150,8 +150,11 @@ impl PromptSet {
             (_, Problem::Triplet { .. } | Problem::Induction { .. }) => misfit(task_type),
         };
         match self {
-            PromptSet::Full => answer(&fence(tag, text)),
-            PromptSet::Compact => text.clone(),
+            PromptSet::Full => format!("{}{}", working.join("\n"), answer(&fence(tag, text))),
+            PromptSet::Compact => {
+                let comments: String = working.iter().map(|line| format!("# {line}\n")).collect();
+                comments + text
+            }
         }
     }
 

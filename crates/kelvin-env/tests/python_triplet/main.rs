@@ -82,7 +82,7 @@ fn seed_tasks_are_valid_tasks() {
         let environment = environment(&executor, Settings { prompt_set, ..Settings::default() });
         for (task_type, problem) in environment.seed_tasks() {
             let task = task(task_type, problem);
-            let answer = prompt_set.solution_text(task_type, &task.payload);
+            let answer = prompt_set.solution_text(task_type, &task.payload, &[]);
             assert_eq!(environment.grade(&task, &answer).unwrap(), Grade::correct());
             let reference =
                 [environment.seed_tasks().remove(0)].map(|(kind, problem)| self::task(kind, problem));

@@ -131,7 +131,7 @@ proptest! {
         let typed = [(TaskType::Deduction, &triplet), (TaskType::Abduction, &triplet), (TaskType::Induction, &induction)];
         for (task_type, problem) in typed {
             let task = Task { task_type, born: 0, label: None, payload: problem.clone() };
-            let response = set.solution_text(task_type, problem);
+            let response = set.solution_text(task_type, problem, &[]);
             prop_assert_eq!(environment.grade(&task, &response).unwrap(), Grade::correct());
         }
     }

@@ -10,6 +10,7 @@ mod leak;
 mod policy;
 mod scopes;
 mod strip;
+mod working;
 
 use std::fmt;
 
@@ -21,6 +22,7 @@ pub use leak::contains_program;
 pub use policy::{ALLOWED_MODULES, Policy};
 use ruff_python_ast::{Alias, Expr, Stmt};
 pub use strip::definitions_only;
+pub use working::with_working;
 
 use crate::syntax;
 use scopes::Scopes;
