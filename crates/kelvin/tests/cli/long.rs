@@ -102,8 +102,8 @@ fn pretraining_again_gives_the_same_bytes() {
     }
     let root = tempfile::tempdir().unwrap();
     let settings = include_str!("../../../../configs/pretrain.toml")
-        .replace("n_programs = 60000", "n_programs = 1500")
-        .replace("n_examples = 780000", "n_examples = 6000")
+        .replace("n_programs = 70000", "n_programs = 1500")
+        .replace("n_examples = 800000", "n_examples = 6000")
         .replace("tokens = 40000000", "tokens = 150000");
     let config = root.path().join("small.toml");
     fs::write(&config, settings).unwrap();
