@@ -11,6 +11,7 @@ use crate::{
     clock::Stopwatch,
     eval,
     metrics::{self, Recorder},
+    seeding,
     settings::RunSettings,
     stage::Scene,
     state::{HeldOut, RunState},
@@ -88,7 +89,7 @@ fn begin(
     watcher(Event::Seeding);
     let watch = Stopwatch::start();
     dir.clear_logs()?;
-    let n_proposed = azr::seed(state, env, held_out, settings)?;
+    let n_proposed = seeding::seed(state, env, held_out, settings)?;
     dir.append_tasks(state.buffer.log())?;
     let mut metrics = Recorder::default();
     metrics.set("seed/proposals".into(), n_proposed as f64);

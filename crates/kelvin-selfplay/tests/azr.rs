@@ -16,6 +16,7 @@ use kelvin_selfplay::{
     azr,
     checkpoint::RunDir,
     run::{self, End, Event},
+    seeding,
     settings::{
         AzrSettings, CheckpointSettings, Duplicates, EvalSettings, RewardSource, RunSettings,
         SamplingSettings, SolveLag,
@@ -259,7 +260,7 @@ fn an_edited_task_log_is_refused() {
 fn one_step(settings: &RunSettings) -> (RunState, azr::StepReport) {
     let mut state = state();
     let held_out = HeldOut::new(&Sums, &settings.task_types, &settings.eval).unwrap();
-    azr::seed(&mut state, &Sums, &held_out, settings).unwrap();
+    seeding::seed(&mut state, &Sums, &held_out, settings).unwrap();
     let report = azr::step(&mut state, &Sums, &held_out, settings).unwrap();
     (state, report)
 }

@@ -12,7 +12,7 @@ use kelvin_core::{
     seed::Seed,
     task::{Grade, Rejection, Task, TaskType},
 };
-use kelvin_selfplay::{azr, clock::Stopwatch, state::HeldOut};
+use kelvin_selfplay::{azr, clock::Stopwatch, seeding, state::HeldOut};
 use serde::Serialize;
 
 use super::median;
@@ -90,7 +90,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let settings = config.run_settings(n_judges);
     let held_out = HeldOut::new(&env, &settings.task_types, &settings.eval)?;
     let mut state = wire::state(&config)?;
-    azr::seed(&mut state, &env, &held_out, &settings)?;
+    seeding::seed(&mut state, &env, &held_out, &settings)?;
     let mut phases = Vec::new();
     for repeat in 0..=args.repeats {
         interrupt.check()?;
