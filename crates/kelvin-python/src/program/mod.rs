@@ -7,14 +7,19 @@ mod entry;
 mod leak;
 mod policy;
 mod scopes;
+mod screen;
+mod strip;
 
 use std::fmt;
 
 pub use complexity::{Complexity, Halstead, complexity};
 pub use distance::{compat_distance, distance};
+pub use entry::{Entry, name_entry};
 pub use leak::contains_program;
 pub use policy::{ALLOWED_MODULES, Policy};
 use ruff_python_ast::{Alias, Stmt};
+pub use screen::{n_functions, test_input_sign};
+pub use strip::{Strip, strip};
 
 use crate::syntax;
 use scopes::Scopes;
