@@ -208,7 +208,11 @@ fn of_line(source: &str, line: &[Stmt], gone: &[bool]) -> Vec<Edit> {
 /// A line without its statements; a comment after them stays.
 fn whole_line(source: &str, line: &[Stmt]) -> Edit {
     let (start, end) = (line[0].start().to_usize(), line[line.len() - 1].end().to_usize());
-    let rest = source[end..].trim_start_matches(|it| is_blank(it) || it == ';');
+    let mut rest = source[end..].trim_start_matches(|it| is_blank(it) || it == ';');
+    // A joined line that holds no statement ends this one too.
+    while let Some(joined) = rest.strip_prefix("\\\n") {
+        rest = joined.trim_start_matches(is_blank);
+    }
     let end = source.len() - rest.len();
     match (first_of_its_line(source, start), rest.chars().next()) {
         (Some(start), None | Some('\n')) => Edit::removal(start, past_line_end(source, end)),
@@ -329,6 +333,7 @@ mod tests {
                 ("def print(x): return x\nprint(1)", "def print(x): return x\nprint(1)"),
                 ("if x: \\\n    print(1)\ny = 1", "if x: \\\n    pass\ny = 1"),
                 ("\\\nprint(1)\ny = 1", "\\\npass\ny = 1"),
+                ("y = 1\nprint(1) \\\n# c\ny = 2", "y = 1\n# c\ny = 2"),
             ],
         );
     }
