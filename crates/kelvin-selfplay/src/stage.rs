@@ -8,7 +8,7 @@ use kelvin_core::{
     policy::{Player, completions},
     rollout::{Completion, Prompt, Role, Rollout, SampleRequest, Sampling},
     seed::Seed,
-    task::{Grade, Reason, Rejection, Step, Task, TaskType},
+    task::{Grade, Reason, Rejection, SEED_STAGE, Step, Task, TaskType},
 };
 
 use crate::{
@@ -143,7 +143,10 @@ pub fn propose(
         let ask = &asks[rollout.group];
         let text = &rollout.completion.text;
         let formatted = scene.env.proposal_is_formatted(ask.task_type, text);
-        let outcome = scene.env.validate(ask.task_type, &ask.references, text)?;
+        let outcome = match scene.step {
+            SEED_STAGE => scene.env.validate_seed(ask.task_type, &ask.references, text)?,
+            _ => scene.env.validate(ask.task_type, &ask.references, text)?,
+        };
         let outcome = outcome.map(|task| Task { born: scene.step, ..task });
         Ok(Proposed { rollout, formatted, outcome })
     })

@@ -2,28 +2,34 @@
 
 pub mod check;
 mod fence;
+mod form;
 mod leak;
 mod parse;
 mod problem;
 mod prompt;
+mod rules;
+mod seed_file;
 mod settings;
 
 use std::sync::Arc;
 
 use kelvin_core::{
-    environment::Environment,
+    environment::{Environment, SeedRecord},
     executor::{Executor, Names},
     rollout::Prompt,
     seed::Seed,
     task::{Grade, Reason, Rejection, Task, TaskType},
 };
 use kelvin_python::program::contains_program;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-pub use check::InductionReward;
+pub use check::{InductionPairs, InductionReward, MissingResult};
+pub use form::{AnswerPlace, CodeLocation, Form, ProposalForm};
 pub use parse::Proposal;
 pub use problem::Problem;
 pub use prompt::PromptSet;
+pub use rules::{ProgramRules, SeedRules};
 pub use settings::Settings;
 
 /// The environment of the Absolute Zero Reasoner, over any executor of Python.
@@ -37,10 +43,33 @@ impl PythonTriplet {
     /// The environment under `settings`.
     ///
     /// # Errors
-    /// If the settings contradict themselves; see [`Settings::check`].
+    /// If the settings contradict themselves; see [`Settings::check`] and [`Settings::check_form`].
     pub fn new(executor: Arc<dyn Executor>, settings: Settings) -> anyhow::Result<PythonTriplet> {
         let task_types = settings.check()?;
+        settings.check_form()?;
         Ok(PythonTriplet { executor, settings, task_types })
+    }
+
+    /// What becomes of a response, read in this form, whose program is held to these rules.
+    fn validate_response(
+        &self,
+        form: Form,
+        rules: &ProgramRules,
+        task_type: TaskType,
+        references: &[Task<Problem>],
+        response: &str,
+    ) -> anyhow::Result<Result<Problem, Rejection>> {
+        match self.settings.prompt_set.parse_proposal(form, task_type, response) {
+            Err(rejection) => Ok(Err(rejection)),
+            Ok(Proposal::Triplet { program, input }) => match rules.apply(&program) {
+                Err(rejection) => Ok(Err(rejection)),
+                Ok(program) => self.validate_triplet(&program, input),
+            },
+            Ok(Proposal::Induction { inputs, message }) => {
+                let [reference] = references else { panic!("an induction proposal is about one program") };
+                self.validate_induction(reference.payload.program(), &inputs, message)
+            }
+        }
     }
 
     fn validate_triplet(&self, program: &str, input: String) -> anyhow::Result<Result<Problem, Rejection>> {
@@ -149,7 +178,7 @@ impl Environment for PythonTriplet {
 
     fn propose_prompt(&self, task_type: TaskType, references: &[Task<Problem>]) -> Prompt {
         let references: Vec<&Problem> = references.iter().map(|task| &task.payload).collect();
-        self.settings.prompt_set.propose_prompt(task_type, &references)
+        self.settings.prompt_set.propose_prompt(self.settings.answer, task_type, &references)
     }
 
     fn validate(
@@ -158,50 +187,58 @@ impl Environment for PythonTriplet {
         references: &[Task<Problem>],
         response: &str,
     ) -> anyhow::Result<Result<Problem, Rejection>> {
-        match self.settings.prompt_set.parse_proposal(task_type, response) {
-            Err(rejection) => Ok(Err(rejection)),
-            Ok(Proposal::Triplet { program, input }) => self.validate_triplet(&program, input),
-            Ok(Proposal::Induction { inputs, message }) => {
-                let [reference] = references else { panic!("an induction proposal is about one program") };
-                self.validate_induction(reference.payload.program(), &inputs, message)
-            }
-        }
+        let Settings { program, .. } = &self.settings;
+        self.validate_response(self.settings.form(), program, task_type, references, response)
+    }
+
+    fn validate_seed(
+        &self,
+        task_type: TaskType,
+        references: &[Task<Problem>],
+        response: &str,
+    ) -> anyhow::Result<Result<Problem, Rejection>> {
+        let (form, program) = (self.settings.seed_form(), self.settings.seed_program());
+        self.validate_response(form, &program, task_type, references, response)
+    }
+
+    fn read_seed(&self, task_type: TaskType, record: &Value) -> anyhow::Result<SeedRecord<Problem>> {
+        seed_file::read(self, task_type, record)
     }
 
     fn proposal_is_formatted(&self, task_type: TaskType, response: &str) -> bool {
-        self.settings.prompt_set.proposal_is_formatted(task_type, response)
+        let Settings { prompt_set, format_reward, proposal_form, .. } = self.settings;
+        !format_reward
+            || proposal_form == ProposalForm::Valid
+            || prompt_set.proposal_is_formatted(self.settings.form(), task_type, response)
     }
 
     fn solve_prompt(&self, task: &Task<Problem>) -> Prompt {
-        self.settings.prompt_set.solve_prompt(task.task_type, &task.payload)
+        self.settings.prompt_set.solve_prompt(self.settings.answer, task.task_type, &task.payload)
     }
 
     /// An answer can be right in a response without the asked-for form; the recipe decides what that is worth.
     fn grade(&self, task: &Task<Problem>, response: &str) -> anyhow::Result<Grade> {
-        let Settings { prompt_set, limits, policy, equality, induction_reward, .. } = &self.settings;
-        let executor = &*self.executor;
-        let formatted = prompt_set.solution_is_formatted(task.task_type, response);
-        let Some(answer) = prompt_set.parse_solution(task.task_type, response) else {
+        let Settings { prompt_set, limits, policy, format_reward, induction_pairs, .. } = &self.settings;
+        let (executor, form, comparison) =
+            (&*self.executor, self.settings.form(), self.settings.comparison());
+        let formatted = !format_reward || prompt_set.solution_is_formatted(form, task.task_type, response);
+        let Some(answer) = prompt_set.parse_solution(form, task.task_type, response) else {
             return Ok(Grade { formatted, ..Grade::malformed() });
         };
         let grade = match (&task.payload, task.task_type) {
             (Problem::Triplet { output, .. }, TaskType::Deduction) => {
-                check::grade_deduction(output, &answer, *equality)
+                check::grade_deduction(output, &answer, comparison)
             }
             (Problem::Triplet { program, output, .. }, TaskType::Abduction) => {
-                check::grade_abduction(executor, limits, policy, *equality, program, output, &answer)?
+                check::grade_abduction(executor, limits, policy, comparison, program, output, &answer)?
             }
             (problem @ Problem::Induction { .. }, TaskType::Induction) => {
-                let pairs = problem.hidden_pairs();
-                check::grade_induction(
-                    executor,
-                    limits,
-                    policy,
-                    *equality,
-                    *induction_reward,
-                    &pairs,
-                    &answer,
-                )?
+                let pairs = match induction_pairs {
+                    InductionPairs::Hidden => problem.hidden_pairs(),
+                    InductionPairs::All => problem.pairs(),
+                };
+                let score = self.settings.induction_score();
+                check::grade_induction(executor, limits, policy, comparison, score, &pairs, &answer)?
             }
             (Problem::Triplet { .. } | Problem::Induction { .. }, _) => {
                 anyhow::bail!(
@@ -214,7 +251,7 @@ impl Environment for PythonTriplet {
     }
 
     fn answer(&self, task: &Task<Problem>, response: &str) -> Option<String> {
-        self.settings.prompt_set.parse_solution(task.task_type, response)
+        self.settings.prompt_set.parse_solution(self.settings.form(), task.task_type, response)
     }
 
     /// The program with its input, or with its inputs in any order. Deduction and abduction on one triplet have

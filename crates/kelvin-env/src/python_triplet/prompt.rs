@@ -7,7 +7,7 @@ use kelvin_python::program::ALLOWED_MODULES;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context, syntax::SyntaxConfig};
 use serde::{Deserialize, Serialize};
 
-use super::Problem;
+use super::{AnswerPlace, Problem};
 
 /// A family of prompts together with the form of the responses it asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,15 +34,19 @@ impl PromptSet {
     ///
     /// # Panics
     /// If the task type is not one of the three, or induction gets other than one reference.
-    pub fn propose_prompt(self, task_type: TaskType, references: &[&Problem]) -> String {
+    pub fn propose_prompt(self, place: AnswerPlace, task_type: TaskType, references: &[&Problem]) -> String {
         let references: Vec<Value> = references.iter().map(|problem| triplet(problem)).collect();
         match task_type {
-            TaskType::Deduction => self.render("propose_deduction", context! { references }),
-            TaskType::Abduction => self.render("propose_abduction", context! { references }),
+            TaskType::Deduction => self.render("propose_deduction", place, context! { references }),
+            TaskType::Abduction => self.render("propose_abduction", place, context! { references }),
             TaskType::Induction => {
                 assert_eq!(references.len(), 1, "an induction proposal is about one program");
                 let n_inputs = self.n_induction_inputs();
-                self.render("propose_induction", context! { reference => references[0].clone(), n_inputs })
+                self.render(
+                    "propose_induction",
+                    place,
+                    context! { reference => references[0].clone(), n_inputs },
+                )
             }
             TaskType::Error | TaskType::Question => unknown(task_type),
         }
@@ -52,19 +56,19 @@ impl PromptSet {
     ///
     /// # Panics
     /// If the task type is not one of the three, or the problem does not fit it.
-    pub fn solve_prompt(self, task_type: TaskType, problem: &Problem) -> String {
+    pub fn solve_prompt(self, place: AnswerPlace, task_type: TaskType, problem: &Problem) -> String {
         match (task_type, problem) {
             (TaskType::Deduction, Problem::Triplet { .. }) => {
-                self.render("solve_deduction", triplet(problem))
+                self.render("solve_deduction", place, triplet(problem))
             }
             (TaskType::Abduction, Problem::Triplet { .. }) => {
-                self.render("solve_abduction", triplet(problem))
+                self.render("solve_abduction", place, triplet(problem))
             }
             (TaskType::Induction, Problem::Induction { message, .. }) => {
                 let pairs =
                     problem.shown_pairs().into_iter().map(|(input, output)| context! { input, output });
                 let pairs: Vec<Value> = pairs.collect();
-                self.render("solve_induction", context! { pairs, message })
+                self.render("solve_induction", place, context! { pairs, message })
             }
             (TaskType::Deduction | TaskType::Abduction | TaskType::Induction, _) => misfit(task_type),
             (TaskType::Error | TaskType::Question, _) => unknown(task_type),
@@ -75,12 +79,12 @@ impl PromptSet {
     ///
     /// # Panics
     /// As [`PromptSet::solve_prompt`].
-    pub fn proposal_text(self, task_type: TaskType, problem: &Problem) -> String {
+    pub fn proposal_text(self, place: AnswerPlace, task_type: TaskType, problem: &Problem) -> String {
         match (task_type, problem) {
             (TaskType::Deduction | TaskType::Abduction, Problem::Triplet { program, input, .. }) => {
                 match self {
                     PromptSet::Full => {
-                        answer(&format!("{}\n{}", fence("python", program), fence("input", input)))
+                        answer(place, &format!("{}\n{}", fence("python", program), fence("input", input)))
                     }
                     PromptSet::Compact => format!("{program}\ninput: {input}"),
                 }
@@ -89,7 +93,7 @@ impl PromptSet {
                 PromptSet::Full => {
                     let mut blocks: Vec<String> = inputs.iter().map(|input| fence("input", input)).collect();
                     blocks.push(fence("message", message));
-                    answer(&blocks.join("\n"))
+                    answer(place, &blocks.join("\n"))
                 }
                 PromptSet::Compact => {
                     let mut lines: Vec<String> =
@@ -107,7 +111,7 @@ impl PromptSet {
     ///
     /// # Panics
     /// As [`PromptSet::solve_prompt`].
-    pub fn solution_text(self, task_type: TaskType, problem: &Problem) -> String {
+    pub fn solution_text(self, place: AnswerPlace, task_type: TaskType, problem: &Problem) -> String {
         let (tag, text) = match (task_type, problem) {
             (TaskType::Deduction, Problem::Triplet { output, .. }) => ("output", output),
             (TaskType::Abduction, Problem::Triplet { input, .. }) => ("input", input),
@@ -116,12 +120,12 @@ impl PromptSet {
             (TaskType::Error | TaskType::Question, _) => unknown(task_type),
         };
         match self {
-            PromptSet::Full => answer(&fence(tag, text)),
+            PromptSet::Full => answer(place, &fence(tag, text)),
             PromptSet::Compact => text.clone(),
         }
     }
 
-    fn render(self, name: &str, context: Value) -> String {
+    fn render(self, name: &str, place: AnswerPlace, context: Value) -> String {
         let folder = match self {
             PromptSet::Full => "full",
             PromptSet::Compact => "compact",
@@ -129,7 +133,9 @@ impl PromptSet {
         let template = TEMPLATES
             .get_template(&format!("{folder}/{name}.jinja"))
             .expect("every template is in the table");
-        template.render(context).expect("templates use only what they are given; tests render each")
+        template
+            .render(context! { answer => place.as_str(), ..context })
+            .expect("templates use only what they are given; tests render each")
     }
 }
 
@@ -138,9 +144,13 @@ fn fence(tag: &str, text: &str) -> String {
     format!("```{tag}\n{text}\n```")
 }
 
-/// The rest of a response whose prompt ended in `<think>`, with nothing thought.
-fn answer(blocks: &str) -> String {
-    format!("\n</think>\n<answer>\n{blocks}\n</answer>")
+/// A response that thinks nothing and answers with `blocks`; a prompt that asks for tags has opened `<think>`.
+fn answer(place: AnswerPlace, blocks: &str) -> String {
+    match place {
+        AnswerPlace::Tags => format!("\n</think>\n<answer>\n{blocks}\n</answer>"),
+        AnswerPlace::Boxed => format!("\\boxed{{\n{blocks}\n}}"),
+        AnswerPlace::Plain => blocks.to_owned(),
+    }
 }
 
 /// What templates see of a triplet; of an induction task, its first pair.
@@ -201,6 +211,8 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
 
 #[cfg(test)]
 mod tests {
+    use AnswerPlace::{Boxed, Plain, Tags};
+
     use super::*;
 
     fn doubled() -> Problem {
@@ -224,12 +236,30 @@ mod tests {
     fn every_prompt() {
         for (set, name) in [(PromptSet::Full, "full"), (PromptSet::Compact, "compact")] {
             let show = |what: &str, prompt: String| insta::assert_snapshot!(format!("{name}_{what}"), prompt);
-            show("propose_deduction", set.propose_prompt(TaskType::Deduction, &[&doubled(), &doubled()]));
-            show("propose_abduction", set.propose_prompt(TaskType::Abduction, &[&doubled()]));
-            show("propose_induction", set.propose_prompt(TaskType::Induction, &[&doubled()]));
-            show("solve_deduction", set.solve_prompt(TaskType::Deduction, &doubled()));
-            show("solve_abduction", set.solve_prompt(TaskType::Abduction, &doubled()));
-            show("solve_induction", set.solve_prompt(TaskType::Induction, &traced()));
+            show(
+                "propose_deduction",
+                set.propose_prompt(Tags, TaskType::Deduction, &[&doubled(), &doubled()]),
+            );
+            show("propose_abduction", set.propose_prompt(Tags, TaskType::Abduction, &[&doubled()]));
+            show("propose_induction", set.propose_prompt(Tags, TaskType::Induction, &[&doubled()]));
+            show("solve_deduction", set.solve_prompt(Tags, TaskType::Deduction, &doubled()));
+            show("solve_abduction", set.solve_prompt(Tags, TaskType::Abduction, &doubled()));
+            show("solve_induction", set.solve_prompt(Tags, TaskType::Induction, &traced()));
+        }
+    }
+
+    /// The other places of an answer differ in what stands around the task.
+    #[test]
+    fn every_place_of_an_answer() {
+        for (place, name) in [(Boxed, "boxed"), (Plain, "plain")] {
+            let set = PromptSet::Full;
+            let prompt = set.propose_prompt(place, TaskType::Deduction, &[&doubled()]);
+            let tagged = set.propose_prompt(Tags, TaskType::Deduction, &[&doubled()]);
+            let (_, task) = tagged.split_once("\nUser: ").unwrap();
+            let (task, _) = task.rsplit_once("\nAssistant: ").unwrap();
+            assert!(prompt.starts_with(task), "{prompt}");
+            let show = set.solve_prompt(place, TaskType::Deduction, &doubled());
+            insta::assert_snapshot!(format!("full_{name}_solve_deduction"), show);
         }
     }
 
@@ -237,8 +267,8 @@ mod tests {
     fn full_prompts_end_in_an_open_thought() {
         for task_type in [TaskType::Deduction, TaskType::Abduction] {
             let prompts = [
-                PromptSet::Full.propose_prompt(task_type, &[]),
-                PromptSet::Full.solve_prompt(task_type, &doubled()),
+                PromptSet::Full.propose_prompt(Tags, task_type, &[]),
+                PromptSet::Full.solve_prompt(Tags, task_type, &doubled()),
             ];
             for prompt in prompts {
                 assert!(prompt.ends_with("\nAssistant: <think>"), "{prompt}");
@@ -251,20 +281,20 @@ mod tests {
     fn compact_contract() {
         let set = PromptSet::Compact;
         assert_eq!(
-            set.propose_prompt(TaskType::Deduction, &[&doubled(), &doubled()]),
+            set.propose_prompt(Tags, TaskType::Deduction, &[&doubled(), &doubled()]),
             "### propose deduction\ndef f(a):\n    return a * 2\ninput: [1]\noutput: [1, 1]\n---\n\
              def f(a):\n    return a * 2\ninput: [1]\noutput: [1, 1]\n---\n### task\n"
         );
         assert_eq!(
-            set.propose_prompt(TaskType::Induction, &[&doubled()]),
+            set.propose_prompt(Tags, TaskType::Induction, &[&doubled()]),
             "### propose induction\ndef f(a):\n    return a * 2\n### task\n"
         );
         assert_eq!(
-            set.solve_prompt(TaskType::Deduction, &doubled()),
+            set.solve_prompt(Tags, TaskType::Deduction, &doubled()),
             "### deduction\ndef f(a):\n    return a * 2\ninput: [1]\n### output\n"
         );
         assert_eq!(
-            set.solve_prompt(TaskType::Abduction, &doubled()),
+            set.solve_prompt(Tags, TaskType::Abduction, &doubled()),
             "### abduction\ndef f(a):\n    return a * 2\noutput: [1, 1]\n### input\n"
         );
         let induction = Problem::Induction {
@@ -274,7 +304,7 @@ mod tests {
             message: "return it".into(),
         };
         assert_eq!(
-            set.solve_prompt(TaskType::Induction, &induction),
+            set.solve_prompt(Tags, TaskType::Induction, &induction),
             "### induction\n1 -> 1\nmessage: return it\n### program\n"
         );
     }

@@ -8,7 +8,7 @@ use kelvin_core::{
         TaskType::{Abduction, Deduction, Induction},
     },
 };
-use kelvin_env::python_triplet::{Problem, PromptSet, Settings};
+use kelvin_env::python_triplet::{Form, Problem, PromptSet, Settings};
 
 use super::{
     compact, doubling, environment,
@@ -189,18 +189,22 @@ fn full_induction_proposals_keep_the_last_inputs() {
 }
 #[test]
 fn the_format_score() {
-    let full = PromptSet::Full;
-    let proposal = |text: &str| full.proposal_is_formatted(Deduction, text);
+    let (full, form) = (PromptSet::Full, Form::default());
+    let proposal = |text: &str| full.proposal_is_formatted(form, Deduction, text);
     assert!(proposal("thought </think> \n <answer>anything</answer>"));
     assert!(proposal("thought </think><answer>anything</answer> and more"));
     assert!(proposal("a </think> b </think><answer></answer>"));
     assert!(!proposal("thought </think> then <answer>anything</answer>"));
     assert!(!proposal("thought <answer>anything</answer>"));
     assert!(!proposal("thought </think><answer>anything"));
-    assert!(!full.solution_is_formatted(Induction, "</think><answer>def f(a): return a</answer>"));
-    assert!(full.solution_is_formatted(Induction, "</think><answer>```\ndef f(a): return a\n```</answer>"));
+    assert!(!full.solution_is_formatted(form, Induction, "</think><answer>def f(a): return a</answer>"));
+    assert!(full.solution_is_formatted(
+        form,
+        Induction,
+        "</think><answer>```\ndef f(a): return a\n```</answer>"
+    ));
     let compact = PromptSet::Compact;
-    assert!(compact.proposal_is_formatted(Abduction, "def f(a): return a\ninput: 1"));
-    assert!(!compact.proposal_is_formatted(Abduction, "def f(a): return a"));
-    assert!(!compact.solution_is_formatted(Deduction, " \n"));
+    assert!(compact.proposal_is_formatted(form, Abduction, "def f(a): return a\ninput: 1"));
+    assert!(!compact.proposal_is_formatted(form, Abduction, "def f(a): return a"));
+    assert!(!compact.solution_is_formatted(form, Deduction, " \n"));
 }

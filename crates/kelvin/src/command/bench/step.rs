@@ -6,7 +6,7 @@ use std::{
 };
 
 use kelvin_core::{
-    environment::DynEnvironment,
+    environment::{DynEnvironment, SeedRecord},
     executor::Executor,
     rollout::Prompt,
     seed::Seed,
@@ -14,6 +14,7 @@ use kelvin_core::{
 };
 use kelvin_selfplay::{azr, clock::Stopwatch, seeding, state::HeldOut};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::median;
 use crate::{
@@ -156,6 +157,17 @@ impl DynEnvironment for Timed<'_> {
         response: &str,
     ) -> anyhow::Result<Result<Task, Rejection>> {
         timed(&self.validate_ns, || self.env.validate(task_type, references, response))
+    }
+    fn validate_seed(
+        &self,
+        task_type: TaskType,
+        references: &[Task],
+        response: &str,
+    ) -> anyhow::Result<Result<Task, Rejection>> {
+        self.env.validate_seed(task_type, references, response)
+    }
+    fn read_seed(&self, task_type: TaskType, record: &Value) -> anyhow::Result<SeedRecord<Task>> {
+        self.env.read_seed(task_type, record)
     }
     fn grade(&self, task: &Task, response: &str) -> anyhow::Result<Grade> {
         timed(&self.grade_ns, || self.env.grade(task, response))
