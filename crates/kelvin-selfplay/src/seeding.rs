@@ -1,30 +1,49 @@
-//! The seed stage (AZR Algorithm 1, line 1): what the first step finds in the buffers.
+//! The seed stage (AZR Algorithm 1, line 1): what the first step finds in the buffers. First come seed files, where
+//! there are any; what is missing then is proposed.
+
+pub mod files;
 
 use kelvin_core::{
     environment::DynEnvironment,
     seed::Seed,
-    task::{Task, TaskType},
+    task::{SEED_STAGE, Task, TaskType},
 };
 
+pub use files::Loaded;
+
 use crate::{
+    buffer::TaskBuffer,
     settings::RunSettings,
     stage::{self, Scene},
     state::{HeldOut, RunState},
 };
 
-/// From the zero triplet, proposals without updates until each buffer holds B times S different tasks. Types that are
+/// What the seed stage did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seeded {
+    /// Proposals that were made.
+    pub n_proposed: usize,
+    /// What came of each seed file.
+    pub files: Vec<Loaded>,
+}
+
+/// From seed files, or else the zero triplet, proposals without updates until each buffer holds B times S different tasks. Types that are
 /// posed about others' tasks (induction) wait for those, or their first batch would all be about the zero triplet.
-/// Gives the proposals that were made.
+/// A type of task that files seed does without its zero triplet.
 ///
 /// # Errors
-/// If the policy or the sandbox fails.
+/// If a seed file cannot be used, or the policy or the sandbox fails.
 pub fn seed(
     state: &mut RunState,
     env: &dyn DynEnvironment,
     held_out: &HeldOut,
     settings: &RunSettings,
-) -> anyhow::Result<usize> {
-    let zero = env.seed_tasks().into_iter().filter(|it| settings.task_types.contains(&it.task_type));
+) -> anyhow::Result<Seeded> {
+    let files = files::load(state, env, held_out, settings)?;
+    let is_unseeded = |it: &Task| state.buffer.pool(it.task_type, usize::MAX).is_empty();
+    let is_played = |it: &Task| settings.task_types.contains(&it.task_type);
+    let zero: Vec<Task> =
+        env.seed_tasks().into_iter().filter(|it| is_played(it) && is_unseeded(it)).collect();
     state.buffer.append(env, zero)?;
     let seed = Seed::new(settings.seed).fork("seed");
     let (first, then): (Vec<TaskType>, Vec<TaskType>) =
@@ -32,7 +51,8 @@ pub fn seed(
     let mut n_proposed = 0;
     for (at, types) in [first, then].iter().enumerate() {
         for round in 0..settings.azr.seed_rounds_max {
-            let short = short_of_seeds(state, settings, types);
+            let short: Vec<TaskType> =
+                types.iter().copied().filter(|it| is_short(&state.buffer, settings, *it)).collect();
             if short.is_empty() {
                 break;
             }
@@ -41,12 +61,20 @@ pub fn seed(
         }
     }
     state.seeded = true;
-    Ok(n_proposed)
+    Ok(Seeded { n_proposed, files })
 }
 
-fn short_of_seeds(state: &RunState, settings: &RunSettings, types: &[TaskType]) -> Vec<TaskType> {
-    let target = settings.azr.batch_size * settings.azr.seed_factor;
-    types.iter().copied().filter(|it| state.buffer.pool(*it, usize::MAX).len() < target).collect()
+/// Whether a buffer still wants seeds.
+fn is_short(buffer: &TaskBuffer, settings: &RunSettings, task_type: TaskType) -> bool {
+    buffer.pool(task_type, usize::MAX).len() < settings.azr.batch_size * settings.azr.seed_factor
+}
+
+/// Takes in a seed that its buffer does not hold yet.
+fn admit(state: &mut RunState, env: &dyn DynEnvironment, seed: Task) -> anyhow::Result<()> {
+    match state.buffer.holds(&(seed.task_type, env.identity(&seed)?)) {
+        true => Ok(()),
+        false => state.buffer.append(env, [seed]),
+    }
 }
 
 fn seed_round(
@@ -57,7 +85,7 @@ fn seed_round(
     types: &[TaskType],
     seed: Seed,
 ) -> anyhow::Result<usize> {
-    let scene = Scene { env, player: state.policies.player(), step: 0, settings };
+    let scene = Scene { env, player: state.policies.player(), step: SEED_STAGE, settings };
     let n = settings.azr.batch_size;
     let asks = stage::proposal_asks(scene, &state.buffer, types, n, seed.fork("references"))?;
     let proposed = stage::propose(scene, &asks, &settings.sampling.seed, seed.fork("propose"))?;
@@ -65,13 +93,8 @@ fn seed_round(
     let n_proposed = screened.len();
     for task in screened.into_iter().filter_map(|it| it.outcome.ok()) {
         for task_type in env.seed_types(task.task_type) {
-            let twin = Task { task_type, ..task.clone() };
-            let is_wanted = !short_of_seeds(state, settings, &[task_type]).is_empty();
-            if settings.task_types.contains(&task_type)
-                && is_wanted
-                && !state.buffer.holds(&(task_type, env.identity(&twin)?))
-            {
-                state.buffer.append(env, [twin])?;
+            if settings.task_types.contains(&task_type) && is_short(&state.buffer, settings, task_type) {
+                admit(state, env, Task { task_type, ..task.clone() })?;
             }
         }
     }

@@ -185,6 +185,23 @@ fn refusal(
     held_out: &HeldOut,
     seen: &mut std::collections::HashSet<(TaskType, String)>,
 ) -> anyhow::Result<Option<Rejection>> {
+    if let Some(rejection) = unfit(scene, task, held_out)? {
+        return Ok(Some(rejection));
+    }
+    if scene.settings.azr.duplicates == Duplicates::Reject {
+        let identity = (task.task_type, scene.env.identity(task)?);
+        if buffer.holds(&identity) || !seen.insert(identity) {
+            return Ok(Some(Rejection::new(Reason::Duplicate, "the buffer holds it already")));
+        }
+    }
+    Ok(None)
+}
+
+/// Why no run may train on a task: it is held out, or no solver prompt has room for it.
+///
+/// # Errors
+/// If the task does not fit its environment.
+pub(crate) fn unfit(scene: Scene, task: &Task, held_out: &HeldOut) -> anyhow::Result<Option<Rejection>> {
     if held_out.families.contains(&scene.env.family(task)?) {
         return Ok(Some(Rejection::new(Reason::HeldOut, "its program is in the held-out set")));
     }
@@ -193,12 +210,6 @@ fn refusal(
     if n_tokens_max < n_tokens {
         let detail = format!("its solver prompt has {n_tokens} tokens of {n_tokens_max}");
         return Ok(Some(Rejection::new(Reason::PromptTooLong, detail)));
-    }
-    if scene.settings.azr.duplicates == Duplicates::Reject {
-        let identity = (task.task_type, scene.env.identity(task)?);
-        if buffer.holds(&identity) || !seen.insert(identity) {
-            return Ok(Some(Rejection::new(Reason::Duplicate, "the buffer holds it already")));
-        }
     }
     Ok(None)
 }

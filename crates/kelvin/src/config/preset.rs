@@ -3,7 +3,8 @@
 
 use clap::ValueEnum;
 use kelvin_core::objective::Aggregation;
-use kelvin_python::{Equality, Policy};
+use kelvin_env::python_triplet::{InductionPairs, MissingResult, ProgramRules, ProposalForm, SeedRules};
+use kelvin_python::{Entry, Equality, Policy, Strip};
 use kelvin_selfplay::settings::{AdvNorm, AzrSettings, ObjectiveSettings, OptimizerSettings, SolveLag};
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,9 @@ pub(crate) enum Preset {
     /// What produced the published numbers (the scripts and the `paper` branch).
     Code,
 }
+
+/// Section 3.3.1 of the paper and the original's seeding scripts: neither comments nor globals in seeds.
+const BARE_SEEDS: Strip = Strip { remove_comments: true, remove_after_return: true, remove_print: false };
 
 /// More characters than a response has.
 const NO_LIMIT: usize = 1_000_000;
@@ -53,6 +57,9 @@ impl Preset {
                 optimizer: OptimizerSettings { weight_decay: 0.01, ..kelvin.optimizer },
                 python: PythonSettings {
                     policy: Policy::Code,
+                    proposal_form: ProposalForm::Valid,
+                    seeds: SeedRules { strip: BARE_SEEDS, ..kelvin.python.seeds },
+                    induction_pairs: InductionPairs::All,
                     leak_tokens: 0,
                     message_chars_max: NO_LIMIT,
                     ..kelvin.python.clone()
@@ -67,6 +74,13 @@ impl Preset {
                 python: PythonSettings {
                     policy: Policy::Code,
                     equality: Equality::Python,
+                    program: ProgramRules {
+                        entry: Entry::NotFirst,
+                        reject_multiple_functions: true,
+                        ..kelvin.python.program
+                    },
+                    seeds: SeedRules { whole_response: true, strip: BARE_SEEDS },
+                    missing_result: MissingResult::Skip,
                     leak_tokens: 0,
                     message_chars_max: NO_LIMIT,
                     ..kelvin.python.clone()

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{command, feed};
 
-fn data_folder() -> Option<PathBuf> {
+pub fn data_folder() -> Option<PathBuf> {
     let folder = env::var_os("KELVIN_DATA").map(PathBuf::from);
     if folder.is_none() {
         eprintln!("skipped: asks for KELVIN_DATA, the folder with cruxeval and azr_seeds");
