@@ -11,7 +11,7 @@ use crate::{
     clock::Stopwatch,
     eval,
     metrics::{self, Recorder},
-    seeding::{self, Loaded, Seeded},
+    seeding::{self, Loaded},
     settings::RunSettings,
     stage::Scene,
     state::{HeldOut, RunState},
@@ -94,8 +94,9 @@ fn begin(
     watcher(Event::Seeding);
     let watch = Stopwatch::start();
     dir.clear_logs()?;
-    let Seeded { n_proposed, files } = seeding::seed(state, env, held_out, settings)?;
+    let files = seeding::load(state, env, held_out, settings)?;
     files.iter().for_each(|file| watcher(Event::Loaded(file)));
+    let n_proposed = seeding::seed(state, env, held_out, settings)?;
     dir.append_tasks(state.buffer.log())?;
     let mut metrics = Recorder::default();
     metrics.set("seed/proposals".into(), n_proposed as f64);

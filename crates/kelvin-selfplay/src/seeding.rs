@@ -9,7 +9,7 @@ use kelvin_core::{
     task::{SEED_STAGE, Task, TaskType},
 };
 
-pub use files::Loaded;
+pub use files::{Loaded, load};
 
 use crate::{
     buffer::TaskBuffer,
@@ -18,28 +18,18 @@ use crate::{
     state::{HeldOut, RunState},
 };
 
-/// What the seed stage did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seeded {
-    /// Proposals that were made.
-    pub n_proposed: usize,
-    /// What came of each seed file.
-    pub files: Vec<Loaded>,
-}
-
-/// From seed files, or else the zero triplet, proposals without updates until each buffer holds B times S different tasks. Types that are
-/// posed about others' tasks (induction) wait for those, or their first batch would all be about the zero triplet.
-/// A type of task that files seed does without its zero triplet.
+/// From the zero triplet, or from what files gave in its place, proposals without updates until each buffer holds B
+/// times S different tasks. Types that are posed about others' tasks (induction) wait for those, or their first batch
+/// would all be about the zero triplet. Gives the proposals that were made.
 ///
 /// # Errors
-/// If a seed file cannot be used, or the policy or the sandbox fails.
+/// If the policy or the sandbox fails.
 pub fn seed(
     state: &mut RunState,
     env: &dyn DynEnvironment,
     held_out: &HeldOut,
     settings: &RunSettings,
-) -> anyhow::Result<Seeded> {
-    let files = files::load(state, env, held_out, settings)?;
+) -> anyhow::Result<usize> {
     let is_unseeded = |it: &Task| state.buffer.pool(it.task_type, usize::MAX).is_empty();
     let is_played = |it: &Task| settings.task_types.contains(&it.task_type);
     let zero: Vec<Task> =
@@ -61,7 +51,7 @@ pub fn seed(
         }
     }
     state.seeded = true;
-    Ok(Seeded { n_proposed, files })
+    Ok(n_proposed)
 }
 
 /// Whether a buffer still wants seeds.

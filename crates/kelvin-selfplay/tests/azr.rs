@@ -370,11 +370,12 @@ fn seed_file(dir: &Path, settings: &RunSettings, n_more: u64) -> std::path::Path
     path
 }
 
-fn seeded(settings: &RunSettings) -> anyhow::Result<(RunState, seeding::Seeded)> {
+fn seeded(settings: &RunSettings) -> anyhow::Result<(RunState, Vec<Loaded>)> {
     let mut state = state();
     let held_out = HeldOut::new(&Sums, &settings.task_types, &settings.eval)?;
-    let seeded = seeding::seed(&mut state, &Sums, &held_out, settings)?;
-    Ok((state, seeded))
+    let loaded = seeding::load(&mut state, &Sums, &held_out, settings)?;
+    seeding::seed(&mut state, &Sums, &held_out, settings)?;
+    Ok((state, loaded))
 }
 
 #[test]
@@ -384,11 +385,11 @@ fn seed_files_are_checked_counted_cut_and_filled_up() {
         let mut settings = settings();
         let path = seed_file(dir.path(), &settings, n_more);
         settings.azr.seed_files = vec![path.clone()];
-        let (state, seeded) = seeded(&settings).unwrap();
+        let (state, loaded) = seeded(&settings).unwrap();
         let refused = BTreeMap::from([(Reason::Duplicate, 1), (Reason::HeldOut, 1), (Reason::NoInput, 1)]);
         let n = n_more as usize;
-        assert_eq!(seeded.files, [Loaded { path, n_records: n + 5, n_valid: n + 2, refused }]);
-        let line = seeded.files[0].line();
+        assert_eq!(loaded, [Loaded { path, n_records: n + 5, n_valid: n + 2, refused }]);
+        let line = loaded[0].line();
         assert!(line.ends_with("seeds; refused: 1 no_input, 1 duplicate, 1 held_out"), "{line}");
         let pool = |task_type| -> Vec<(u64, u64)> {
             let tasks = state.buffer.pool(task_type, usize::MAX).into_iter();
@@ -400,7 +401,7 @@ fn seed_files_are_checked_counted_cut_and_filled_up() {
         assert_eq!(given.iter().filter(|it| it.0 == 30).count(), n.min(14));
         assert_eq!(proposed[0], (1, 1), "a type without a file begins as ever");
         let settings = RunSettings { n_judges: 1, ..settings };
-        assert_eq!(state.buffer.log(), self::seeded(&settings).unwrap().0.buffer.log());
+        assert_eq!(state.buffer.log(), seeded(&settings).unwrap().0.buffer.log());
     }
 }
 

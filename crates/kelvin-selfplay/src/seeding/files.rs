@@ -67,11 +67,11 @@ pub fn check(azr: &AzrSettings) -> anyhow::Result<()> {
     named(azr).try_for_each(|(_, path)| records(path).map(drop))
 }
 
-/// Puts the seeds of every file into the buffers.
+/// Puts the seeds of every file into the buffers; nothing where there is none.
 ///
 /// # Errors
 /// If a file cannot be read or has no record that is a task of this run, or the sandbox fails.
-pub(super) fn load(
+pub fn load(
     state: &mut RunState,
     env: &dyn DynEnvironment,
     held_out: &HeldOut,

@@ -2,9 +2,14 @@
 
 use std::{fs, path::Path};
 
-use serde_json::json;
+use kelvin_python::{Strip, strip};
+use serde_json::{Value, json};
 
-use crate::{Ran, command, data::data_folder, feed};
+use crate::{
+    Ran, command,
+    data::{data_folder, rows, validated},
+    feed,
+};
 
 /// A run that stops after its seeds, with as many of each type as `n_seeds`.
 fn seed(run: &Path, n_seeds: usize, sets: &[String]) -> Ran {
@@ -117,4 +122,64 @@ fn published_files_are_seeds_but_for_named_reasons() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What `exec validate` says of programs on an input each.
+fn outputs(programs: &[(String, String)]) -> Vec<Value> {
+    let rows: Vec<Value> =
+        programs.iter().map(|(program, input)| json!({"program": program, "input": input})).collect();
+    let verdicts = validated(&rows, "code").into_iter();
+    verdicts.map(|verdict| json!([verdict["status"], verdict["output"]])).collect()
+}
+
+/// The programs without comments, docstrings and prints, and without globals too.
+fn stripped(programs: &[(String, String)]) -> [Vec<(String, String)>; 2] {
+    let quiet = Strip { remove_comments: true, remove_print: true, remove_after_return: false };
+    let all = Strip { remove_after_return: true, ..quiet };
+    [quiet, all].map(|what| {
+        let stripped = |(program, input): &(String, String)| (strip(program, what).unwrap(), input.clone());
+        programs.iter().map(stripped).collect()
+    })
+}
+
+#[test]
+fn a_stripped_program_does_the_same_unless_it_needs_a_global() {
+    let programs = [
+        (
+            "# c\nimport math\n'no docstring'\ndef f(a):\n    '''doc'''\n    print(a)  # c\n    return math.floor(a)",
+            "2.5",
+        ),
+        (
+            "class T:\n    'doc'\n    def __init__(self, v): self.v = v; print(v)\n\
+             def f(a):\n    for x in a: print(x)\n    return [T(x).v for x in a]\nprint(f([1]))",
+            "[1, 2]",
+        ),
+        (
+            "def f(a):\n    if not a: print('#')\n    else:\n        # nothing\n        return '#'\n    return a  # '#'",
+            "3",
+        ),
+        ("K = 2  # a global\ndef f(a):\n    return a * K", "4"),
+    ]
+    .map(|(program, input)| (program.to_owned(), input.to_owned()));
+    let [quiet, bare] = stripped(&programs);
+    let whole = outputs(&programs);
+    let values = ["2", "[1, 2]", "'#'", "8"].map(|value| json!(["valid", value]));
+    assert_eq!(whole, values);
+    assert_eq!(outputs(&quiet), whole);
+    let bare = outputs(&bare);
+    assert_eq!(bare[..3], whole[..3]);
+    assert_eq!(bare[3][0], "rejected", "the global is gone");
+}
+
+#[test]
+fn published_programs_do_the_same_without_comments_and_prints() {
+    let Some(folder) = data_folder() else { return };
+    for (name, ..) in PUBLISHED.iter().filter(|it| it.1 == "seed_files") {
+        let records = rows(&folder.join(format!("azr_seeds/{name}.jsonl")));
+        let text = |record: &Value, field: &str| record[field].as_str().unwrap().to_owned();
+        let programs: Vec<(String, String)> =
+            records.iter().map(|it| (text(it, "snippet"), text(it, "input"))).collect();
+        let [quiet, _] = stripped(&programs);
+        assert_eq!(outputs(&quiet), outputs(&programs), "{name}");
+    }
 }

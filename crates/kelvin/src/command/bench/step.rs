@@ -91,6 +91,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let settings = config.run_settings(n_judges);
     let held_out = HeldOut::new(&env, &settings.task_types, &settings.eval)?;
     let mut state = wire::state(&config)?;
+    seeding::load(&mut state, &env, &held_out, &settings)?;
     seeding::seed(&mut state, &env, &held_out, &settings)?;
     let mut phases = Vec::new();
     for repeat in 0..=args.repeats {
