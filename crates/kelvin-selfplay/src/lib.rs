@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod reference;
 pub mod reward;
 pub mod run;
+pub mod seeding;
 pub mod settings;
 pub mod stage;
 pub mod state;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use kelvin_core::{
-    environment::Environment,
+    environment::{Environment, Given},
     fake::FakePolicy,
     objective::Objective,
     policy::{
@@ -23,7 +23,7 @@ use kelvin_core::{
 use kelvin_selfplay::{
     azr::{self, StepReport},
     buffer::TaskBuffer,
-    metrics,
+    metrics, seeding,
     settings::{
         AzrSettings, CheckpointSettings, Duplicates, EstimateStop, EvalSettings, RunSettings,
         SamplingSettings, SolveLag,
@@ -46,13 +46,13 @@ impl Environment for Numbers {
     fn seed_tasks(&self) -> Vec<(TaskType, u64)> {
         vec![(TaskType::Deduction, NUMBERS)]
     }
-    fn propose_prompt(&self, _: TaskType, _: &[Task<u64>]) -> String {
+    fn propose_prompt(&self, _: TaskType, _: Given<'_, u64>) -> String {
         "pose".into()
     }
     fn validate(
         &self,
         _: TaskType,
-        _: &[Task<u64>],
+        _: Given<'_, u64>,
         response: &str,
     ) -> anyhow::Result<Result<u64, Rejection>> {
         anyhow::ensure!(response != "outage", "the sandbox is gone");
@@ -196,7 +196,7 @@ fn step(settings: &RunSettings, dice: Seed) -> StepReport {
 fn state_and_step(settings: &RunSettings, dice: Seed) -> (RunState, StepReport) {
     let trainer = Box::new(Shuffled::new(dice));
     let mut state = RunState::new(vec![Policy { name: "policy".into(), version: 0, trainer }]);
-    azr::seed(&mut state, &Numbers, &nothing_held_out(), settings).unwrap();
+    seeding::seed(&mut state, &Numbers, &nothing_held_out(), settings).unwrap();
     let report = azr::step(&mut state, &Numbers, &nothing_held_out(), settings).unwrap();
     (state, report)
 }

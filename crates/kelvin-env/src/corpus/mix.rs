@@ -17,7 +17,7 @@ use super::{
     draft::pick_weighted,
     label::{Draw, label},
 };
-use crate::python_triplet::{Problem, PromptSet, ProposalRules};
+use crate::python_triplet::{AnswerPlace, Problem, PromptSet, ProposalRules};
 
 /// What the corpus is made of. Everything follows from it, the seed and the excluded programs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -255,8 +255,8 @@ impl Pool<'_> {
         let (prompt, response) = match kind {
             Kind::Solve(task_type) => {
                 let problem = self.problem(task_type, slot, draws);
-                let set = PromptSet::Compact;
-                (set.solve_prompt(task_type, &problem), set.solution_text(task_type, &problem))
+                let (set, place) = (PromptSet::Compact, AnswerPlace::Plain);
+                (set.solve_prompt(place, task_type, &problem), set.solution_text(place, task_type, &problem))
             }
             Kind::Propose(task_type) => self.proposal(task_type, slot, draws),
             Kind::SolveQuestion => {
@@ -295,11 +295,11 @@ impl Pool<'_> {
     }
 
     fn proposal(&self, task_type: TaskType, slot: Slot, draws: &mut Draws) -> (String, String) {
-        let set = PromptSet::Compact;
+        let (set, place, rules) = (PromptSet::Compact, AnswerPlace::Plain, ProposalRules::default());
         let problem = self.problem(task_type, slot, draws);
-        let response = set.proposal_text(task_type, &problem);
+        let response = set.proposal_text(place, task_type, &problem);
         if task_type == TaskType::Induction {
-            return (set.propose_prompt(task_type, &[&problem], &ProposalRules::default()), response);
+            return (set.propose_prompt(place, task_type, &[&problem], &rules), response);
         }
         let n_references = draws.below(self.config.max_references + 1);
         let others: Vec<Slot> = (0..n_references).map(|_| *draws.pick(&self.slots)).collect();
@@ -307,11 +307,7 @@ impl Pool<'_> {
         let mut references: Vec<Problem> =
             others.map(|other| self.problem(task_type, other, draws)).collect();
         loop {
-            let prompt = set.propose_prompt(
-                task_type,
-                &references.iter().collect::<Vec<_>>(),
-                &ProposalRules::default(),
-            );
+            let prompt = set.propose_prompt(place, task_type, &references.iter().collect::<Vec<_>>(), &rules);
             if prompt.len() + response.len() <= self.config.max_example_len || references.pop().is_none() {
                 return (prompt, response);
             }

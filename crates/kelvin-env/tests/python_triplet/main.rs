@@ -6,6 +6,7 @@ mod composites;
 mod errors;
 mod properties;
 mod proposals;
+mod rules;
 mod scripted;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use kelvin_core::{
     environment::{Environment, Given},
     task::{Grade, Task, TaskType},
 };
-use kelvin_env::python_triplet::{Problem, PromptSet, PythonTriplet, Settings};
+use kelvin_env::python_triplet::{AnswerPlace, Problem, PromptSet, PythonTriplet, Settings};
 use scripted::{Scripted, value};
 
 use TaskType::{Abduction, Deduction, Induction};
@@ -82,12 +83,12 @@ fn seed_tasks_are_valid_tasks() {
         let environment = environment(&executor, Settings { prompt_set, ..Settings::default() });
         for (task_type, problem) in environment.seed_tasks() {
             let task = task(task_type, problem);
-            let answer = prompt_set.solution_text(task_type, &task.payload);
+            let answer = prompt_set.solution_text(AnswerPlace::Tags, task_type, &task.payload);
             assert_eq!(environment.grade(&task, &answer).unwrap(), Grade::correct());
             let reference =
                 [environment.seed_tasks().remove(0)].map(|(kind, problem)| self::task(kind, problem));
             if task_type != Induction || prompt_set == PromptSet::Compact {
-                let response = prompt_set.proposal_text(task_type, &task.payload);
+                let response = prompt_set.proposal_text(AnswerPlace::Tags, task_type, &task.payload);
                 let again =
                     environment.validate(task_type, Given::references(&reference), &response).unwrap();
                 assert_eq!(again.unwrap(), task.payload);

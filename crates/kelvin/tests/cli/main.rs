@@ -7,6 +7,7 @@ mod exec;
 mod help;
 mod long;
 mod model;
+mod seeds;
 
 use std::{
     io::Write,
