@@ -1,5 +1,6 @@
 //! The seam to a domain: what can be proposed, solved and graded.
 
+use anyhow::bail;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -32,6 +33,17 @@ impl<'tasks, P> Given<'tasks, P> {
     pub fn references(references: &'tasks [Task<P>]) -> Given<'tasks, P> {
         Given { references, helpers: &[] }
     }
+}
+
+/// What a record of a seed file came to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SeedRecord<P> {
+    /// A problem that passed the checks of a proposal.
+    Valid(P),
+    /// It did not pass.
+    Refused(Rejection),
+    /// A record of another type of task.
+    OtherType,
 }
 
 /// One self-play domain. Implement this; the recipes hold it as `dyn DynEnvironment`.
@@ -81,6 +93,27 @@ pub trait Environment: Send + Sync {
         given: Given<'_, Self::Payload>,
         response: &str,
     ) -> anyhow::Result<Result<Self::Payload, Rejection>>;
+
+    /// Checks a proposal of the seed stage, where an environment may have rules of its own.
+    ///
+    /// # Errors
+    /// As [`Environment::validate`].
+    fn validate_seed(
+        &self,
+        task_type: TaskType,
+        given: Given<'_, Self::Payload>,
+        response: &str,
+    ) -> anyhow::Result<Result<Self::Payload, Rejection>> {
+        self.validate(task_type, given, response)
+    }
+
+    /// Checks a record of a seed file as it would check a proposal of this type.
+    ///
+    /// # Errors
+    /// If the world is broken, or the domain has no seed files.
+    fn read_seed(&self, task_type: TaskType, _record: &Value) -> anyhow::Result<SeedRecord<Self::Payload>> {
+        bail!("no seed file holds {task_type} tasks of this environment\nhint: leave out its seed files")
+    }
 
     /// Whether the response has the form that the prompt asked for (AZR's format score).
     fn proposal_is_formatted(&self, task_type: TaskType, response: &str) -> bool;
@@ -161,6 +194,21 @@ pub trait DynEnvironment: Send + Sync {
         given: Given<'_>,
         response: &str,
     ) -> anyhow::Result<Result<Task, Rejection>>;
+    /// See [`Environment::validate_seed`].
+    ///
+    /// # Errors
+    /// If the world is broken.
+    fn validate_seed(
+        &self,
+        task_type: TaskType,
+        given: Given<'_>,
+        response: &str,
+    ) -> anyhow::Result<Result<Task, Rejection>>;
+    /// See [`Environment::read_seed`].
+    ///
+    /// # Errors
+    /// If the world is broken, or the domain has no seed files.
+    fn read_seed(&self, task_type: TaskType, record: &Value) -> anyhow::Result<SeedRecord<Task>>;
     /// See [`Environment::proposal_is_formatted`].
     fn proposal_is_formatted(&self, task_type: TaskType, response: &str) -> bool;
     /// See [`Environment::solve_prompt`].
@@ -239,6 +287,24 @@ impl<E: Environment> DynEnvironment for E {
         let given = Given { references: &references, helpers: &helpers };
         let outcome = Environment::validate(self, task_type, given, response)?;
         Ok(outcome.map(|payload| erase(task_type, payload)))
+    }
+    fn validate_seed(
+        &self,
+        task_type: TaskType,
+        given: Given<'_>,
+        response: &str,
+    ) -> anyhow::Result<Result<Task, Rejection>> {
+        let (references, helpers) = (typed(given.references)?, typed(given.helpers)?);
+        let given = Given { references: &references, helpers: &helpers };
+        let outcome = Environment::validate_seed(self, task_type, given, response)?;
+        Ok(outcome.map(|payload| erase(task_type, payload)))
+    }
+    fn read_seed(&self, task_type: TaskType, record: &Value) -> anyhow::Result<SeedRecord<Task>> {
+        Ok(match Environment::read_seed(self, task_type, record)? {
+            SeedRecord::Valid(payload) => SeedRecord::Valid(erase(task_type, payload)),
+            SeedRecord::Refused(rejection) => SeedRecord::Refused(rejection),
+            SeedRecord::OtherType => SeedRecord::OtherType,
+        })
     }
     fn proposal_is_formatted(&self, task_type: TaskType, response: &str) -> bool {
         Environment::proposal_is_formatted(self, task_type, response)

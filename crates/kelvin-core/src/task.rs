@@ -7,6 +7,9 @@ use serde_json::Value;
 /// Training steps, counted from 1; 0 is the seed stage.
 pub type Step = u32;
 
+/// The step at which seeds are made.
+pub const SEED_STAGE: Step = 0;
+
 /// Declares a closed set of names: an enum, its spelling in files and on the command line, and the list of all.
 macro_rules! names {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }) => {
@@ -115,6 +118,10 @@ names! {
         HelperMisused = "helper_misused",
         /// All that the program does is to call a helper.
         OnlyWrapsHelper = "only_wraps_helper",
+        /// The program defines more than one function, where that is not allowed.
+        MultipleFunctions = "multiple_functions",
+        /// The program seems to hold its test input, where that is not allowed.
+        TestInput = "test_input",
     }
 }
 

@@ -10,8 +10,9 @@ pub mod value;
 
 pub use arguments::{Arguments, parse_arguments};
 pub use program::{
-    Complexity, ErrorKeyword, Halstead, Policy, Program, Refusal, compat_distance, complexity,
-    contains_program, distance, prepare, shingles, with_working,
+    Complexity, Entry, ErrorKeyword, Halstead, Policy, Program, Refusal, Strip, compat_distance, complexity,
+    contains_program, distance, n_functions, name_entry, prepare, shingles, strip, test_input_sign,
+    with_working,
 };
 pub use syntax::{MAX_BRACKETS, MAX_DEPTH, MAX_INDENTS, MAX_SOURCE_BYTES, syntax_error};
 pub use value::{Equality, LiteralError, MAX_INT_DIGITS, Value, parse_literal};

@@ -13,6 +13,7 @@ pub mod novelty;
 pub mod reference;
 pub mod reward;
 pub mod run;
+pub mod seeding;
 pub mod settings;
 pub mod stage;
 pub mod state;

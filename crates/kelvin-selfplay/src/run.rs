@@ -11,6 +11,7 @@ use crate::{
     clock::Stopwatch,
     eval,
     metrics::{self, Recorder},
+    seeding::{self, Loaded},
     settings::RunSettings,
     stage::Scene,
     state::{HeldOut, RunState},
@@ -21,6 +22,8 @@ use crate::{
 pub enum Event<'run> {
     /// The seed stage begins.
     Seeding,
+    /// A seed file was read.
+    Loaded(&'run Loaded),
     /// A row of metrics was recorded; step 0 is the start.
     Recorded {
         /// The step.
@@ -46,7 +49,7 @@ pub enum End {
     Interrupted,
 }
 
-/// Runs from `state` to the last step, or until `interrupted` says so between two steps. Either way it ends with
+/// Runs from `state` to the last step (or the end of the seed stage, if that is all that is asked for), or until `interrupted` says so between two steps. Either way it ends with
 /// a checkpoint.
 ///
 /// # Errors
@@ -62,6 +65,9 @@ pub fn run(
     let held_out = HeldOut::new(env, &settings.task_types, &settings.eval)?;
     if !state.seeded {
         begin(state, env, &held_out, settings, dir, watcher)?;
+    }
+    if settings.azr.seed_only {
+        return Ok(End::Finished);
     }
     let mut saved = state.step;
     while state.step < settings.steps && !interrupted() {
@@ -88,7 +94,9 @@ fn begin(
     watcher(Event::Seeding);
     let watch = Stopwatch::start();
     dir.clear_logs()?;
-    let n_proposed = azr::seed(state, env, held_out, settings)?;
+    let files = seeding::load(state, env, held_out, settings)?;
+    files.iter().for_each(|file| watcher(Event::Loaded(file)));
+    let n_proposed = seeding::seed(state, env, held_out, settings)?;
     dir.append_tasks(&state.buffer.take_unlogged())?;
     let mut metrics = Recorder::default();
     metrics.set("seed/proposals".into(), n_proposed as f64);
@@ -97,7 +105,9 @@ fn begin(
         let size = state.buffer.n_admitted(task_type);
         metrics.set(format!("buffer/{task_type}/size"), size as f64);
     }
-    evaluate(&mut metrics, state, env, held_out, settings)?;
+    if !settings.azr.seed_only {
+        evaluate(&mut metrics, state, env, held_out, settings)?;
+    }
     record(0, metrics, None, dir, watcher)?;
     watcher(Event::Saved { path: dir.save(state, settings.checkpoint.keep)? });
     Ok(())

@@ -18,6 +18,7 @@ use kelvin_core::{
 
 pub use play::{Played, Poses, Solves, play};
 pub use screen::Screen;
+pub(crate) use screen::unfit;
 pub use timeline::StreamTime;
 
 use crate::{buffer::TaskBuffer, helpers, settings::RunSettings};

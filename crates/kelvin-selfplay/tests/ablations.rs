@@ -23,6 +23,7 @@ use kelvin_selfplay::{
     checkpoint::RunDir,
     metrics,
     run::{self, Event},
+    seeding,
     settings::{
         AzrSettings, CheckpointSettings, EvalSettings, Eviction, NearDuplicates, RunSettings, SolverMix,
     },
@@ -114,7 +115,7 @@ fn state(trainer: Box<dyn Trainer>) -> RunState {
 fn steps(settings: &RunSettings) -> (RunState, Vec<(StepReport, Metrics)>) {
     let mut state = state(Box::new(FakePolicy::new(respond)));
     let held_out = HeldOut::new(&Words, &settings.task_types, &settings.eval).unwrap();
-    azr::seed(&mut state, &Words, &held_out, settings).unwrap();
+    seeding::seed(&mut state, &Words, &held_out, settings).unwrap();
     let step = |_| {
         let report = azr::step(&mut state, &Words, &held_out, settings).unwrap();
         let metrics = metrics::of_step(&report, &state, settings);
@@ -307,7 +308,7 @@ fn a_scripted_policy_reproduces_its_metrics() {
     let settings = RunSettings { task_types: vec![TYPES[0]], azr, ..settings(AzrSettings::default()) };
     let mut state = state(Box::new(FakePolicy::new(script)));
     let held_out = HeldOut::new(&Words, &settings.task_types, &settings.eval).unwrap();
-    assert_eq!(azr::seed(&mut state, &Words, &held_out, &settings).unwrap(), 4);
+    assert_eq!(seeding::seed(&mut state, &Words, &held_out, &settings).unwrap(), 4);
     let mut rows = (0..2).map(|_| {
         let report = azr::step(&mut state, &Words, &held_out, &settings).unwrap();
         metrics::of_step(&report, &state, &settings)

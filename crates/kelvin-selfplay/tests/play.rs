@@ -23,7 +23,7 @@ use kelvin_core::{
 use kelvin_selfplay::{
     azr::{self, StepReport},
     buffer::TaskBuffer,
-    metrics,
+    metrics, seeding,
     settings::{
         AzrSettings, CheckpointSettings, Duplicates, EstimateStop, EvalSettings, RunSettings,
         SamplingSettings, SolveLag,
@@ -196,7 +196,7 @@ fn step(settings: &RunSettings, dice: Seed) -> StepReport {
 fn state_and_step(settings: &RunSettings, dice: Seed) -> (RunState, StepReport) {
     let trainer = Box::new(Shuffled::new(dice));
     let mut state = RunState::new(vec![Policy { name: "policy".into(), version: 0, trainer }]);
-    azr::seed(&mut state, &Numbers, &nothing_held_out(), settings).unwrap();
+    seeding::seed(&mut state, &Numbers, &nothing_held_out(), settings).unwrap();
     let report = azr::step(&mut state, &Numbers, &nothing_held_out(), settings).unwrap();
     (state, report)
 }

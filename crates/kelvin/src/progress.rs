@@ -31,6 +31,7 @@ impl<'run> Progress<'run> {
     pub(crate) fn show(&mut self, event: Event<'_>) {
         match event {
             Event::Seeding => self.transient("seeding the task buffer from the zero triplet ..."),
+            Event::Loaded(file) => self.lasting(&file.line()),
             Event::Recorded { step: 0, metrics, .. } => {
                 self.watch.lap();
                 let sizes = self.per_type(metrics, |it| format!("buffer/{it}/size"), |it| format!("{it:.0}"));

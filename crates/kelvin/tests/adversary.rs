@@ -15,7 +15,7 @@ use kelvin_core::{
     rollout::SampleRequest,
     task::{Grade, Reason, Rejection, Task, TaskType},
 };
-use kelvin_env::python_triplet::{Problem, PromptSet, PythonTriplet, Settings};
+use kelvin_env::python_triplet::{AnswerPlace, Problem, PromptSet, PythonTriplet, Settings};
 use kelvin_exec::{ExecutorOptions, Level, PythonExecutor};
 use kelvin_selfplay::{
     azr,
@@ -209,12 +209,16 @@ fn proposal(set: PromptSet, task_type: TaskType, index: usize) -> String {
         message => format!("{message}, {}", mark(index)),
     };
     let outputs = inputs.clone();
-    set.proposal_text(task_type, &Problem::Induction { program: String::new(), inputs, outputs, message })
+    set.proposal_text(
+        AnswerPlace::Tags,
+        task_type,
+        &Problem::Induction { program: String::new(), inputs, outputs, message },
+    )
 }
 
 fn triplet(set: PromptSet, task_type: TaskType, program: &str, input: &str) -> String {
     let problem = Problem::triplet(program.into(), input.into(), String::new());
-    set.proposal_text(task_type, &problem)
+    set.proposal_text(AnswerPlace::Tags, task_type, &problem)
 }
 
 /// `text` as an answer in the form of the prompt set.
@@ -229,7 +233,7 @@ fn answer(set: PromptSet, task: &Task<Problem>, text: &str) -> String {
     } else {
         Problem::triplet(String::new(), text.into(), text.into())
     };
-    set.solution_text(task.task_type, &problem, &[])
+    set.solution_text(AnswerPlace::Tags, task.task_type, &problem, &[])
 }
 
 /// Proposes the cases of a type one after the other, from the second step on the copies, and solves as they say.
@@ -258,7 +262,7 @@ fn policy(set: PromptSet) -> impl Fn(&SampleRequest, u64) -> String + Send + Syn
         match solves {
             With(texts) => answer(set, &task, texts[nth % texts.len()]),
             Honestly if nth % 2 == 1 => answer(set, &task, "'no'"),
-            Honestly | Always => set.solution_text(task.task_type, &task.payload, &[]),
+            Honestly | Always => set.solution_text(AnswerPlace::Tags, task.task_type, &task.payload, &[]),
         }
     }
 }

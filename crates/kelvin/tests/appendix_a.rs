@@ -11,7 +11,7 @@ use kelvin_core::{
         TaskType::{self, Abduction, Deduction, Error, Induction},
     },
 };
-use kelvin_env::python_triplet::{Problem, PromptSet, PythonTriplet, Settings};
+use kelvin_env::python_triplet::{Form, Problem, PromptSet, PythonTriplet, Settings};
 use kelvin_exec::{ExecutorOptions, Level, PythonExecutor};
 
 /// The environment of the preset `kelvin` with error tasks, a limit that is worth waiting for, and one worker, which has
@@ -231,7 +231,7 @@ fn induction_proposals_of_12_and_of_9_inputs() {
 
 #[test]
 fn the_format_score() {
-    let is_formatted = |text: &str| PromptSet::Full.proposal_is_formatted(Deduction, text);
+    let is_formatted = |text: &str| PromptSet::Full.proposal_is_formatted(Form::default(), Deduction, text);
     assert!(!is_formatted("a </think> b <answer>c</answer>"), "</think> then text then <answer>");
     assert!(is_formatted("a </think> <answer>b</answer> c"), "text after </answer>");
 }

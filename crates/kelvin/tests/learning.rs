@@ -13,7 +13,7 @@ use kelvin_model::{
     Tokenizer,
 };
 use kelvin_selfplay::{
-    azr, metrics,
+    azr, metrics, seeding,
     settings::{
         AzrSettings, CheckpointSettings, EvalSettings, ObjectiveSettings, OptimizerSettings, RewardSource,
         RunSettings, SamplingSettings,
@@ -108,7 +108,7 @@ fn begun(settings: &RunSettings) -> (RunState, HeldOut) {
         state.reference = Some(Box::new(policy()));
     }
     let held_out = HeldOut::new(&Letters, &settings.task_types, &settings.eval).unwrap();
-    azr::seed(&mut state, &Letters, &held_out, settings).unwrap();
+    seeding::seed(&mut state, &Letters, &held_out, settings).unwrap();
     (state, held_out)
 }
 

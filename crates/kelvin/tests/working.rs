@@ -7,7 +7,7 @@ use kelvin_core::{
 };
 use kelvin_env::{
     corpus::{self, CorpusConfig, Example, HeldOutPrograms, Kind},
-    python_triplet::PromptSet,
+    python_triplet::{PromptSet, Settings},
 };
 use kelvin_exec::{ExecutorOptions, Level, PythonExecutor};
 use kelvin_python::{parse_literal, with_working};
@@ -78,9 +78,11 @@ fn the_corpus_shows_its_working_as_often_as_asked_for() {
         assert!((0.35..0.6).contains(&share), "{task_type}: {share}");
     }
     assert!(of(TaskType::Induction).all(|it| !it.response.starts_with('#')));
+    let form = Settings::default().form();
     for Example { response, .. } in of(TaskType::Deduction).filter(|it| it.response.starts_with("# ")) {
         let (working, answer) = response.rsplit_once('\n').unwrap();
-        assert_eq!(PromptSet::Compact.parse_solution(TaskType::Deduction, response).as_deref(), Some(answer));
+        let parsed = PromptSet::Compact.parse_solution(form, TaskType::Deduction, response);
+        assert_eq!(parsed.as_deref(), Some(answer));
         let lines: Vec<&str> = working.lines().collect();
         assert!(lines.iter().all(|it| it.starts_with("# ") && it.contains(" = ")), "{response}");
         assert!(parse_literal(answer).is_ok(), "{response}");

@@ -17,7 +17,7 @@ use super::{
     draft::pick_weighted,
     label::{Draw, label},
 };
-use crate::python_triplet::{Problem, PromptSet, ProposalRules};
+use crate::python_triplet::{AnswerPlace, Problem, PromptSet, ProposalRules};
 
 /// What the corpus is made of. Everything follows from it, the seed and the excluded programs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -297,10 +297,11 @@ impl Pool<'_> {
     /// A task with its solution. The working of a deduction goes from the input to the output; that of an abduction goes
     /// back from the output, the last operation first.
     fn solution(&self, task_type: TaskType, slot: Slot, draws: &mut Draws) -> (String, String) {
-        let set = PromptSet::Compact;
+        let (set, place) = (PromptSet::Compact, AnswerPlace::Plain);
         if task_type == TaskType::Induction {
             let problem = self.problem(task_type, slot, draws);
-            return (set.solve_prompt(task_type, &problem), set.solution_text(task_type, &problem, &[]));
+            let response = set.solution_text(place, task_type, &problem, &[]);
+            return (set.solve_prompt(place, task_type, &problem), response);
         }
         let Labelled { program, pairs, workings } = &self.programs[slot.program];
         let at = slot.first_pair + draws.below(slot.n_pairs);
@@ -312,15 +313,16 @@ impl Pool<'_> {
         if task_type == TaskType::Abduction {
             working.reverse();
         }
-        (set.solve_prompt(task_type, &problem), set.solution_text(task_type, &problem, &working))
+        let response = set.solution_text(place, task_type, &problem, &working);
+        (set.solve_prompt(place, task_type, &problem), response)
     }
 
     fn proposal(&self, task_type: TaskType, slot: Slot, draws: &mut Draws) -> (String, String) {
-        let set = PromptSet::Compact;
+        let (set, place, rules) = (PromptSet::Compact, AnswerPlace::Plain, ProposalRules::default());
         let problem = self.problem(task_type, slot, draws);
-        let response = set.proposal_text(task_type, &problem);
+        let response = set.proposal_text(place, task_type, &problem);
         if task_type == TaskType::Induction {
-            return (set.propose_prompt(task_type, &[&problem], &ProposalRules::default()), response);
+            return (set.propose_prompt(place, task_type, &[&problem], &rules), response);
         }
         let n_references = draws.below(self.config.max_references + 1);
         let others: Vec<Slot> = (0..n_references).map(|_| *draws.pick(&self.slots)).collect();
@@ -328,11 +330,7 @@ impl Pool<'_> {
         let mut references: Vec<Problem> =
             others.map(|other| self.problem(task_type, other, draws)).collect();
         loop {
-            let prompt = set.propose_prompt(
-                task_type,
-                &references.iter().collect::<Vec<_>>(),
-                &ProposalRules::default(),
-            );
+            let prompt = set.propose_prompt(place, task_type, &references.iter().collect::<Vec<_>>(), &rules);
             if prompt.len() + response.len() <= self.config.max_example_len || references.pop().is_none() {
                 return (prompt, response);
             }

@@ -10,7 +10,7 @@ use kelvin_core::{
 use kelvin_python::program::{Policy, prepare};
 
 use super::*;
-use crate::python_triplet::PromptSet;
+use crate::python_triplet::{Form, PromptSet};
 
 /// Answers with a number that depends on program and input only.
 struct MadeUp {
@@ -131,7 +131,7 @@ fn held_out_tasks_are_nowhere() {
 #[test]
 fn every_kind_renders_and_parses_back() {
     let corpus = built(5, &HashMap::new(), 1);
-    let set = PromptSet::Compact;
+    let (set, form) = (PromptSet::Compact, Form::default());
     let mut counts: BTreeMap<Kind, usize> = BTreeMap::new();
     let mut seen = HashSet::new();
     for example in &corpus.examples {
@@ -140,11 +140,14 @@ fn every_kind_renders_and_parses_back() {
         assert!(prompt.starts_with("### ") && prompt.ends_with('\n'), "{prompt}");
         match kind {
             Kind::Propose(task_type) => {
-                assert!(set.proposal_is_formatted(*task_type, response), "{response}");
-                assert!(set.parse_proposal(*task_type, response).is_ok());
+                assert!(set.proposal_is_formatted(form, *task_type, response), "{response}");
+                assert!(set.parse_proposal(form, *task_type, response).is_ok());
             }
             Kind::Solve(task_type) => {
-                assert_eq!(set.parse_solution(*task_type, response).as_deref(), Some(response.as_str()));
+                assert_eq!(
+                    set.parse_solution(form, *task_type, response).as_deref(),
+                    Some(response.as_str())
+                );
                 assert!(prompt.len() + response.len() <= 700, "{prompt}{response}");
                 seen.insert((prompt.clone(), response.clone()));
             }

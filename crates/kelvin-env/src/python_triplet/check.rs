@@ -12,6 +12,8 @@ use kelvin_python::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::rules::refused;
+
 /// A program that ran on all of its inputs, twice, under two hash seeds, with one result each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Valid {
@@ -21,6 +23,54 @@ pub struct Valid {
     pub inputs: Vec<String>,
     /// The results as canonical literals.
     pub outputs: Vec<String>,
+}
+
+/// When an answer equals what it should.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Comparison {
+    /// How types count.
+    pub equality: Equality,
+    /// How far apart floats may lie; see [`Value::is_near`]. 0 compares exactly.
+    pub float_tolerance: f64,
+}
+
+impl Comparison {
+    /// Without a tolerance.
+    pub fn exact(equality: Equality) -> Comparison {
+        Comparison { equality, float_tolerance: 0.0 }
+    }
+}
+
+/// Which pairs decide an induction answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InductionPairs {
+    /// Those that the solver does not see, as in the original's code.
+    #[default]
+    Hidden,
+    /// All, as the paper says.
+    All,
+}
+
+/// What a pair counts on which the answer gives no result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MissingResult {
+    /// As a wrong one.
+    #[default]
+    Wrong,
+    /// Nothing, if what was raised does not say "error", as in the original's code (azr.md section 1.5): the others
+    /// decide. An answer without any result is wrong.
+    Skip,
+}
+
+/// What an induction answer earns for the pairs it is run on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InductionScore {
+    /// From passed pairs to a score.
+    pub reward: InductionReward,
+    /// Pairs without a result.
+    pub missing: MissingResult,
 }
 
 /// How hidden pairs make an induction score (`code_f_reward_type` in the original).
@@ -51,7 +101,7 @@ pub fn validate_program(
 ) -> anyhow::Result<Result<Valid, Rejection>> {
     let Program { source: program, company, .. } = match prepare(program, policy) {
         Ok(program) => program,
-        Err(refusal) => return Ok(Err(refused(&refusal))),
+        Err(refusal) => return Ok(Err(refused(refusal))),
     };
     let mut canonical = Vec::with_capacity(inputs.len());
     let mut all_literals_too = true;
@@ -92,9 +142,9 @@ pub fn validate_program(
 
 /// Compares an answer with the right output. Neither is run. No answer is right where `gold` is not a literal,
 /// which the outputs of validated tasks always are.
-pub fn grade_deduction(gold: &str, answer: &str, equality: Equality) -> Grade {
+pub fn grade_deduction(gold: &str, answer: &str, comparison: Comparison) -> Grade {
     match parse_literal(answer) {
-        Ok(answer) if is_gold(&answer, gold, equality) => Grade::correct(),
+        Ok(answer) if is_gold(&answer, gold, comparison) => Grade::correct(),
         Ok(_) => Grade::missed(Miss::Wrong),
         Err(error) => Grade::missed(unread(&error)),
     }
@@ -108,7 +158,7 @@ pub fn grade_abduction(
     executor: &dyn Executor,
     limits: &Limits,
     policy: &Policy,
-    equality: Equality,
+    comparison: Comparison,
     program: &str,
     gold: &str,
     answer: &str,
@@ -123,14 +173,14 @@ pub fn grade_abduction(
     };
     let job = once(program, vec![arguments.canonical()], limits);
     let outcome = run(executor, &job)?.pop().expect("one input, one outcome");
-    Ok(match missed(&outcome, gold, equality) {
+    Ok(match missed(&outcome, gold, comparison) {
         Some(miss) => Grade::missed(miss),
         None => Grade::correct(),
     })
 }
 
-/// Runs the answer, a program, on the hidden inputs and compares each result; a pair without a result counts as
-/// wrong. `correct` means all pairs, whatever the reward.
+/// Runs the answer, a program, on the inputs of `pairs` and compares each result. `correct` means all pairs that count,
+/// whatever the reward.
 ///
 /// # Errors
 /// If the executor is broken.
@@ -138,8 +188,8 @@ pub fn grade_induction(
     executor: &dyn Executor,
     limits: &Limits,
     policy: &Policy,
-    equality: Equality,
-    reward: InductionReward,
+    comparison: Comparison,
+    score: InductionScore,
     pairs: &[(&str, &str)],
     answer: &str,
 ) -> anyhow::Result<Grade> {
@@ -149,16 +199,29 @@ pub fn grade_induction(
     };
     let inputs = pairs.iter().map(|&(input, _)| input.to_owned()).collect();
     let outcomes = run(executor, &once(program, inputs, limits))?;
-    let misses: Vec<Option<Miss>> =
-        outcomes.iter().zip(pairs).map(|(outcome, &(_, gold))| missed(outcome, gold, equality)).collect();
+    let misses: Vec<Option<Miss>> = outcomes
+        .iter()
+        .zip(pairs)
+        .filter(|(outcome, _)| score.missing == MissingResult::Wrong || !is_missing(outcome))
+        .map(|(outcome, &(_, gold))| missed(outcome, gold, comparison))
+        .collect();
+    if misses.is_empty() {
+        return Ok(Grade::missed(Miss::RuntimeError));
+    }
     let n_passed = misses.iter().filter(|miss| miss.is_none()).count();
-    let correct = n_passed == pairs.len();
-    let score = match reward {
+    let correct = n_passed == misses.len();
+    let score = match score.reward {
         InductionReward::Binary => f32::from(u8::from(correct)),
-        InductionReward::Accuracy => n_passed as f32 / pairs.len() as f32,
+        InductionReward::Accuracy => n_passed as f32 / misses.len() as f32,
         InductionReward::AnyCorrect => f32::from(u8::from(0 < n_passed)),
     };
     Ok(Grade { formatted: true, correct, score, miss: misses.into_iter().flatten().next() })
+}
+
+/// Whether the original would have had no result here: an exception whose line says nothing of an error.
+fn is_missing(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Raised { exception, message }
+        if ![exception, message].iter().any(|it| it.to_lowercase().contains("error")))
 }
 
 /// The program as the executor takes it.
@@ -181,16 +244,6 @@ pub(super) fn run(executor: &dyn Executor, job: &Job) -> anyhow::Result<Vec<Outc
     let outcomes = executor.run(job)?;
     assert_eq!(outcomes.len(), job.inputs.len(), "an executor gives one outcome for each input");
     Ok(outcomes)
-}
-
-pub(super) fn refused(refusal: &Refusal) -> Rejection {
-    let reason = match refusal {
-        Refusal::NoEntry => Reason::NoEntry,
-        Refusal::ParseError(_) => Reason::ParseError,
-        Refusal::BannedImport(_) => Reason::BannedImport,
-        Refusal::BannedCall(_) => Reason::BannedCall,
-    };
-    Rejection::new(reason, refusal.detail())
 }
 
 fn all_literals(outcomes: Vec<Outcome>, limits: &Limits) -> Result<Vec<String>, Rejection> {
@@ -248,10 +301,10 @@ fn disagreement(outcome: Outcome, output: &str, limits: &Limits) -> Option<Rejec
 }
 
 /// Why an outcome is not `gold`; `None` if it is.
-fn missed(outcome: &Outcome, gold: &str, equality: Equality) -> Option<Miss> {
+fn missed(outcome: &Outcome, gold: &str, comparison: Comparison) -> Option<Miss> {
     match outcome {
         Outcome::Value { repr } => match parse_literal(repr) {
-            Ok(value) if is_gold(&value, gold, equality) => None,
+            Ok(value) if is_gold(&value, gold, comparison) => None,
             // A value that is no literal of ours, such as a nan, equals no output.
             Ok(_) | Err(_) => Some(Miss::Wrong),
         },
@@ -265,8 +318,9 @@ fn missed(outcome: &Outcome, gold: &str, equality: Equality) -> Option<Miss> {
     }
 }
 
-fn is_gold(value: &Value, gold: &str, equality: Equality) -> bool {
-    parse_literal(gold).is_ok_and(|gold| gold.equals(value, equality))
+fn is_gold(value: &Value, gold: &str, comparison: Comparison) -> bool {
+    let Comparison { equality, float_tolerance } = comparison;
+    parse_literal(gold).is_ok_and(|gold| gold.is_near(value, equality, float_tolerance))
 }
 
 fn unread(error: &LiteralError) -> Miss {

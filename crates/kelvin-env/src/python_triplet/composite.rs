@@ -3,7 +3,7 @@
 use kelvin_core::task::{Reason, Rejection, Task};
 use kelvin_python::program::{Composite, Helper, Policy, compose, prepare};
 
-use super::{Problem, check::refused, problem::Composition};
+use super::{Problem, problem::Composition, rules::refused};
 
 /// Whether the task's program can be called by another: one that calls no helpers itself.
 pub(super) fn can_help(problem: &Problem) -> bool {
@@ -39,7 +39,7 @@ pub(super) fn composed(
     policy: &Policy,
     wrappers: Wrappers,
 ) -> Result<(String, Composition), Rejection> {
-    let original_snippet = prepare(program, policy).map_err(|it| refused(&it))?.source;
+    let original_snippet = prepare(program, policy).map_err(refused)?.source;
     let Composite { source, is_wrapper } = compose(helpers, &original_snippet)
         .map_err(|misuse| Rejection::new(Reason::HelperMisused, misuse.to_string()))?;
     if is_wrapper && wrappers == Wrappers::Rejected {

@@ -10,7 +10,10 @@ use kelvin_python::{
     program::{ErrorKeyword, Policy, Program, banned_keyword, is_identifier, prepare},
 };
 
-use super::check::{INCONCLUSIVE, Valid, literal, refused, run};
+use super::{
+    check::{INCONCLUSIVE, Valid, literal, run},
+    rules::refused,
+};
 
 /// The answer where the program returns.
 pub const NO_ERROR: &str = "NoError";
@@ -33,7 +36,7 @@ pub fn validate_error(
 ) -> anyhow::Result<Result<Valid, Rejection>> {
     let Program { source: program, company, .. } = match prepare(program, &Policy::Kelvin) {
         Ok(program) => program,
-        Err(refusal) => return Ok(Err(refused(&refusal))),
+        Err(refusal) => return Ok(Err(refused(refusal))),
     };
     if let Some(keyword) = banned_keyword(&program, banned) {
         return Ok(Err(Rejection::new(Reason::BannedKeyword, keyword.as_str())));

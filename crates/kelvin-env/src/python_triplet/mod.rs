@@ -4,33 +4,40 @@ pub mod check;
 mod composite;
 pub mod error;
 mod fence;
+mod form;
 mod leak;
 mod parse;
 mod problem;
 mod prompt;
+mod rules;
+mod seed_file;
 mod settings;
+mod validate;
 
 use std::sync::Arc;
 
 use kelvin_core::{
-    environment::{Environment, Given},
-    executor::{Executor, Names},
+    environment::{Environment, Given, SeedRecord},
+    executor::Executor,
     metrics::Metrics,
     rollout::Prompt,
     seed::Seed,
-    task::{Grade, Reason, Rejection, Task, TaskType},
+    task::{Grade, Rejection, Task, TaskType},
 };
-use kelvin_python::program::{Helper, Policy, contains_program, definitions_only};
+use kelvin_python::program::Helper;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::grading::grade_error;
-use composite::{Wrappers, can_help, composed, helpers};
+use composite::{can_help, helpers};
 use error::NO_ERROR;
 
-pub use check::InductionReward;
+pub use check::{InductionPairs, InductionReward, MissingResult};
+pub use form::{AnswerPlace, CodeLocation, Form, ProposalForm};
 pub use parse::Proposal;
 pub use problem::{Composition, Problem};
 pub use prompt::{PromptSet, ProposalRules};
+pub use rules::{ProgramRules, SeedRules};
 pub use settings::Settings;
 
 /// The environment of the Absolute Zero Reasoner, over any executor of Python.
@@ -44,101 +51,11 @@ impl PythonTriplet {
     /// The environment under `settings`.
     ///
     /// # Errors
-    /// If the settings contradict themselves; see [`Settings::check`].
+    /// If the settings contradict themselves; see [`Settings::check`] and [`Settings::check_form`].
     pub fn new(executor: Arc<dyn Executor>, settings: Settings) -> anyhow::Result<PythonTriplet> {
         let task_types = settings.check()?;
+        settings.check_form()?;
         Ok(PythonTriplet { executor, settings, task_types })
-    }
-
-    /// A proposal of any type but induction.
-    fn validate_triplet(
-        &self,
-        task_type: TaskType,
-        lent: &[Task<Problem>],
-        program: &str,
-        input: String,
-    ) -> anyhow::Result<Result<Problem, Rejection>> {
-        let lent = helpers(lent);
-        let made = match lent.is_empty() {
-            true => Ok((program.to_owned(), None)),
-            false => self.composed(task_type, &lent, program),
-        };
-        let (program, composition) = match made {
-            Ok(made) => made,
-            Err(rejection) => return Ok(Err(rejection)),
-        };
-        let checked = match task_type {
-            TaskType::Error => {
-                let Settings { limits, banned_error_keywords, .. } = &self.settings;
-                error::validate_error(&*self.executor, limits, banned_error_keywords, &program, &input)?
-            }
-            TaskType::Deduction | TaskType::Abduction | TaskType::Induction | TaskType::Question => {
-                self.validate_program(&program, &[input])?
-            }
-        };
-        Ok(checked.map(|check::Valid { program, inputs, outputs }| {
-            let [input, output] =
-                [inputs, outputs].map(|mut texts| texts.pop().expect("one input, one output"));
-            Problem::Triplet { program, input, output, composition }
-        }))
-    }
-
-    fn composed(
-        &self,
-        task_type: TaskType,
-        lent: &[Helper],
-        program: &str,
-    ) -> Result<(String, Option<Composition>), Rejection> {
-        let policy = match task_type {
-            TaskType::Error => Policy::Kelvin,
-            TaskType::Deduction | TaskType::Abduction | TaskType::Induction | TaskType::Question => {
-                self.settings.policy
-            }
-        };
-        let wrappers = match self.settings.composite_wrappers_allowed {
-            true => Wrappers::Allowed,
-            false => Wrappers::Rejected,
-        };
-        composed(lent, program, &policy, wrappers).map(|(source, composition)| (source, Some(composition)))
-    }
-
-    fn validate_induction(
-        &self,
-        program: &str,
-        inputs: &[String],
-        message: String,
-    ) -> anyhow::Result<Result<Problem, Rejection>> {
-        let n_chars = message.chars().count();
-        if self.settings.message_chars_max < n_chars {
-            let detail = format!(
-                "a message of {n_chars} characters, the limit is {}",
-                self.settings.message_chars_max
-            );
-            return Ok(Err(Rejection::new(Reason::PromptTooLong, detail)));
-        }
-        if contains_program(&message) || leak::shares_tokens(&message, program, self.settings.leak_tokens) {
-            return Ok(Err(Rejection::new(Reason::Leak, message)));
-        }
-        Ok(self.validate_program(program, inputs)?.map(|valid| {
-            let check::Valid { program, inputs, outputs } = valid;
-            Problem::Induction { program, inputs, outputs, message }
-        }))
-    }
-
-    fn validate_program(
-        &self,
-        program: &str,
-        inputs: &[String],
-    ) -> anyhow::Result<Result<check::Valid, Rejection>> {
-        let Settings { limits, policy, returns_none_allowed, .. } = &self.settings;
-        let checked =
-            check::validate_program(&*self.executor, limits, policy, program, inputs, Names::Literals)?;
-        Ok(checked.and_then(|valid| {
-            if !returns_none_allowed && valid.outputs.iter().any(|output| output == "None") {
-                return Err(Rejection::new(Reason::ReturnsNone, "the program returns None"));
-            }
-            Ok(valid)
-        }))
     }
 }
 
@@ -210,10 +127,10 @@ impl Environment for PythonTriplet {
         let rules = ProposalRules {
             helpers: helpers(given.helpers).iter().map(Helper::source).collect(),
             input_stays_out: self.settings.remove_input_from_snippet,
-            globals_removed: self.settings.remove_after_return,
+            globals_removed: self.settings.program.strip.remove_after_return,
             banned_error_keywords: self.settings.banned_error_keywords.clone(),
         };
-        self.settings.prompt_set.propose_prompt(task_type, &references, &rules)
+        self.settings.prompt_set.propose_prompt(self.settings.answer, task_type, &references, &rules)
     }
 
     fn validate(
@@ -222,59 +139,59 @@ impl Environment for PythonTriplet {
         given: Given<'_, Problem>,
         response: &str,
     ) -> anyhow::Result<Result<Problem, Rejection>> {
-        match self.settings.prompt_set.parse_proposal(task_type, response) {
-            Err(rejection) => Ok(Err(rejection)),
-            Ok(Proposal::Triplet { program, input }) => {
-                let program = match self.settings.remove_after_return {
-                    true => definitions_only(&program),
-                    false => program,
-                };
-                self.validate_triplet(task_type, given.helpers, &program, input)
-            }
-            Ok(Proposal::Induction { inputs, message }) => {
-                let [reference] = given.references else {
-                    panic!("an induction proposal is about one program")
-                };
-                self.validate_induction(reference.payload.program(), &inputs, message)
-            }
-        }
+        let Settings { program, .. } = &self.settings;
+        self.validate_response(self.settings.form(), program, task_type, given, response)
+    }
+
+    fn validate_seed(
+        &self,
+        task_type: TaskType,
+        given: Given<'_, Problem>,
+        response: &str,
+    ) -> anyhow::Result<Result<Problem, Rejection>> {
+        let (form, program) = (self.settings.seed_form(), self.settings.seed_program());
+        self.validate_response(form, &program, task_type, given, response)
+    }
+
+    fn read_seed(&self, task_type: TaskType, record: &Value) -> anyhow::Result<SeedRecord<Problem>> {
+        seed_file::read(self, task_type, record)
     }
 
     fn proposal_is_formatted(&self, task_type: TaskType, response: &str) -> bool {
-        self.settings.prompt_set.proposal_is_formatted(task_type, response)
+        let Settings { prompt_set, format_reward, proposal_form, .. } = self.settings;
+        !format_reward
+            || proposal_form == ProposalForm::Valid
+            || prompt_set.proposal_is_formatted(self.settings.form(), task_type, response)
     }
 
     fn solve_prompt(&self, task: &Task<Problem>) -> Prompt {
-        self.settings.prompt_set.solve_prompt(task.task_type, &task.payload)
+        self.settings.prompt_set.solve_prompt(self.settings.answer, task.task_type, &task.payload)
     }
 
     /// An answer can be right in a response without the asked-for form; the recipe decides what that is worth.
     fn grade(&self, task: &Task<Problem>, response: &str) -> anyhow::Result<Grade> {
-        let Settings { prompt_set, limits, policy, equality, induction_reward, .. } = &self.settings;
-        let executor = &*self.executor;
-        let formatted = prompt_set.solution_is_formatted(task.task_type, response);
-        let Some(answer) = prompt_set.parse_solution(task.task_type, response) else {
+        let Settings { prompt_set, limits, policy, format_reward, induction_pairs, .. } = &self.settings;
+        let (executor, form, comparison) =
+            (&*self.executor, self.settings.form(), self.settings.comparison());
+        let formatted = !format_reward || prompt_set.solution_is_formatted(form, task.task_type, response);
+        let Some(answer) = prompt_set.parse_solution(form, task.task_type, response) else {
             return Ok(Grade { formatted, ..Grade::malformed() });
         };
         let grade = match (&task.payload, task.task_type) {
             (Problem::Triplet { output, .. }, TaskType::Deduction) => {
-                check::grade_deduction(output, &answer, *equality)
+                check::grade_deduction(output, &answer, comparison)
             }
             (Problem::Triplet { output, .. }, TaskType::Error) => grade_error(output, &answer),
             (Problem::Triplet { program, output, .. }, TaskType::Abduction) => {
-                check::grade_abduction(executor, limits, policy, *equality, program, output, &answer)?
+                check::grade_abduction(executor, limits, policy, comparison, program, output, &answer)?
             }
             (problem @ Problem::Induction { .. }, TaskType::Induction) => {
-                let pairs = problem.hidden_pairs();
-                check::grade_induction(
-                    executor,
-                    limits,
-                    policy,
-                    *equality,
-                    *induction_reward,
-                    &pairs,
-                    &answer,
-                )?
+                let pairs = match induction_pairs {
+                    InductionPairs::Hidden => problem.hidden_pairs(),
+                    InductionPairs::All => problem.pairs(),
+                };
+                let score = self.settings.induction_score();
+                check::grade_induction(executor, limits, policy, comparison, score, &pairs, &answer)?
             }
             (Problem::Triplet { .. } | Problem::Induction { .. }, _) => {
                 anyhow::bail!(
@@ -287,7 +204,7 @@ impl Environment for PythonTriplet {
     }
 
     fn answer(&self, task: &Task<Problem>, response: &str) -> Option<String> {
-        self.settings.prompt_set.parse_solution(task.task_type, response)
+        self.settings.prompt_set.parse_solution(self.settings.form(), task.task_type, response)
     }
 
     /// The program with its input, or with its inputs in any order. Deduction and abduction on one triplet have

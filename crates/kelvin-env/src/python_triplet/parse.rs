@@ -4,7 +4,7 @@
 use kelvin_core::task::{Reason, Rejection, TaskType};
 
 use super::{
-    PromptSet,
+    CodeLocation, Form, PromptSet,
     fence::{after_marker, between, find_ignoring_case, tagged, untagged},
 };
 
@@ -32,9 +32,14 @@ impl PromptSet {
     ///
     /// # Errors
     /// If a part is missing: `no_answer`, `no_code`, `no_input`, `too_few_inputs` or `no_message`.
-    pub fn parse_proposal(self, task_type: TaskType, response: &str) -> Result<Proposal, Rejection> {
+    pub fn parse_proposal(
+        self,
+        form: Form,
+        task_type: TaskType,
+        response: &str,
+    ) -> Result<Proposal, Rejection> {
         let body = match self {
-            PromptSet::Full => answer_body(response),
+            PromptSet::Full => form.body(response),
             PromptSet::Compact => Some(response.trim()),
         };
         let body = body
@@ -42,7 +47,7 @@ impl PromptSet {
             .ok_or_else(|| Rejection::new(Reason::NoAnswer, "the response holds no answer"))?;
         match (task_type, self) {
             (TaskType::Deduction | TaskType::Abduction | TaskType::Error, PromptSet::Full) => {
-                fenced_triplet(body)
+                fenced_triplet(body, form.code_location)
             }
             (TaskType::Deduction | TaskType::Abduction | TaskType::Error, PromptSet::Compact) => {
                 lined_triplet(body)
@@ -62,13 +67,13 @@ impl PromptSet {
 
     /// Reads what a solver's response commits to: the text of an output, an input, a program or the name
     /// of an exception.
-    pub fn parse_solution(self, task_type: TaskType, response: &str) -> Option<String> {
+    pub fn parse_solution(self, form: Form, task_type: TaskType, response: &str) -> Option<String> {
         let text = match self {
             // A program may keep its comments.
             PromptSet::Compact if task_type == TaskType::Induction => response,
             PromptSet::Compact => after_comments(response),
             PromptSet::Full => {
-                let body = answer_body(response)?;
+                let body = form.body(response)?;
                 match task_type {
                     TaskType::Deduction | TaskType::Error => cascade(body, "output"),
                     TaskType::Abduction => cascade(body, "input"),
@@ -83,21 +88,19 @@ impl PromptSet {
     }
 
     /// The format score of a proposer's response.
-    pub fn proposal_is_formatted(self, task_type: TaskType, response: &str) -> bool {
+    pub fn proposal_is_formatted(self, form: Form, task_type: TaskType, response: &str) -> bool {
         match self {
-            PromptSet::Full => thinks_then_answers(response),
-            PromptSet::Compact => self.parse_proposal(task_type, response).is_ok(),
+            PromptSet::Full => form.is_kept_by(response),
+            PromptSet::Compact => self.parse_proposal(form, task_type, response).is_ok(),
         }
     }
 
     /// The format score of a solver's response. An induction answer without code is malformed (azr.md
     /// section 4.1).
-    pub fn solution_is_formatted(self, task_type: TaskType, response: &str) -> bool {
-        let committed = || self.parse_solution(task_type, response).is_some();
+    pub fn solution_is_formatted(self, form: Form, task_type: TaskType, response: &str) -> bool {
+        let committed = || self.parse_solution(form, task_type, response).is_some();
         match self {
-            PromptSet::Full => {
-                thinks_then_answers(response) && (task_type != TaskType::Induction || committed())
-            }
+            PromptSet::Full => form.is_kept_by(response) && (task_type != TaskType::Induction || committed()),
             PromptSet::Compact => committed(),
         }
     }
@@ -117,26 +120,12 @@ impl PromptSet {
     }
 }
 
-/// Whether `<think>` + response is `<think>..</think> <answer>..</answer>`, with anything after it.
-fn thinks_then_answers(response: &str) -> bool {
-    let mut rest = response;
-    while let Some((_, after)) = rest.split_once("</think>") {
-        if let Some(answer) = after.trim_start().strip_prefix("<answer>") {
-            return answer.contains("</answer>");
-        }
-        rest = after;
-    }
-    false
-}
-
-/// The text after the last `<answer>`, up to the next `</answer>` or the end.
-fn answer_body(response: &str) -> Option<&str> {
-    let (_, body) = response.rsplit_once("<answer>")?;
-    Some(body.split_once("</answer>").map_or(body, |(inside, _)| inside).trim())
-}
-
-fn fenced_triplet(body: &str) -> Result<Proposal, Rejection> {
-    let program = first_program(body)
+fn fenced_triplet(body: &str, location: CodeLocation) -> Result<Proposal, Rejection> {
+    let program = match location {
+        CodeLocation::First => first_program(body),
+        CodeLocation::Last => last_program(body),
+    };
+    let program = program
         .filter(|program| !program.is_empty())
         .ok_or_else(|| Rejection::new(Reason::NoCode, "the answer holds no fenced program"))?;
     let input = tagged(body, "input")

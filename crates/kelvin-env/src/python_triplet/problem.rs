@@ -84,7 +84,7 @@ impl Problem {
         pairs
     }
 
-    /// The pairs that decide an induction answer: the second half.
+    /// The pairs that the solver does not see: the second half.
     pub fn hidden_pairs(&self) -> Vec<(&str, &str)> {
         let mut pairs = self.pairs();
         pairs.split_off(pairs.len() / 2)

@@ -7,7 +7,7 @@ use kelvin_python::program::{ALLOWED_MODULES, ErrorKeyword};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context, syntax::SyntaxConfig};
 use serde::{Deserialize, Serialize};
 
-use super::Problem;
+use super::{AnswerPlace, Problem};
 
 /// A family of prompts together with the form of the responses it asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,7 @@ impl PromptSet {
     /// If the task type is [`TaskType::Question`], or induction gets other than one reference.
     pub fn propose_prompt(
         self,
+        place: AnswerPlace,
         task_type: TaskType,
         references: &[&Problem],
         rules: &ProposalRules,
@@ -61,6 +62,7 @@ impl PromptSet {
             let asks_error = task_type == TaskType::Error;
             self.render(
                 template,
+                place,
                 context! { references => references.clone(), helpers, input_stays_out, globals_removed, banned_keywords, asks_error },
             )
         };
@@ -71,7 +73,11 @@ impl PromptSet {
             TaskType::Induction => {
                 assert_eq!(references.len(), 1, "an induction proposal is about one program");
                 let n_inputs = self.n_induction_inputs();
-                self.render("propose_induction", context! { reference => references[0].clone(), n_inputs })
+                self.render(
+                    "propose_induction",
+                    place,
+                    context! { reference => references[0].clone(), n_inputs },
+                )
             }
             TaskType::Question => unknown(task_type),
         }
@@ -81,20 +87,20 @@ impl PromptSet {
     ///
     /// # Panics
     /// If the task type is [`TaskType::Question`], or the problem does not fit it.
-    pub fn solve_prompt(self, task_type: TaskType, problem: &Problem) -> String {
+    pub fn solve_prompt(self, place: AnswerPlace, task_type: TaskType, problem: &Problem) -> String {
         match (task_type, problem) {
             (TaskType::Deduction, Problem::Triplet { .. }) => {
-                self.render("solve_deduction", triplet(problem))
+                self.render("solve_deduction", place, triplet(problem))
             }
             (TaskType::Abduction, Problem::Triplet { .. }) => {
-                self.render("solve_abduction", triplet(problem))
+                self.render("solve_abduction", place, triplet(problem))
             }
-            (TaskType::Error, Problem::Triplet { .. }) => self.render("solve_error", triplet(problem)),
+            (TaskType::Error, Problem::Triplet { .. }) => self.render("solve_error", place, triplet(problem)),
             (TaskType::Induction, Problem::Induction { message, .. }) => {
                 let pairs =
                     problem.shown_pairs().into_iter().map(|(input, output)| context! { input, output });
                 let pairs: Vec<Value> = pairs.collect();
-                self.render("solve_induction", context! { pairs, message })
+                self.render("solve_induction", place, context! { pairs, message })
             }
             (TaskType::Question, _) => unknown(task_type),
             (_, Problem::Triplet { .. } | Problem::Induction { .. }) => misfit(task_type),
@@ -105,7 +111,7 @@ impl PromptSet {
     ///
     /// # Panics
     /// As [`PromptSet::solve_prompt`].
-    pub fn proposal_text(self, task_type: TaskType, problem: &Problem) -> String {
+    pub fn proposal_text(self, place: AnswerPlace, task_type: TaskType, problem: &Problem) -> String {
         match (task_type, problem) {
             (
                 TaskType::Deduction | TaskType::Abduction | TaskType::Error,
@@ -114,7 +120,7 @@ impl PromptSet {
                 let program = composition.as_ref().map_or(program, |it| &it.original_snippet);
                 match self {
                     PromptSet::Full => {
-                        answer(&format!("{}\n{}", fence("python", program), fence("input", input)))
+                        answer(place, &format!("{}\n{}", fence("python", program), fence("input", input)))
                     }
                     PromptSet::Compact => format!("{program}\ninput: {input}"),
                 }
@@ -123,7 +129,7 @@ impl PromptSet {
                 PromptSet::Full => {
                     let mut blocks: Vec<String> = inputs.iter().map(|input| fence("input", input)).collect();
                     blocks.push(fence("message", message));
-                    answer(&blocks.join("\n"))
+                    answer(place, &blocks.join("\n"))
                 }
                 PromptSet::Compact => {
                     let mut lines: Vec<String> =
@@ -141,7 +147,13 @@ impl PromptSet {
     ///
     /// # Panics
     /// As [`PromptSet::solve_prompt`].
-    pub fn solution_text(self, task_type: TaskType, problem: &Problem, working: &[String]) -> String {
+    pub fn solution_text(
+        self,
+        place: AnswerPlace,
+        task_type: TaskType,
+        problem: &Problem,
+        working: &[String],
+    ) -> String {
         let (tag, text) = match (task_type, problem) {
             (TaskType::Deduction | TaskType::Error, Problem::Triplet { output, .. }) => ("output", output),
             (TaskType::Abduction, Problem::Triplet { input, .. }) => ("input", input),
@@ -150,7 +162,7 @@ impl PromptSet {
             (_, Problem::Triplet { .. } | Problem::Induction { .. }) => misfit(task_type),
         };
         match self {
-            PromptSet::Full => format!("{}{}", working.join("\n"), answer(&fence(tag, text))),
+            PromptSet::Full => format!("{}{}", working.join("\n"), answer(place, &fence(tag, text))),
             PromptSet::Compact => {
                 let comments: String = working.iter().map(|line| format!("# {line}\n")).collect();
                 comments + text
@@ -158,7 +170,7 @@ impl PromptSet {
         }
     }
 
-    fn render(self, name: &str, context: Value) -> String {
+    fn render(self, name: &str, place: AnswerPlace, context: Value) -> String {
         let folder = match self {
             PromptSet::Full => "full",
             PromptSet::Compact => "compact",
@@ -166,7 +178,9 @@ impl PromptSet {
         let template = TEMPLATES
             .get_template(&format!("{folder}/{name}.jinja"))
             .expect("every template is in the table");
-        template.render(context).expect("templates use only what they are given; tests render each")
+        template
+            .render(context! { answer => place.as_str(), ..context })
+            .expect("templates use only what they are given; tests render each")
     }
 }
 
@@ -175,9 +189,13 @@ fn fence(tag: &str, text: &str) -> String {
     format!("```{tag}\n{text}\n```")
 }
 
-/// The rest of a response whose prompt ended in `<think>`, with nothing thought.
-fn answer(blocks: &str) -> String {
-    format!("\n</think>\n<answer>\n{blocks}\n</answer>")
+/// A response that thinks nothing and answers with `blocks`; a prompt that asks for tags has opened `<think>`.
+fn answer(place: AnswerPlace, blocks: &str) -> String {
+    match place {
+        AnswerPlace::Tags => format!("\n</think>\n<answer>\n{blocks}\n</answer>"),
+        AnswerPlace::Boxed => format!("\\boxed{{\n{blocks}\n}}"),
+        AnswerPlace::Plain => blocks.to_owned(),
+    }
 }
 
 /// What templates see of a triplet; of an induction task, its first pair.
@@ -244,7 +262,16 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
 
 #[cfg(test)]
 mod tests {
+    use AnswerPlace::{Boxed, Plain, Tags};
+
     use super::*;
+
+    const NO_RULES: ProposalRules = ProposalRules {
+        helpers: Vec::new(),
+        input_stays_out: false,
+        globals_removed: false,
+        banned_error_keywords: Vec::new(),
+    };
 
     fn doubled() -> Problem {
         Problem::triplet("def f(a):\n    return a * 2".into(), "[1]".into(), "[1, 1]".into())
@@ -268,7 +295,7 @@ mod tests {
         for (set, name) in [(PromptSet::Full, "full"), (PromptSet::Compact, "compact")] {
             let show = |what: &str, prompt: String| insta::assert_snapshot!(format!("{name}_{what}"), prompt);
             let propose = |task_type, references: &[&Problem]| {
-                set.propose_prompt(task_type, references, &ProposalRules::default())
+                set.propose_prompt(Tags, task_type, references, &NO_RULES)
             };
             show("propose_deduction", propose(TaskType::Deduction, &[&doubled(), &doubled()]));
             show("propose_abduction", propose(TaskType::Abduction, &[&doubled()]));
@@ -283,12 +310,27 @@ mod tests {
                 globals_removed: true,
                 banned_error_keywords: vec![ErrorKeyword::Raise, ErrorKeyword::Assert],
             };
-            show("propose_composite", set.propose_prompt(TaskType::Deduction, &[&doubled()], &rules));
-            show("propose_error_under_rules", set.propose_prompt(TaskType::Error, &[], &rules));
-            show("solve_error", set.solve_prompt(TaskType::Error, &failing()));
-            show("solve_deduction", set.solve_prompt(TaskType::Deduction, &doubled()));
-            show("solve_abduction", set.solve_prompt(TaskType::Abduction, &doubled()));
-            show("solve_induction", set.solve_prompt(TaskType::Induction, &traced()));
+            show("propose_composite", set.propose_prompt(Tags, TaskType::Deduction, &[&doubled()], &rules));
+            show("propose_error_under_rules", set.propose_prompt(Tags, TaskType::Error, &[], &rules));
+            show("solve_error", set.solve_prompt(Tags, TaskType::Error, &failing()));
+            show("solve_deduction", set.solve_prompt(Tags, TaskType::Deduction, &doubled()));
+            show("solve_abduction", set.solve_prompt(Tags, TaskType::Abduction, &doubled()));
+            show("solve_induction", set.solve_prompt(Tags, TaskType::Induction, &traced()));
+        }
+    }
+
+    /// The other places of an answer differ in what stands around the task.
+    #[test]
+    fn every_place_of_an_answer() {
+        for (place, name) in [(Boxed, "boxed"), (Plain, "plain")] {
+            let set = PromptSet::Full;
+            let prompt = set.propose_prompt(place, TaskType::Deduction, &[&doubled()], &NO_RULES);
+            let tagged = set.propose_prompt(Tags, TaskType::Deduction, &[&doubled()], &NO_RULES);
+            let (_, task) = tagged.split_once("\nUser: ").unwrap();
+            let (task, _) = task.rsplit_once("\nAssistant: ").unwrap();
+            assert!(prompt.starts_with(task), "{prompt}");
+            let show = set.solve_prompt(place, TaskType::Deduction, &doubled());
+            insta::assert_snapshot!(format!("full_{name}_solve_deduction"), show);
         }
     }
 
@@ -296,8 +338,8 @@ mod tests {
     fn full_prompts_end_in_an_open_thought() {
         for task_type in [TaskType::Deduction, TaskType::Abduction, TaskType::Error] {
             let prompts = [
-                PromptSet::Full.propose_prompt(task_type, &[], &ProposalRules::default()),
-                PromptSet::Full.solve_prompt(task_type, &doubled()),
+                PromptSet::Full.propose_prompt(Tags, task_type, &[], &NO_RULES),
+                PromptSet::Full.solve_prompt(Tags, task_type, &doubled()),
             ];
             for prompt in prompts {
                 assert!(prompt.ends_with("\nAssistant: <think>"), "{prompt}");
@@ -310,20 +352,20 @@ mod tests {
     fn compact_contract() {
         let set = PromptSet::Compact;
         assert_eq!(
-            set.propose_prompt(TaskType::Deduction, &[&doubled(), &doubled()], &ProposalRules::default()),
+            set.propose_prompt(Tags, TaskType::Deduction, &[&doubled(), &doubled()], &NO_RULES),
             "### propose deduction\ndef f(a):\n    return a * 2\ninput: [1]\noutput: [1, 1]\n---\n\
              def f(a):\n    return a * 2\ninput: [1]\noutput: [1, 1]\n---\n### task\n"
         );
         assert_eq!(
-            set.propose_prompt(TaskType::Induction, &[&doubled()], &ProposalRules::default()),
+            set.propose_prompt(Tags, TaskType::Induction, &[&doubled()], &NO_RULES),
             "### propose induction\ndef f(a):\n    return a * 2\n### task\n"
         );
         assert_eq!(
-            set.solve_prompt(TaskType::Deduction, &doubled()),
+            set.solve_prompt(Tags, TaskType::Deduction, &doubled()),
             "### deduction\ndef f(a):\n    return a * 2\ninput: [1]\n### output\n"
         );
         assert_eq!(
-            set.solve_prompt(TaskType::Abduction, &doubled()),
+            set.solve_prompt(Tags, TaskType::Abduction, &doubled()),
             "### abduction\ndef f(a):\n    return a * 2\noutput: [1, 1]\n### input\n"
         );
         let induction = Problem::Induction {
@@ -333,7 +375,7 @@ mod tests {
             message: "return it".into(),
         };
         assert_eq!(
-            set.solve_prompt(TaskType::Induction, &induction),
+            set.solve_prompt(Tags, TaskType::Induction, &induction),
             "### induction\n1 -> 1\nmessage: return it\n### program\n"
         );
     }

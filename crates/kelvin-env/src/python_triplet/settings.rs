@@ -10,7 +10,11 @@ use kelvin_python::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{InductionReward, PromptSet};
+use super::{
+    AnswerPlace, CodeLocation, Form, InductionPairs, InductionReward, MissingResult, ProgramRules, PromptSet,
+    ProposalForm, SeedRules,
+    check::{Comparison, InductionScore},
+};
 
 /// The paper's three; the error task is not in its final recipe.
 const THREE: &[TaskType] = &[TaskType::Deduction, TaskType::Abduction, TaskType::Induction];
@@ -32,6 +36,20 @@ static CHOICES: LazyLock<Vec<Vec<TaskType>>> = LazyLock::new(|| {
 pub struct Settings {
     /// Which prompts, and with them which parser, format rule and number of induction inputs. Default `full`.
     pub prompt_set: PromptSet,
+    /// Where answers stand. Default `tags`; of prompt set `full` only.
+    pub answer: AnswerPlace,
+    /// Read the last box, or else the whole response, where `<answer>` is missing. Default false.
+    pub boxed_retry: bool,
+    /// Which of several programs in a proposal is meant. Default `first`.
+    pub code_location: CodeLocation,
+    /// Whether a response without the asked-for form earns less (`format_reward`). Default true.
+    pub format_reward: bool,
+    /// What form a proposal needs. Default `asked`, as in the original's code.
+    pub proposal_form: ProposalForm,
+    /// What is done to a proposed program before it is validated. Default nothing but the entry's name.
+    pub program: ProgramRules,
+    /// What differs in the seed stage. Default nothing.
+    pub seeds: SeedRules,
     /// The task types in play. Default deduction, abduction and induction; `error` is the fourth. Their order does not
     /// matter.
     pub task_types: Vec<TaskType>,
@@ -41,7 +59,13 @@ pub struct Settings {
     pub policy: Policy,
     /// When two values count as equal. Default: strict types (azr.md section 1.5).
     pub equality: Equality,
-    /// How hidden pairs make an induction score. Default `binary`, the original's.
+    /// How far apart floats of an answer may lie. Default 0 (azr.md section 1.5).
+    pub float_tolerance: f64,
+    /// Which pairs decide an induction answer. Default `hidden`.
+    pub induction_pairs: InductionPairs,
+    /// What a pair without a result counts. Default `wrong`.
+    pub missing_result: MissingResult,
+    /// How those pairs make an induction score. Default `binary`, the original's.
     pub induction_reward: InductionReward,
     /// Whether a program may return `None`. Default true, as in the original.
     pub returns_none_allowed: bool,
@@ -58,19 +82,26 @@ pub struct Settings {
     pub composite_wrappers_allowed: bool,
     /// Whether proposers are told to keep the test input out of their program. Default false, as in the original.
     pub remove_input_from_snippet: bool,
-    /// Whether only imports, functions and classes of a proposed program are kept; proposers are told so. Default false, as
-    /// in the original's self-play.
-    pub remove_after_return: bool,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
             prompt_set: PromptSet::default(),
+            answer: AnswerPlace::default(),
+            boxed_retry: false,
+            code_location: CodeLocation::default(),
+            format_reward: true,
+            proposal_form: ProposalForm::default(),
+            program: ProgramRules::default(),
+            seeds: SeedRules::default(),
             task_types: THREE.to_vec(),
             limits: Limits::default(),
             policy: Policy::Kelvin,
             equality: Equality::Strict,
+            float_tolerance: 0.0,
+            induction_pairs: InductionPairs::default(),
+            missing_result: MissingResult::default(),
             induction_reward: InductionReward::default(),
             returns_none_allowed: true,
             message_chars_max: 4096,
@@ -78,12 +109,55 @@ impl Default for Settings {
             banned_error_keywords: Vec::new(),
             composite_wrappers_allowed: false,
             remove_input_from_snippet: false,
-            remove_after_return: false,
         }
     }
 }
 
 impl Settings {
+    /// How responses are read.
+    pub fn form(&self) -> Form {
+        Form { answer: self.answer, boxed_retry: self.boxed_retry, code_location: self.code_location }
+    }
+
+    /// How proposals of the seed stage are read.
+    pub fn seed_form(&self) -> Form {
+        let answer = if self.seeds.whole_response { AnswerPlace::Plain } else { self.answer };
+        Form { answer, ..self.form() }
+    }
+
+    /// What is done to the program of a proposal of the seed stage.
+    pub fn seed_program(&self) -> ProgramRules {
+        ProgramRules { strip: self.seeds.strip, ..self.program }
+    }
+
+    /// When an answer is right.
+    pub fn comparison(&self) -> Comparison {
+        Comparison { equality: self.equality, float_tolerance: self.float_tolerance }
+    }
+
+    /// What an induction answer earns.
+    pub fn induction_score(&self) -> InductionScore {
+        InductionScore { reward: self.induction_reward, missing: self.missing_result }
+    }
+
+    /// Whether the prompt set can ask for answers of this form.
+    ///
+    /// # Errors
+    /// If answers of the compact set are to stand in a place, or the place leaves nothing to try again.
+    pub fn check_form(&self) -> anyhow::Result<()> {
+        ensure!(
+            self.prompt_set == PromptSet::Full || (self.answer == AnswerPlace::Tags && !self.boxed_retry),
+            "answer and boxed_retry are settings of the prompt set \"full\": a response to \"compact\" is its answer\n\
+             hint: leave them out, or set prompt_set = \"full\""
+        );
+        ensure!(
+            self.answer == AnswerPlace::Tags || !self.boxed_retry,
+            "boxed_retry is for answers whose tags are missing, and answer asks for none\nhint: leave it out, or set \
+             answer = \"tags\""
+        );
+        Ok(())
+    }
+
     /// The chosen task types, in order and once each.
     ///
     /// # Errors

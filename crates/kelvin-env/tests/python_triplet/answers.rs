@@ -8,7 +8,7 @@ use kelvin_core::{
         TaskType::{Abduction, Deduction, Induction},
     },
 };
-use kelvin_env::python_triplet::{InductionReward, Problem, PromptSet, Settings};
+use kelvin_env::python_triplet::{Form, InductionReward, Problem, PromptSet, Settings};
 
 use super::{
     compact, doubling, environment,
@@ -18,8 +18,13 @@ use super::{
 
 #[test]
 fn answers_are_extracted_in_the_cascades_order() {
-    let read =
-        |body: &str| PromptSet::Full.parse_solution(Deduction, &format!("</think><answer>{body}</answer>"));
+    let read = |body: &str| {
+        PromptSet::Full.parse_solution(
+            Form::default(),
+            Deduction,
+            &format!("</think><answer>{body}</answer>"),
+        )
+    };
     for (body, expected) in [
         ("```output\n1\n```\n```Output\n2\n```", "2"),
         ("# Output: 3\n```", "3"),
@@ -33,7 +38,7 @@ fn answers_are_extracted_in_the_cascades_order() {
         assert_eq!(read(body).as_deref(), Some(expected), "{body}");
     }
     assert_eq!(read(""), None);
-    assert_eq!(PromptSet::Full.parse_solution(Deduction, "1"), None);
+    assert_eq!(PromptSet::Full.parse_solution(Form::default(), Deduction, "1"), None);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use kelvin_core::{
     executor::{Calls, HashSeed, Outcome},
     task::{Miss, Reason, TaskType::Error},
 };
-use kelvin_env::python_triplet::{Problem, PromptSet, Settings};
+use kelvin_env::python_triplet::{AnswerPlace, Form, Problem, PromptSet, Settings};
 use kelvin_python::program::{ErrorKeyword, Policy};
 
 use super::{
@@ -99,7 +99,8 @@ fn answers_are_compared_by_their_first_word() {
     assert_eq!(grade("NoError").miss, Some(Miss::Wrong));
     assert!(!grade(" ").formatted);
     let full = PromptSet::Full;
-    let read = |body: &str| full.parse_solution(Error, &format!("</think><answer>{body}</answer>"));
+    let read =
+        |body: &str| full.parse_solution(Form::default(), Error, &format!("</think><answer>{body}</answer>"));
     assert_eq!(read("```output\nKeyError\n```").as_deref(), Some("KeyError"));
     assert_eq!(read("The output is KeyError.").as_deref(), Some("KeyError"));
 }
@@ -111,11 +112,11 @@ fn a_proposal_has_the_form_of_the_other_triplets() {
         let environment = environment(&executor, Settings { prompt_set, ..Settings::default() });
         let problem =
             Problem::triplet("def f(a):\n    return 1 // a".into(), "0".into(), "ZeroDivisionError".into());
-        let response = prompt_set.proposal_text(Error, &problem);
+        let response = prompt_set.proposal_text(AnswerPlace::Tags, Error, &problem);
         assert!(environment.proposal_is_formatted(Error, &response));
         let validated = environment.validate(Error, Given::references(&[]), &response).unwrap();
         assert_eq!(validated.unwrap(), problem);
-        let answer = prompt_set.solution_text(Error, &problem);
+        let answer = prompt_set.solution_text(AnswerPlace::Tags, Error, &problem, &[]);
         assert!(environment.grade(&task(Error, problem), &answer).unwrap().correct);
     }
 }

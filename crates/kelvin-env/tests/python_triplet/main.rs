@@ -6,6 +6,7 @@ mod composites;
 mod errors;
 mod properties;
 mod proposals;
+mod rules;
 mod scripted;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use kelvin_core::{
     environment::{Environment, Given},
     task::{Grade, Task, TaskType},
 };
-use kelvin_env::python_triplet::{Problem, PromptSet, PythonTriplet, Settings};
+use kelvin_env::python_triplet::{AnswerPlace, Problem, PromptSet, PythonTriplet, Settings};
 use scripted::{Scripted, value};
 
 use TaskType::{Abduction, Deduction, Induction};
@@ -82,12 +83,12 @@ fn seed_tasks_are_valid_tasks() {
         let environment = environment(&executor, Settings { prompt_set, ..Settings::default() });
         for (task_type, problem) in environment.seed_tasks() {
             let task = task(task_type, problem);
-            let answer = prompt_set.solution_text(task_type, &task.payload, &[]);
+            let answer = prompt_set.solution_text(AnswerPlace::Tags, task_type, &task.payload, &[]);
             assert_eq!(environment.grade(&task, &answer).unwrap(), Grade::correct());
             let reference =
                 [environment.seed_tasks().remove(0)].map(|(kind, problem)| self::task(kind, problem));
             if task_type != Induction || prompt_set == PromptSet::Compact {
-                let response = prompt_set.proposal_text(task_type, &task.payload);
+                let response = prompt_set.proposal_text(AnswerPlace::Tags, task_type, &task.payload);
                 let again =
                     environment.validate(task_type, Given::references(&reference), &response).unwrap();
                 assert_eq!(again.unwrap(), task.payload);
@@ -148,11 +149,8 @@ fn settings_refuse_task_types_of_other_environments() {
 fn a_new_name_is_nearly_the_same_task_and_a_new_message_is_not() {
     let environment = environment(&Scripted::broken(), compact());
     let shingles = |task_type, payload| environment.shingles(&task(task_type, payload));
-    let renamed = Problem::Triplet {
-        program: "def f(items):\n    # twice\n    return items * 2".into(),
-        input: "[7]".into(),
-        output: "[7, 7]".into(),
-    };
+    let program = "def f(items):\n    # twice\n    return items * 2";
+    let renamed = Problem::triplet(program.into(), "[7]".into(), "[7, 7]".into());
     assert_eq!(shingles(Deduction, doubling()), shingles(Abduction, renamed));
     let Problem::Induction { program, inputs, outputs, .. } = squares() else { unreachable!() };
     let with = |program: &str, message: &str| Problem::Induction {

@@ -7,12 +7,25 @@ use kelvin_core::{
 };
 use kelvin_env::{
     grading,
-    python_triplet::{Problem, PromptSet, Proposal, PythonTriplet, Settings},
+    python_triplet::{
+        AnswerPlace, CodeLocation, Form, Problem, PromptSet, Proposal, PythonTriplet, Settings,
+    },
 };
 use proptest::prelude::*;
 
 const TYPES: [TaskType; 4] = [TaskType::Deduction, TaskType::Abduction, TaskType::Induction, TaskType::Error];
-const SETS: [PromptSet; 2] = [PromptSet::Full, PromptSet::Compact];
+
+/// Every prompt set with every place of an answer that it knows.
+fn styles() -> Vec<(PromptSet, Form)> {
+    let place = |answer| (PromptSet::Full, Form { answer, ..Form::default() });
+    vec![
+        (PromptSet::Compact, Form::default()),
+        place(AnswerPlace::Tags),
+        place(AnswerPlace::Boxed),
+        place(AnswerPlace::Plain),
+        (PromptSet::Full, Form { boxed_retry: true, code_location: CodeLocation::Last, ..Form::default() }),
+    ]
+}
 
 /// Text that is mostly made of the markers which parsers look for.
 fn marked() -> impl Strategy<Value = String> {
@@ -70,9 +83,10 @@ fn problem(n_inputs: usize) -> impl Strategy<Value = (Problem, Problem)> {
     })
 }
 
-fn set_and_problems() -> impl Strategy<Value = (PromptSet, Problem, Problem)> {
-    proptest::sample::select(&SETS[..]).prop_flat_map(|set| {
-        problem(set.n_induction_inputs()).prop_map(move |(triplet, induction)| (set, triplet, induction))
+fn style_and_problems() -> impl Strategy<Value = ((PromptSet, Form), Problem, Problem)> {
+    proptest::sample::select(styles()).prop_flat_map(|(set, form)| {
+        problem(set.n_induction_inputs())
+            .prop_map(move |(triplet, induction)| ((set, form), triplet, induction))
     })
 }
 
@@ -82,17 +96,20 @@ proptest! {
         let executor = Scripted::always(value("1"));
         let reference = Problem::triplet("def f(a):\n    return a".into(), "1".into(), "1".into());
         let reference = [Task { task_type: TaskType::Deduction, born: 0, label: None, payload: reference }];
-        for prompt_set in SETS {
-            let settings = Settings { prompt_set, ..Settings::default() };
+        for (prompt_set, form) in styles() {
+            let Form { answer, boxed_retry, code_location } = form;
+            let settings = Settings { prompt_set, answer, boxed_retry, code_location, ..Settings::default() };
             let environment = PythonTriplet::new(executor.clone(), settings).unwrap();
             for task_type in TYPES {
-                let verdict = environment.validate(task_type, Given::references(&reference), &response).unwrap();
+                let given = Given::references(&reference);
+                let verdict = environment.validate(task_type, given, &response).unwrap();
+                drop(environment.validate_seed(task_type, given, &response).unwrap());
                 if prompt_set == PromptSet::Compact && verdict.is_ok() {
                     prop_assert!(environment.proposal_is_formatted(task_type, &response));
                 }
                 environment.proposal_is_formatted(task_type, &response);
-                prompt_set.parse_solution(task_type, &response);
-                prompt_set.solution_is_formatted(task_type, &response);
+                prompt_set.parse_solution(form, task_type, &response);
+                prompt_set.solution_is_formatted(form, task_type, &response);
             }
         }
         grading::grade_math("1", &response);
@@ -101,21 +118,21 @@ proptest! {
     }
 
     #[test]
-    fn proposals_read_back((set, triplet, induction) in set_and_problems()) {
+    fn proposals_read_back(((set, form), triplet, induction) in style_and_problems()) {
         for task_type in [TaskType::Deduction, TaskType::Abduction, TaskType::Error] {
-            let text = set.proposal_text(task_type, &triplet);
-            prop_assert!(set.proposal_is_formatted(task_type, &text));
+            let text = set.proposal_text(form.answer, task_type, &triplet);
+            prop_assert!(set.proposal_is_formatted(form, task_type, &text));
             let Problem::Triplet { program, input, .. } = triplet.clone() else { unreachable!() };
-            prop_assert_eq!(set.parse_proposal(task_type, &text), Ok(Proposal::Triplet { program, input }));
+            prop_assert_eq!(set.parse_proposal(form, task_type, &text), Ok(Proposal::Triplet { program, input }));
         }
-        let text = set.proposal_text(TaskType::Induction, &induction);
-        prop_assert!(set.proposal_is_formatted(TaskType::Induction, &text));
+        let text = set.proposal_text(form.answer, TaskType::Induction, &induction);
+        prop_assert!(set.proposal_is_formatted(form, TaskType::Induction, &text));
         let Problem::Induction { inputs, message, .. } = induction else { unreachable!() };
-        prop_assert_eq!(set.parse_proposal(TaskType::Induction, &text), Ok(Proposal::Induction { inputs, message }));
+        prop_assert_eq!(set.parse_proposal(form, TaskType::Induction, &text), Ok(Proposal::Induction { inputs, message }));
     }
 
     #[test]
-    fn a_tasks_own_solution_is_graded_correct((set, triplet, induction) in set_and_problems()) {
+    fn a_tasks_own_solution_is_graded_correct(((set, form), triplet, induction) in style_and_problems()) {
         let known: Vec<(String, String)> = [&triplet, &induction]
             .iter()
             .flat_map(|problem| problem.pairs())
@@ -126,12 +143,12 @@ proptest! {
         let executor = Scripted::new(move |_, input| {
             value(&known.iter().find(|(known, _)| known == input).expect("a canonical input").1)
         });
-        let settings = Settings { prompt_set: set, ..Settings::default() };
+        let settings = Settings { prompt_set: set, answer: form.answer, ..Settings::default() };
         let environment = PythonTriplet::new(executor, settings).unwrap();
         let typed = [(TaskType::Deduction, &triplet), (TaskType::Abduction, &triplet), (TaskType::Induction, &induction)];
         for (task_type, problem) in typed {
             let task = Task { task_type, born: 0, label: None, payload: problem.clone() };
-            let response = set.solution_text(task_type, problem, &[]);
+            let response = set.solution_text(form.answer, task_type, problem, &[]);
             prop_assert_eq!(environment.grade(&task, &response).unwrap(), Grade::correct());
         }
     }

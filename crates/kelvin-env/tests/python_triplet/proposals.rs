@@ -8,7 +8,7 @@ use kelvin_core::{
         TaskType::{Abduction, Deduction, Induction},
     },
 };
-use kelvin_env::python_triplet::{Problem, PromptSet, Settings};
+use kelvin_env::python_triplet::{Form, Problem, PromptSet, Settings};
 
 use super::{
     compact, doubling, environment,
@@ -81,19 +81,6 @@ fn a_program_that_returns_none_is_a_task_unless_told_otherwise() {
     let verdict =
         environment.validate(Deduction, Given::references(&[]), "def f(a):\n    pass\ninput: 1").unwrap();
     assert_eq!(verdict.unwrap_err().reason, Reason::ReturnsNone);
-}
-
-#[test]
-fn globals_go_where_the_settings_say_so() {
-    let response = "n = 3\ndef f(a):\n    return a\nm = f(n)\ninput: 1";
-    let program = |remove_after_return: bool| {
-        let settings = Settings { remove_after_return, ..compact() };
-        let environment = environment(&Scripted::always(value("1")), settings);
-        let verdict = environment.validate(Deduction, Given::references(&[]), response).unwrap();
-        verdict.unwrap().program().to_owned()
-    };
-    assert_eq!(program(true), "def f(a):\n    return a");
-    assert_eq!(program(false), "n = 3\ndef f(a):\n    return a\nm = f(n)");
 }
 
 #[test]
@@ -202,18 +189,22 @@ fn full_induction_proposals_keep_the_last_inputs() {
 }
 #[test]
 fn the_format_score() {
-    let full = PromptSet::Full;
-    let proposal = |text: &str| full.proposal_is_formatted(Deduction, text);
+    let (full, form) = (PromptSet::Full, Form::default());
+    let proposal = |text: &str| full.proposal_is_formatted(form, Deduction, text);
     assert!(proposal("thought </think> \n <answer>anything</answer>"));
     assert!(proposal("thought </think><answer>anything</answer> and more"));
     assert!(proposal("a </think> b </think><answer></answer>"));
     assert!(!proposal("thought </think> then <answer>anything</answer>"));
     assert!(!proposal("thought <answer>anything</answer>"));
     assert!(!proposal("thought </think><answer>anything"));
-    assert!(!full.solution_is_formatted(Induction, "</think><answer>def f(a): return a</answer>"));
-    assert!(full.solution_is_formatted(Induction, "</think><answer>```\ndef f(a): return a\n```</answer>"));
+    assert!(!full.solution_is_formatted(form, Induction, "</think><answer>def f(a): return a</answer>"));
+    assert!(full.solution_is_formatted(
+        form,
+        Induction,
+        "</think><answer>```\ndef f(a): return a\n```</answer>"
+    ));
     let compact = PromptSet::Compact;
-    assert!(compact.proposal_is_formatted(Abduction, "def f(a): return a\ninput: 1"));
-    assert!(!compact.proposal_is_formatted(Abduction, "def f(a): return a"));
-    assert!(!compact.solution_is_formatted(Deduction, " \n"));
+    assert!(compact.proposal_is_formatted(form, Abduction, "def f(a): return a\ninput: 1"));
+    assert!(!compact.proposal_is_formatted(form, Abduction, "def f(a): return a"));
+    assert!(!compact.solution_is_formatted(form, Deduction, " \n"));
 }

@@ -9,6 +9,7 @@ mod keywords;
 mod leak;
 mod policy;
 mod scopes;
+mod screen;
 mod strip;
 mod working;
 
@@ -17,11 +18,13 @@ use std::fmt;
 pub use complexity::{Complexity, Halstead, complexity};
 pub use composite::{Composite, Helper, Misuse, compose};
 pub use distance::{compat_distance, distance, shingles};
+pub use entry::{Entry, name_entry};
 pub use keywords::{ErrorKeyword, banned_keyword};
 pub use leak::contains_program;
 pub use policy::{ALLOWED_MODULES, Policy};
 use ruff_python_ast::{Alias, Expr, Stmt};
-pub use strip::definitions_only;
+pub use screen::{n_functions, test_input_sign};
+pub use strip::{Strip, strip};
 pub use working::with_working;
 
 use crate::syntax;

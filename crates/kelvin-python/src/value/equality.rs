@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use num_bigint::BigInt;
-use num_traits::FromPrimitive;
+use num_traits::{FromPrimitive, ToPrimitive};
 use serde::{Deserialize, Serialize};
 
 use super::Value;
@@ -57,6 +57,29 @@ impl Value {
         self.key(equality) == other.key(equality)
     }
 
+    /// Whether the two are the same but for floats and complex numbers that lie apart by at most `tolerance`, or by
+    /// `tolerance` times the larger of them where that is more. Integers, members of sets and keys of dictionaries are
+    /// held to [`Value::equals`], which is also what a tolerance of 0 means.
+    pub fn is_near(&self, other: &Value, equality: Equality, tolerance: f64) -> bool {
+        let all = |left: &[Value], right: &[Value]| {
+            left.len() == right.len()
+                && left.iter().zip(right).all(|(left, right)| left.is_near(right, equality, tolerance))
+        };
+        match (self, other) {
+            (Value::Tuple(left), Value::Tuple(right)) | (Value::List(left), Value::List(right)) => {
+                all(left, right)
+            }
+            (Value::Dict(left), Value::Dict(right)) => {
+                let (left, right) = (by_key(left, equality), by_key(right, equality));
+                left.len() == right.len()
+                    && left.iter().zip(&right).all(|(left, right)| {
+                        left.0 == right.0 && left.1.is_near(right.1, equality, tolerance)
+                    })
+            }
+            (left, right) => left.equals(right, equality) || are_near(left, right, equality, tolerance),
+        }
+    }
+
     /// The value's normal form: two values are equal exactly if their keys are.
     pub(crate) fn key(&self, equality: Equality) -> Key<'_> {
         let number = |re: Real, im: Real, class: NumberClass| {
@@ -88,6 +111,43 @@ impl Value {
                 Key::Dict(keys)
             }
         }
+    }
+}
+
+/// The values of a dictionary in the order of their keys.
+fn by_key(pairs: &[(Value, Value)], equality: Equality) -> Vec<(Key<'_>, &Value)> {
+    let mut sorted: Vec<_> = pairs.iter().map(|(key, value)| (key.key(equality), value)).collect();
+    sorted.sort_unstable_by(|left, right| left.0.cmp(&right.0));
+    sorted
+}
+
+/// Whether both are numbers, one of them not whole by type, and close.
+fn are_near(left: &Value, right: &Value, equality: Equality, tolerance: f64) -> bool {
+    let is_inexact = |it: &Value| matches!(it, Value::Float(_) | Value::Complex { .. });
+    let may_compare = match equality {
+        Equality::Strict => std::mem::discriminant(left) == std::mem::discriminant(right),
+        Equality::Python => true,
+    };
+    let (Some(a), Some(b)) = (parts(left), parts(right)) else { return false };
+    let is_close = |a: f64, b: f64| (a - b).abs() <= tolerance * a.abs().max(b.abs()).max(1.0);
+    may_compare && (is_inexact(left) || is_inexact(right)) && is_close(a.0, b.0) && is_close(a.1, b.1)
+}
+
+/// Real and imaginary part of a number.
+fn parts(value: &Value) -> Option<(f64, f64)> {
+    match value {
+        Value::Bool(truth) => Some((f64::from(u8::from(*truth)), 0.0)),
+        Value::Int(integer) => Some((integer.to_f64()?, 0.0)),
+        Value::Float(float) => Some((*float, 0.0)),
+        Value::Complex { re, im } => Some((*re, *im)),
+        Value::None
+        | Value::Str(_)
+        | Value::Bytes(_)
+        | Value::Tuple(_)
+        | Value::List(_)
+        | Value::Set(_)
+        | Value::FrozenSet(_)
+        | Value::Dict(_) => None,
     }
 }
 
@@ -185,5 +245,49 @@ impl Hash for Real {
             Real::Whole(integer) => integer.hash(state),
             Real::Fraction(float) => float.to_bits().hash(state),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::parse_literal;
+
+    fn near(left: &str, right: &str, equality: Equality, tolerance: f64) -> bool {
+        let [left, right] = [left, right].map(|it| parse_literal(it).unwrap());
+        assert_eq!(
+            left.is_near(&right, equality, tolerance),
+            right.is_near(&left, equality, tolerance),
+            "{left:?} {right:?}"
+        );
+        left.is_near(&right, equality, tolerance)
+    }
+
+    #[test]
+    fn a_tolerance_is_for_floats_alone() {
+        for (left, right) in [
+            ("0.3", "0.30000000000000004"),
+            ("[1, (2.0, {'a': 0.1})]", "[1, (2.0000001, {'a': 0.1})]"),
+            ("1e20", "1.0000001e20"),
+            ("{'b': 1.0, 'a': 2.0}", "{'a': 2.0000001, 'b': 1.0}"),
+            ("1+2j", "1.0000001+2j"),
+        ] {
+            assert!(near(left, right, Equality::Strict, 1e-6), "{left} {right}");
+            assert!(!near(left, right, Equality::Strict, 0.0), "{left} {right}");
+        }
+        for (left, right) in [
+            ("1.0", "1.1"),
+            ("1", "2"),
+            ("{1.0}", "{1.0000001}"),
+            ("{1.0: 1}", "{1.0000001: 1}"),
+            ("[1.0]", "[1.0, 1.0]"),
+            ("'1.0'", "'1.0000001'"),
+            ("1.0", "None"),
+        ] {
+            assert!(!near(left, right, Equality::Python, 1e-6), "{left} {right}");
+        }
+        assert!(!near("1", "1.0000001", Equality::Strict, 1e-6));
+        assert!(near("1", "1.0000001", Equality::Python, 1e-6));
+        assert!(near("True", "1", Equality::Python, 0.0));
     }
 }

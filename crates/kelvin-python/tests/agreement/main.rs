@@ -6,6 +6,7 @@ mod interpreter;
 mod literals;
 mod mutants;
 mod programs;
+mod stripped;
 mod syntax;
 
 use std::env;

@@ -1,5 +1,7 @@
 //! What the Absolute Zero recipe reads (azr.md sections 2 to 5).
 
+use std::path::PathBuf;
+
 use kelvin_core::task::Step;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +31,15 @@ pub struct AzrSettings {
     pub seed_factor: usize,
     /// Proposal rounds of the seed stage before it goes on with what there is.
     pub seed_rounds_max: usize,
+    /// Files of triplets that seed deduction and abduction, JSON lines in the original's fields (`seed_dataset`). At most
+    /// the number of seeds is taken from them; what is missing is proposed.
+    pub seed_files: Vec<PathBuf>,
+    /// Files of induction tasks, likewise (`code_f_seed_dataset`).
+    pub induction_seed_files: Vec<PathBuf>,
+    /// Files of error tasks, likewise (`error_seed_dataset`).
+    pub error_seed_files: Vec<PathBuf>,
+    /// Stop after the seed stage (`generate_seed_dataset_only`); the run's tasks are the result.
+    pub seed_only: bool,
     /// How many steps a task waits before it is solved: 1 is the original's code and lets all rollouts of a step
     /// be independent, 0 is the paper's Algorithm 1.
     pub solve_lag: SolveLag,
@@ -149,6 +160,10 @@ impl Default for AzrSettings {
             n_solutions: 1,
             seed_factor: 4,
             seed_rounds_max: 32,
+            seed_files: Vec::new(),
+            induction_seed_files: Vec::new(),
+            error_seed_files: Vec::new(),
+            seed_only: false,
             solve_lag: SolveLag::One,
             solver_only_steps: 0,
             learnability: Learnability::OneMinus,

@@ -14,7 +14,7 @@ use kelvin_core::{
     policy::Indexed,
     rollout::{Completion, Prompt, Role, Rollout, SampleRequest, Sampling},
     seed::Seed,
-    task::{Grade, Rejection, Task, TaskType},
+    task::{Grade, Rejection, SEED_STAGE, Task, TaskType},
 };
 
 use super::{
@@ -222,7 +222,11 @@ impl Stage<'_> {
     ) -> anyhow::Result<Vec<Indexed<SampleRequest>>> {
         let (scene, ask) = (self.scene, &self.poses.asks[proposal]);
         let formatted = scene.env.proposal_is_formatted(ask.task_type, &completion.text);
-        let outcome = match scene.env.validate(ask.task_type, ask.given(), &completion.text)? {
+        let outcome = match scene.step {
+            SEED_STAGE => scene.env.validate_seed(ask.task_type, ask.given(), &completion.text)?,
+            _ => scene.env.validate(ask.task_type, ask.given(), &completion.text)?,
+        };
+        let outcome = match outcome {
             Ok(task) => screened(scene, Task { born: scene.step, ..task }, self.poses.screen)?,
             Err(rejection) => Err(rejection),
         };

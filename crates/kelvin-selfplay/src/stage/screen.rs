@@ -46,14 +46,8 @@ pub(super) fn screened(
     let Some(Screen { buffer, held_out }) = screen else {
         return Ok(Ok(Posed { task, solve_prompt, identity: None }));
     };
-    if held_out.families.contains(&scene.env.family(&task)?) {
-        return Ok(Err(Rejection::new(Reason::HeldOut, "its program is in the held-out set")));
-    }
-    let n_tokens = scene.player.sampler.prompt_len(&solve_prompt)?;
-    let n_tokens_max = scene.settings.sampling.solve_prompt_tokens_max;
-    if n_tokens_max < n_tokens {
-        let detail = format!("its solver prompt has {n_tokens} tokens of {n_tokens_max}");
-        return Ok(Err(Rejection::new(Reason::PromptTooLong, detail)));
+    if let Some(rejection) = unfit(scene, &task, &solve_prompt, held_out)? {
+        return Ok(Err(rejection));
     }
     let identity = match scene.settings.azr.duplicates {
         Duplicates::Admit => None,
@@ -63,6 +57,27 @@ pub(super) fn screened(
         return Ok(Err(copy()));
     }
     Ok(Ok(Posed { task, solve_prompt, identity }))
+}
+
+/// Why no run may train on a task: it is held out, or its solver prompt is too long.
+///
+/// # Errors
+/// If the task does not fit its environment.
+pub(crate) fn unfit(
+    scene: Scene,
+    task: &Task,
+    solve_prompt: &Prompt,
+    held_out: &HeldOut,
+) -> anyhow::Result<Option<Rejection>> {
+    if held_out.families.contains(&scene.env.family(task)?) {
+        return Ok(Some(Rejection::new(Reason::HeldOut, "its program is in the held-out set")));
+    }
+    let n_tokens = scene.player.sampler.prompt_len(solve_prompt)?;
+    let n_tokens_max = scene.settings.sampling.solve_prompt_tokens_max;
+    Ok((n_tokens_max < n_tokens).then(|| {
+        let detail = format!("its solver prompt has {n_tokens} tokens of {n_tokens_max}");
+        Rejection::new(Reason::PromptTooLong, detail)
+    }))
 }
 
 /// The rejection of a task that is there already.

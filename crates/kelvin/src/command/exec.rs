@@ -10,7 +10,8 @@ use kelvin_core::{
 use kelvin_env::{
     grading::{grade_error, grade_math},
     python_triplet::check::{
-        InductionReward, Valid, grade_abduction, grade_deduction, grade_induction, validate_program,
+        Comparison, InductionReward, InductionScore, MissingResult, Valid, grade_abduction, grade_deduction,
+        grade_induction, validate_program,
     },
 };
 use kelvin_python::{Policy, parse_arguments};
@@ -278,16 +279,17 @@ fn grade(
     args: &GradeArgs,
     answer: &Answer,
 ) -> anyhow::Result<Grade> {
-    let (policy, equality) = (&args.rules.policy, args.equality.equality);
+    let (policy, comparison) = (&args.rules.policy, Comparison::exact(args.equality.equality));
     Ok(match answer {
-        Answer::Deduction { output, answer } => grade_deduction(output, answer, equality),
+        Answer::Deduction { output, answer } => grade_deduction(output, answer, comparison),
         Answer::Abduction { program, output, answer } => {
-            grade_abduction(executor, limits, policy, equality, program, output, answer)?
+            grade_abduction(executor, limits, policy, comparison, program, output, answer)?
         }
         Answer::Induction { pairs, answer } => {
+            let score = InductionScore { reward: InductionReward::Accuracy, missing: MissingResult::Wrong };
             let pairs: Vec<(&str, &str)> =
                 pairs.0.iter().map(|(input, output)| (input.0.as_str(), output.as_str())).collect();
-            grade_induction(executor, limits, policy, equality, InductionReward::Accuracy, &pairs, answer)?
+            grade_induction(executor, limits, policy, comparison, score, &pairs, answer)?
         }
         Answer::Error { output, answer } => grade_error(output, answer),
         Answer::Math { gold, answer } => grade_math(gold, answer),

@@ -1,6 +1,7 @@
 //! `kelvin tasks`: the task buffer of a run, as it lies on disk or in the original's seed-file fields.
 
 use std::{
+    collections::HashSet,
     fs::File,
     io::{BufRead, BufReader},
     path::PathBuf,
@@ -20,7 +21,7 @@ pub(crate) struct Args {
     /// The run folder
     #[arg(value_name = "RUN_DIR")]
     run_dir: PathBuf,
-    /// `jsonl`: as the run keeps them; `azr`: the fields of the original's seed files
+    /// `jsonl`: as the run keeps them; `azr`: the fields of the original's seed files, no line twice
     #[arg(long, value_enum, default_value = "jsonl")]
     format: Format,
     /// Where to; `-` is standard output
@@ -44,6 +45,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         format!("cannot read {}\nhint: name a run folder, such as `kelvin train` prints", path.display())
     })?;
     let mut out = Sink::create(&args.out, &path)?;
+    let mut written = HashSet::new();
     let mut lines = BufReader::new(file);
     let mut line = String::new();
     for index in 1.. {
@@ -61,7 +63,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         })?;
         match args.format {
             Format::Jsonl => out.row(&task)?,
-            Format::Azr => out.row(&seed_line(&task)?)?,
+            // Deduction and abduction on one triplet are one seed.
+            Format::Azr => {
+                let seed = seed_line(&task)?;
+                if written.insert(seed.to_string()) {
+                    out.row(&seed)?;
+                }
+            }
         }
     }
     out.flush()

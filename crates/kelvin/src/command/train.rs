@@ -7,6 +7,7 @@ use kelvin_core::{executor::Executor, task::Step};
 use kelvin_selfplay::{
     checkpoint::RunDir,
     run::{self, End},
+    seeding,
     state::RunState,
 };
 
@@ -77,6 +78,7 @@ pub(crate) struct ResumeArgs {
 /// If the configuration does not resolve, or the run fails.
 pub(crate) fn train(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<()> {
     let (resolved, stem) = resolve(args)?;
+    seeding::files::check(&resolved.config.azr)?;
     if args.dry_run {
         return dry_run::run(&resolved);
     }
@@ -187,8 +189,14 @@ fn summarize(config: &Config, folder: &RunFolder) -> anyhow::Result<()> {
             progress::before_and_after(&first, &last, &config.python.task_types, config.eval.n_samples);
         show(&format!("\n{table}"));
     }
-    let seconds: f64 = run.rows.iter().map(row_seconds).sum();
     let path = folder.path.display();
+    if config.azr.seed_only {
+        show(&format!(
+            "seeds are in {path}\n  kelvin tasks {path} --format azr    as seed files of other runs"
+        ));
+        return Ok(());
+    }
+    let seconds: f64 = run.rows.iter().map(row_seconds).sum();
     show(&format!("{} steps in {}; everything is in {path}", config.steps, progress::duration(seconds)));
     show(&format!(
         "  kelvin report {path}   a page with its curves\n  kelvin tasks {path}    the tasks it posed"

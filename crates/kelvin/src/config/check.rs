@@ -1,8 +1,11 @@
 //! Values that are out of range, and combinations that do not fit.
 
-use std::fmt::Display;
+use std::{fmt::Display, path::PathBuf};
 
-use kelvin_core::rollout::{STOP_BYTES_MAX, STOPS_MAX, Sampling, is_drawing_temperature};
+use kelvin_core::{
+    rollout::{STOP_BYTES_MAX, STOPS_MAX, Sampling, is_drawing_temperature},
+    task::TaskType,
+};
 use kelvin_model::{Dtype, LoraConfig, NativeOptions};
 use kelvin_selfplay::settings::{AzrSettings, EstimateStop, Misfit};
 
@@ -166,11 +169,34 @@ fn python(config: &Config) -> anyhow::Result<()> {
         .environment_settings()
         .check()
         .map_err(|error| Usage::error(format!("python.task_types: {error}")))?;
+    python.environment_settings().check_form().map_err(|error| Usage::error(format!("python: {error}")))?;
+    seed_files(&config.azr, &python.task_types)?;
+    let tolerance = python.float_tolerance;
+    require((0.0..=1.0).contains(&tolerance), "python.float_tolerance", tolerance, "from 0 to 1")?;
     let PythonSettings { timeout_s, memory_mb, output_bytes, workers, .. } = *python;
     require(workers <= WORKERS_MAX, "python.workers", workers, "from 0, one for each core, to 4096")?;
     require((0.001..=3600.0).contains(&timeout_s), "python.timeout_s", timeout_s, "from 0.001 to 3600")?;
     require((16..=1 << 20).contains(&memory_mb), "python.memory_mb", memory_mb, "from 16 to 1048576")?;
     require((1..=1 << 24).contains(&output_bytes), "python.output_bytes", output_bytes, "from 1 to 16777216")
+}
+
+/// Files seed only what is played.
+fn seed_files(azr: &AzrSettings, played: &[TaskType]) -> anyhow::Result<()> {
+    let seeds: [(&str, &[PathBuf], &[TaskType]); 3] = [
+        ("seed_files", &azr.seed_files, &[TaskType::Deduction, TaskType::Abduction]),
+        ("induction_seed_files", &azr.induction_seed_files, &[TaskType::Induction]),
+        ("error_seed_files", &azr.error_seed_files, &[TaskType::Error]),
+    ];
+    for (key, files, types) in seeds {
+        if !files.is_empty() && !types.iter().any(|it| played.contains(it)) {
+            let types: Vec<&str> = types.iter().map(|it| it.as_str()).collect();
+            return Err(Usage::error(format!(
+                "azr.{key} names files, but no {} tasks are played\nhint: leave it out, or add to python.task_types",
+                types.join(" or ")
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn require(fits: bool, key: &str, value: impl Display, range: &str) -> anyhow::Result<()> {

@@ -3,7 +3,8 @@
 
 use clap::ValueEnum;
 use kelvin_core::objective::Aggregation;
-use kelvin_python::{Equality, ErrorKeyword, Policy};
+use kelvin_env::python_triplet::{InductionPairs, MissingResult, ProgramRules, ProposalForm, SeedRules};
+use kelvin_python::{Entry, Equality, ErrorKeyword, Policy, Strip};
 use kelvin_selfplay::settings::{
     AdvNorm, AzrSettings, CompositeScheduler, CompositeSettings, EstimateStop, Eviction, ObjectiveSettings,
     OptimizerSettings, SolveLag, SolverFill,
@@ -24,6 +25,9 @@ pub(crate) enum Preset {
     /// What produced the published numbers (the scripts and the `paper` branch).
     Code,
 }
+
+/// Section 3.3.1 of the paper and the original's seeding scripts: neither comments nor globals in seeds.
+const BARE_SEEDS: Strip = Strip { remove_comments: true, remove_after_return: true, remove_print: false };
 
 /// More characters than a response has.
 const NO_LIMIT: usize = 1_000_000;
@@ -58,6 +62,9 @@ impl Preset {
                 optimizer: OptimizerSettings { weight_decay: 0.01, ..kelvin.optimizer },
                 python: PythonSettings {
                     policy: Policy::Code,
+                    proposal_form: ProposalForm::Valid,
+                    seeds: SeedRules { strip: BARE_SEEDS, ..kelvin.python.seeds },
+                    induction_pairs: InductionPairs::All,
                     leak_tokens: 0,
                     message_chars_max: NO_LIMIT,
                     composite_wrappers_allowed: true,
@@ -87,6 +94,13 @@ impl Preset {
                 python: PythonSettings {
                     policy: Policy::Code,
                     equality: Equality::Python,
+                    program: ProgramRules {
+                        entry: Entry::NotFirst,
+                        reject_multiple_functions: true,
+                        ..kelvin.python.program
+                    },
+                    seeds: SeedRules { whole_response: true, strip: BARE_SEEDS },
+                    missing_result: MissingResult::Skip,
                     leak_tokens: 0,
                     message_chars_max: NO_LIMIT,
                     // The scripts' list; error tasks are off in them, as in every preset.

@@ -11,7 +11,10 @@ use kelvin_core::{
     seed::Seed,
     task::{Step, TaskType},
 };
-use kelvin_env::python_triplet::{InductionReward, PromptSet, Settings};
+use kelvin_env::python_triplet::{
+    AnswerPlace, CodeLocation, InductionPairs, InductionReward, MissingResult, ProgramRules, PromptSet,
+    ProposalForm, SeedRules, Settings,
+};
 use kelvin_exec::{ExecutorOptions, PythonExecutor};
 use kelvin_model::{Dtype, LoraConfig, NativeOptions, Training};
 use kelvin_python::{Equality, ErrorKeyword, Policy};
@@ -222,7 +225,7 @@ impl Default for PolicySettings {
 
 /// The Python triplet environment and what runs its programs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub(crate) struct PythonSettings {
     /// The interpreter; empty looks for one.
     pub(crate) path: PathBuf,
@@ -241,6 +244,21 @@ pub(crate) struct PythonSettings {
     pub(crate) isolation: Least,
     /// Prompts and the form of responses.
     pub(crate) prompt_set: PromptSet,
+    /// Where answers stand; of prompt set `full` only (azr.md section 1.1).
+    pub(crate) answer: AnswerPlace,
+    /// Read the last box, or else the whole response, where `<answer>` is missing.
+    pub(crate) boxed_retry: bool,
+    /// Whether a response without the asked-for form earns less.
+    pub(crate) format_reward: bool,
+    /// What form a proposal needs.
+    pub(crate) proposal_form: ProposalForm,
+    /// Which of several programs in a proposal is meant.
+    pub(crate) code_location: CodeLocation,
+    /// What is done to a proposed program before it is validated (azr.md section 1.2).
+    #[serde(flatten)]
+    pub(crate) program: ProgramRules,
+    /// What differs in the seed stage.
+    pub(crate) seeds: SeedRules,
     /// Task types played (`problem_types`).
     pub(crate) task_types: Vec<TaskType>,
     /// CPU time of one call, in seconds (azr.md section 5.3: 10).
@@ -253,6 +271,12 @@ pub(crate) struct PythonSettings {
     pub(crate) policy: Policy,
     /// When two values are the same (azr.md section 1.5).
     pub(crate) equality: Equality,
+    /// How far apart floats of an answer may lie.
+    pub(crate) float_tolerance: f64,
+    /// Which pairs decide an induction answer (azr.md section 1.4).
+    pub(crate) induction_pairs: InductionPairs,
+    /// What a pair without a result counts (azr.md section 1.5).
+    pub(crate) missing_result: MissingResult,
     /// What a partly right program earns (`code_f_reward_type`).
     pub(crate) induction_reward: InductionReward,
     /// Whether a program may return `None`.
@@ -268,18 +292,26 @@ pub(crate) struct PythonSettings {
     pub(crate) composite_wrappers_allowed: bool,
     /// Whether proposers are told to keep the test input out of their program.
     pub(crate) remove_input_from_snippet: bool,
-    /// Whether only imports, functions and classes of a proposed program are kept.
-    pub(crate) remove_after_return: bool,
 }
 
 impl Default for PythonSettings {
     fn default() -> PythonSettings {
         let Settings {
             prompt_set,
+            answer,
+            boxed_retry,
+            code_location,
+            format_reward,
+            proposal_form,
+            program,
+            seeds,
             task_types,
             limits,
             policy,
             equality,
+            float_tolerance,
+            induction_pairs,
+            missing_result,
             induction_reward,
             returns_none_allowed,
             message_chars_max,
@@ -287,7 +319,6 @@ impl Default for PythonSettings {
             banned_error_keywords,
             composite_wrappers_allowed,
             remove_input_from_snippet,
-            remove_after_return,
         } = Settings::default();
         let ExecutorOptions { batch_max, restore_after, queue_max, cache_entries, .. } =
             ExecutorOptions::default();
@@ -300,12 +331,22 @@ impl Default for PythonSettings {
             cache_entries,
             isolation: Least::default(),
             prompt_set,
+            answer,
+            boxed_retry,
+            format_reward,
+            proposal_form,
+            code_location,
+            program,
+            seeds,
             task_types,
             timeout_s: limits.cpu_s,
             memory_mb: limits.memory_bytes >> 20,
             output_bytes: limits.output_bytes,
             policy,
             equality,
+            float_tolerance,
+            induction_pairs,
+            missing_result,
             induction_reward,
             returns_none_allowed,
             message_chars_max,
@@ -313,7 +354,6 @@ impl Default for PythonSettings {
             banned_error_keywords,
             composite_wrappers_allowed,
             remove_input_from_snippet,
-            remove_after_return,
         }
     }
 }
@@ -361,6 +401,13 @@ impl PythonSettings {
     pub(crate) fn environment_settings(&self) -> Settings {
         Settings {
             prompt_set: self.prompt_set,
+            answer: self.answer,
+            boxed_retry: self.boxed_retry,
+            code_location: self.code_location,
+            format_reward: self.format_reward,
+            proposal_form: self.proposal_form,
+            program: self.program,
+            seeds: self.seeds,
             task_types: self.task_types.clone(),
             limits: Limits {
                 cpu_s: self.timeout_s,
@@ -370,6 +417,9 @@ impl PythonSettings {
             },
             policy: self.policy,
             equality: self.equality,
+            float_tolerance: self.float_tolerance,
+            induction_pairs: self.induction_pairs,
+            missing_result: self.missing_result,
             induction_reward: self.induction_reward,
             returns_none_allowed: self.returns_none_allowed,
             message_chars_max: self.message_chars_max,
@@ -377,7 +427,6 @@ impl PythonSettings {
             banned_error_keywords: self.banned_error_keywords.clone(),
             composite_wrappers_allowed: self.composite_wrappers_allowed,
             remove_input_from_snippet: self.remove_input_from_snippet,
-            remove_after_return: self.remove_after_return,
         }
     }
 }

@@ -94,6 +94,13 @@ fn mistakes_are_named() {
         "[azr]\nadvantage = \"grpo\"",
         "[azr]\nestimate_stop = \"unanimous\"\nestimate_round = 8",
         "[azr]\nestimate_width = nan",
+        "[azr]\nerror_seed_files = [\"errors.jsonl\"]",
+        "[azr]\ninduction_seed_files = [\"f.jsonl\"]\n[python]\ntask_types = [\"deduction\"]",
+        "[python]\nanswer = \"boxed\"\nprompt_set = \"compact\"",
+        "[python]\nboxed_retry = true\nanswer = \"plain\"",
+        "[python]\nfloat_tolerance = -1",
+        "[python]\nentry = \"first\"",
+        "[python.seeds]\nremove_prints = true",
     ];
     let told: Vec<String> = mistakes.iter().map(|text| format!("{text}\n-----\n{}", message(text))).collect();
     insta::assert_snapshot!(told.join("\n=====\n"));

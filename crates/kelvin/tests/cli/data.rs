@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 
 use crate::{command, feed};
 
-fn data_folder() -> Option<PathBuf> {
+/// Where published files are; says so where nobody said.
+pub fn data_folder() -> Option<PathBuf> {
     let folder = env::var_os("KELVIN_DATA").map(PathBuf::from);
     if folder.is_none() {
         eprintln!("skipped: asks for KELVIN_DATA, the folder with cruxeval and azr_seeds");
@@ -21,13 +22,14 @@ fn data_folder() -> Option<PathBuf> {
     folder
 }
 
-fn rows(file: &Path) -> Vec<Value> {
+/// The objects of a file of JSON lines.
+pub fn rows(file: &Path) -> Vec<Value> {
     let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// What `exec validate` says of each row.
-fn validated(rows: &[Value], policy: &str) -> Vec<Value> {
+pub fn validated(rows: &[Value], policy: &str) -> Vec<Value> {
     let input: String = rows.iter().map(|row| format!("{row}\n")).collect();
     let ran = feed(command(&["exec", "validate", "--policy", policy]), &input);
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""));

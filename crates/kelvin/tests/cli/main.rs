@@ -8,6 +8,7 @@ mod exec;
 mod help;
 mod long;
 mod model;
+mod seeds;
 
 use std::{
     io::Write,

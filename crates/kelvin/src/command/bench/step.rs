@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use kelvin_core::{executor::Executor, metrics::Metrics};
-use kelvin_selfplay::{azr, clock::Stopwatch, metrics, state::HeldOut};
+use kelvin_selfplay::{azr, clock::Stopwatch, metrics, seeding, state::HeldOut};
 use serde::Serialize;
 
 use super::median;
@@ -75,7 +75,8 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let settings = config.run_settings(world.executor.parallelism());
     let held_out = HeldOut::new(env, &settings.task_types, &settings.eval)?;
     let mut state = wire::state(&config)?;
-    azr::seed(&mut state, env, &held_out, &settings)?;
+    seeding::load(&mut state, env, &held_out, &settings)?;
+    seeding::seed(&mut state, env, &held_out, &settings)?;
     let mut steps: Vec<Metrics> = Vec::new();
     for repeat in 0..=args.repeats {
         interrupt.check()?;
