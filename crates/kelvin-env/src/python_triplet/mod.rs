@@ -1,8 +1,10 @@
 //! AZR's domain: a program, an input and an output, any one of which can be blanked out.
 
+mod behaviour;
 pub mod check;
 mod fence;
 mod leak;
+mod measures;
 mod parse;
 mod problem;
 mod prompt;
@@ -13,6 +15,7 @@ use std::sync::Arc;
 use kelvin_core::{
     environment::Environment,
     executor::{Executor, Names},
+    measures::{Behaviour, Distance, Extent, Measures, Values},
     rollout::Prompt,
     seed::Seed,
     task::{Grade, Reason, Rejection, Task, TaskType},
@@ -227,6 +230,28 @@ impl Environment for PythonTriplet {
 
     fn family(&self, task: &Task<Problem>) -> String {
         digest(normalised(task.payload.program()), &[])
+    }
+
+    fn measures(&self, task: &Task<Problem>, extent: Extent) -> Option<Measures> {
+        measures::measures(&task.payload, extent)
+    }
+
+    fn values(&self, task: &Task<Problem>) -> Values {
+        measures::values(&task.payload)
+    }
+
+    fn distance(
+        &self,
+        task: &Task<Problem>,
+        reference: &Task<Problem>,
+        distance: Distance,
+        extent: Extent,
+    ) -> Option<f64> {
+        Some(measures::between(&task.payload, &reference.payload, distance, extent))
+    }
+
+    fn behaviours(&self, task: &Task<Problem>, response: &str, grade: &Grade) -> Vec<(Behaviour, f64)> {
+        behaviour::behaviours(self.settings.prompt_set, task, response, grade)
     }
 
     fn held_out(&self, task_type: TaskType, n: usize, seed: Seed) -> anyhow::Result<Vec<Problem>> {

@@ -4,7 +4,9 @@ mod company;
 mod complexity;
 mod distance;
 mod entry;
+mod helpers;
 mod leak;
+mod lines;
 mod policy;
 mod scopes;
 
@@ -12,7 +14,9 @@ use std::fmt;
 
 pub use complexity::{Complexity, Halstead, complexity};
 pub use distance::{compat_distance, distance};
+pub use helpers::without_helpers;
 pub use leak::contains_program;
+pub use lines::{Lines, lines};
 pub use policy::{ALLOWED_MODULES, Policy};
 use ruff_python_ast::{Alias, Stmt};
 
