@@ -52,7 +52,7 @@ pub enum Extent {
 pub enum Distance {
     /// The share of tokens that differ, without names and layout; under a millisecond a pair.
     Tokens,
-    /// The original's, over formatted JSON of syntax trees; without a bound on its time (azr.md section 12, 18).
+    /// The original's, over formatted JSON of syntax trees; without a bound on its time (defect 18 in docs/divergences/azr.md).
     Compat,
 }
 

@@ -3,6 +3,7 @@
 
 use kelvin_core::{
     environment::DynEnvironment,
+    measures::Behaviour,
     policy::{LossStats, OptimStats},
     rollout::{Rewarded, Role, Sample},
     seed::Seed,
@@ -12,7 +13,8 @@ use kelvin_core::{
 use crate::{
     advantage,
     clock::Stopwatch,
-    reference, reward,
+    intrinsic::{self, Seen},
+    posed, reference, reward,
     settings::{Admit, AzrSettings, RunSettings, SolveLag},
     stage::{self, Estimated, Scene, Solved},
     state::{HeldOut, RunState},
@@ -44,6 +46,8 @@ pub fn step(
     // Estimate learnability: the solver tries each valid task n times (Eq. 4).
     let (estimated, attempts) = stage::estimate(scene, proposed, azr.n_estimate, seed.fork("estimate"))?;
     let estimate_s = watch.lap();
+    let seen = intrinsic::see(env, &asks, &estimated, &state.buffer, settings, now)?;
+    let see_s = watch.lap();
 
     // Grow the buffer, and solve: this step's tasks with lag 0, the last step's with lag 1.
     state.buffer.append(env, estimated.iter().filter_map(|it| admitted(it, azr)))?;
@@ -55,13 +59,20 @@ pub fn step(
         stage::solve(scene, &problems, azr.n_solutions, &settings.sampling.solve, seed.fork("solve"))?;
     let solve_s = watch.lap();
 
+    // What answers do beside being right, and what their problems promised: for the records.
+    let behaviours = behaviours(env, &problems, &solved)?;
+    let posed = posed::of_step(env, &estimated, azr.learnability)?;
+    let learnability = posed::of_problems(env, &problems, [&posed, &state.posed])?;
+    let measure_s = see_s + watch.lap();
+
     // Reward both roles (Eq. 4 to 6), and compare each rollout with its own role and task type (TRR++, Eq. 8), or
     // each solution with the others of its task where it has others.
-    let rewarded = reward::all(&estimated, &solved, azr, seed.fork("coin"));
+    let mut rewarded = reward::all(&estimated, &solved, azr, seed.fork("coin"));
+    intrinsic::pay(&mut rewarded, &estimated, &seen, settings);
     let mut batch = compared(rewarded.clone(), azr);
     if azr.train_estimates {
-        let attempts = reward::solutions(&attempts, azr, seed.fork("estimate-coin"));
-        batch.extend(advantage::of_groups(attempts, azr));
+        let rewarded = reward::solutions(&attempts, azr, seed.fork("estimate-coin"));
+        batch.extend(advantage::of_groups(rewarded, azr));
     }
 
     // One update on the whole batch (Eq. 9).
@@ -71,9 +82,12 @@ pub fn step(
     }
     let objective = settings.objective.objective(temperature);
     let (loss, optim) = state.policies.update(&batch, &objective, &settings.optimizer.at(now))?;
-    state.step = now;
-    let seconds = Seconds { propose: propose_s, estimate: estimate_s, solve: solve_s, update: watch.lap() };
-    Ok(StepReport { estimated, solved, rewarded, batch, loss, optim, seconds })
+    (state.step, state.posed) = (now, posed);
+    let update = watch.lap();
+    let seconds =
+        Seconds { propose: propose_s, estimate: estimate_s, solve: solve_s, measure: measure_s, update };
+    let records = Records { seen, behaviours, learnability };
+    Ok(StepReport { estimated, attempts, solved, rewarded, batch, records, loss, optim, seconds })
 }
 
 /// The seed stage (Algorithm 1, line 1): from the zero triplet, proposals without updates until each buffer
@@ -146,18 +160,33 @@ fn seed_round(
 pub struct StepReport {
     /// The proposals.
     pub estimated: Vec<Estimated>,
+    /// The solves behind their learnability.
+    pub attempts: Vec<Solved>,
     /// The solutions of the problems that were drawn.
     pub solved: Vec<Solved>,
     /// Both with their rewards, proposals first.
     pub rewarded: Vec<Rewarded>,
     /// What the update saw: those of `rewarded` that train, then estimates if they do.
     pub batch: Vec<Sample>,
+    /// What was seen of both.
+    pub records: Records,
     /// What the loss said.
     pub loss: LossStats,
     /// What the optimizer said.
     pub optim: OptimStats,
     /// Where the time went.
     pub seconds: Seconds,
+}
+
+/// What a step shows beside rewards.
+#[derive(Default)]
+pub struct Records {
+    /// Of each proposal that is a task, in their order.
+    pub seen: Vec<Option<Seen>>,
+    /// Of each solution, in their order.
+    pub behaviours: Vec<Vec<(Behaviour, f64)>>,
+    /// Of each problem that was drawn: its learnability, where it was posed in this step or the one before.
+    pub learnability: Vec<Option<f32>>,
 }
 
 /// Wall time by phase, in seconds. Validation and grading overlap the decoding they follow.
@@ -169,8 +198,20 @@ pub struct Seconds {
     pub estimate: f64,
     /// Solving and grading.
     pub solve: f64,
+    /// Looking at proposals and solutions for the records.
+    pub measure: f64,
     /// Rewards, advantages, the update and its publication.
     pub update: f64,
+}
+
+fn behaviours(
+    env: &dyn DynEnvironment,
+    problems: &[Task],
+    solved: &[Solved],
+) -> anyhow::Result<Vec<Vec<(Behaviour, f64)>>> {
+    let of =
+        |it: &Solved| env.behaviours(&problems[it.rollout.group], &it.rollout.completion.text, &it.grade);
+    solved.iter().map(of).collect()
 }
 
 fn draw_problems(state: &RunState, settings: &RunSettings, seed: Seed) -> Vec<Task> {

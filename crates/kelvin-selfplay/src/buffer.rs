@@ -9,13 +9,17 @@ use kelvin_core::{
     task::{Step, Task, TaskType},
 };
 
-use crate::settings::{AzrSettings, ReferenceMix, SolverMix};
+use crate::{
+    settings::{AzrSettings, ReferenceMix, SolverMix},
+    types::TypeCounters,
+};
 
 /// All tasks that ever were admitted, in order.
 #[derive(Default)]
 pub struct TaskBuffer {
     log: Vec<Task>,
     identities: HashSet<(TaskType, String)>,
+    types: TypeCounters,
 }
 
 impl TaskBuffer {
@@ -30,6 +34,7 @@ impl TaskBuffer {
     ) -> anyhow::Result<()> {
         for task in tasks {
             self.identities.insert((task.task_type, env.identity(&task)?));
+            self.types.count(task.task_type, &env.values(&task)?);
             self.log.push(task);
         }
         Ok(())
@@ -38,6 +43,11 @@ impl TaskBuffer {
     /// Every task, oldest first.
     pub fn log(&self) -> &[Task] {
         &self.log
+    }
+
+    /// Counts of the values of all tasks.
+    pub fn types(&self) -> &TypeCounters {
+        &self.types
     }
 
     /// Whether this task was ever admitted.
@@ -136,7 +146,7 @@ mod tests {
             label: None,
             payload: serde_json::json!(index),
         });
-        TaskBuffer { log: log.collect(), identities: HashSet::new() }
+        TaskBuffer { log: log.collect(), ..TaskBuffer::default() }
     }
 
     fn indices(tasks: &[Task]) -> Vec<u64> {

@@ -16,12 +16,14 @@ use kelvin_core::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::state::RunState;
+use crate::{behaviour::Alarm, posed::Posed, state::RunState};
 
 /// Version of `state.json` and `COMPLETE`.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// The marker, which is written last and lists every file with its hash.
 pub const COMPLETE: &str = "COMPLETE";
+/// What grows by lines, and is cut back on a resume.
+const LOGS: [&str; 3] = ["tasks.jsonl", "metrics.jsonl", "alarms.jsonl"];
 
 /// A run folder.
 pub struct RunDir {
@@ -38,6 +40,8 @@ struct SavedState {
     policies: Vec<SavedPolicy>,
     tasks: LogCut,
     metrics: LogCut,
+    alarms: LogCut,
+    posed: Posed,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -91,9 +95,7 @@ impl RunDir {
     /// If a file cannot be removed.
     pub fn clear_logs(&self) -> anyhow::Result<()> {
         let transcripts = files_below(&self.path.join("transcripts"))?;
-        for path in
-            ["tasks.jsonl", "metrics.jsonl"].map(|name| self.path.join(name)).into_iter().chain(transcripts)
-        {
+        for path in LOGS.map(|name| self.path.join(name)).into_iter().chain(transcripts) {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     return Err(error).with_context(|| format!("removing {}", path.display()));
@@ -118,6 +120,14 @@ impl RunDir {
     /// If they cannot be written.
     pub fn append_tasks(&self, tasks: &[Task]) -> anyhow::Result<()> {
         self.append("tasks.jsonl", tasks)
+    }
+
+    /// Appends alarms to `alarms.jsonl`.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn append_alarms(&self, alarms: &[Alarm]) -> anyhow::Result<()> {
+        self.append("alarms.jsonl", alarms)
     }
 
     fn append(&self, name: &str, rows: &[impl Serialize]) -> anyhow::Result<()> {
@@ -175,6 +185,8 @@ impl RunDir {
                 .collect(),
             tasks: self.cut("tasks.jsonl")?,
             metrics: self.cut("metrics.jsonl")?,
+            alarms: self.cut("alarms.jsonl")?,
+            posed: state.posed.clone(),
         };
         fs::write(temporary.join("state.json"), serde_json::to_vec_pretty(&saved)?)?;
         let mut files = Vec::new();
@@ -255,6 +267,7 @@ impl RunDir {
         }
         self.truncate("metrics.jsonl", &saved.metrics)?;
         self.truncate("tasks.jsonl", &saved.tasks)?;
+        self.truncate("alarms.jsonl", &saved.alarms)?;
         for entry in fs::read_dir(self.path.join("transcripts"))? {
             let path = entry?.path();
             let step: Option<Step> =
@@ -270,6 +283,7 @@ impl RunDir {
         }
         state.buffer = Default::default();
         state.buffer.append(env, tasks)?;
+        state.posed = saved.posed;
         state.step = saved.step;
         state.seeded = saved.seeded;
         Ok(())

@@ -2,11 +2,14 @@
 
 pub mod advantage;
 pub mod azr;
+pub mod behaviour;
 pub mod buffer;
 pub mod checkpoint;
 pub mod clock;
 pub mod eval;
+pub mod intrinsic;
 pub mod metrics;
+pub mod posed;
 pub mod reference;
 pub mod reward;
 pub mod run;
@@ -14,3 +17,4 @@ pub mod settings;
 pub mod stage;
 pub mod state;
 pub mod transcript;
+pub mod types;

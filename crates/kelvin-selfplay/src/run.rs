@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use kelvin_core::{environment::DynEnvironment, metrics::Metrics, seed::Seed, task::Step};
 
 use crate::{
-    azr,
+    azr, behaviour,
     checkpoint::RunDir,
     clock::Stopwatch,
     eval,
@@ -119,8 +119,13 @@ fn step(
     if is_due(state.step, settings.checkpoint.transcripts_every) {
         transcript::write(&dir.transcript(state.step), &report)?;
     }
+    let measuring = Stopwatch::start();
     let mut metrics = Recorder::default();
     metrics.extend(metrics::of_step(&report, state, settings));
+    let alarms = behaviour::alarms(&report, &settings.diagnostics);
+    metrics.extend(metrics::of_alarms(&alarms));
+    dir.append_alarms(&alarms[..alarms.len().min(settings.diagnostics.alarms_max)])?;
+    metrics.set("timing/metrics_s".into(), report.seconds.measure + measuring.seconds());
     metrics.extend(metrics::of_sampler(state.policies.player().sampler.stats().since(sampled)));
     metrics.set("timing/step_s".into(), watch.seconds());
     if is_due(state.step, settings.eval.every) || (state.step == settings.steps && settings.eval.every != 0) {

@@ -2,6 +2,8 @@
 //! (azr.md section 5.3, column REC), which are meant for real models; the quick start has its own file.
 
 mod azr;
+mod diagnostics;
+mod intrinsic;
 mod objective;
 mod optimizer;
 
@@ -15,6 +17,8 @@ pub use azr::{
     Admit, AdvNorm, Advantage, AzrSettings, Duplicates, GroupAdvantage, Learnability, ReferenceMix,
     RewardSource, SolveLag, SolverMix,
 };
+pub use diagnostics::DiagnosticsSettings;
+pub use intrinsic::{Combine, Diversity, IntrinsicSettings, Term};
 pub use objective::{Loss, ObjectiveSettings};
 pub use optimizer::{OptimizerSettings, Schedule};
 
@@ -105,6 +109,8 @@ pub struct RunSettings {
     pub n_judges: usize,
     /// The recipe.
     pub azr: AzrSettings,
+    /// Rewards beside learnability.
+    pub intrinsic: IntrinsicSettings,
     /// The objective.
     pub objective: ObjectiveSettings,
     /// The optimizer.
@@ -115,6 +121,8 @@ pub struct RunSettings {
     pub eval: EvalSettings,
     /// The disk.
     pub checkpoint: CheckpointSettings,
+    /// What is measured on top.
+    pub diagnostics: DiagnosticsSettings,
 }
 
 /// A value that does not fit.

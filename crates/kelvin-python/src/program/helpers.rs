@@ -1,4 +1,4 @@
-//! Composite programs (azr.md section 10): helper functions `g_0`, `g_1` and so on that were given, then what a
+//! Composite programs (the paper's appendix D.2): helper functions `g_0`, `g_1` and so on that were given, then what a
 //! proposer wrote.
 
 use std::borrow::Cow;

@@ -138,6 +138,7 @@ fn learning(config: &Config) -> anyhow::Result<()> {
     };
     within("objective", config.objective.check())?;
     within("optimizer", config.optimizer.check())?;
+    within("intrinsic", config.intrinsic.check())?;
     let azr = &config.azr;
     let zero = azr.zero_learnability_reward;
     require(zero.is_finite(), "azr.zero_learnability_reward", zero, "a number")?;

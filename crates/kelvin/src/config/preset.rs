@@ -2,9 +2,11 @@
 //! `code` (what produced the published numbers). They differ in settings only; azr.md sections 5 and 13 say why.
 
 use clap::ValueEnum;
-use kelvin_core::objective::Aggregation;
+use kelvin_core::{measures::Distance, objective::Aggregation};
 use kelvin_python::{Equality, Policy};
-use kelvin_selfplay::settings::{AdvNorm, AzrSettings, ObjectiveSettings, OptimizerSettings, SolveLag};
+use kelvin_selfplay::settings::{
+    AdvNorm, AzrSettings, IntrinsicSettings, ObjectiveSettings, OptimizerSettings, SolveLag,
+};
 use serde::{Deserialize, Serialize};
 
 use super::resolved::{Config, PythonSettings};
@@ -42,6 +44,8 @@ impl Preset {
                     adv_norm: AdvNorm::Sequence,
                     ..kelvin.azr
                 },
+                // Appendix D.4 measures syntax trees.
+                intrinsic: IntrinsicSettings { distance: Distance::Compat, ..kelvin.intrinsic },
                 objective: ObjectiveSettings {
                     clip_high: 0.2,
                     // A loss never reaches 1e9 times an advantage: no dual clip.
@@ -62,6 +66,7 @@ impl Preset {
             Preset::Code => Config {
                 preset: self,
                 steps: 960,
+                intrinsic: IntrinsicSettings { distance: Distance::Compat, ..kelvin.intrinsic },
                 objective: ObjectiveSettings { clip_high: 0.2, dual_clip: 1e9, ..kelvin.objective },
                 optimizer: OptimizerSettings { weight_decay: 0.01, ..kelvin.optimizer },
                 python: PythonSettings {
