@@ -18,8 +18,10 @@ use sha2::{Digest, Sha256};
 
 use crate::{behaviour::Alarm, posed::Posed, state::RunState};
 
-/// Version of `state.json` and `COMPLETE`.
-pub const FORMAT: u32 = 2;
+/// Version of `COMPLETE`.
+pub const FORMAT: u32 = 1;
+/// Version of `state.json`: models of older checkpoints can be read, their runs cannot go on.
+pub const STATE_FORMAT: u32 = 2;
 /// The marker, which is written last and lists every file with its hash.
 pub const COMPLETE: &str = "COMPLETE";
 /// What grows by lines, and is cut back on a resume.
@@ -42,6 +44,12 @@ struct SavedState {
     metrics: LogCut,
     alarms: LogCut,
     posed: Posed,
+}
+
+/// What every version of `state.json` says.
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -177,7 +185,7 @@ impl RunDir {
         }
         let policies = state.policies.0.iter();
         let saved = SavedState {
-            format: FORMAT,
+            format: STATE_FORMAT,
             step: state.step,
             seeded: state.seeded,
             policies: policies
@@ -253,12 +261,14 @@ impl RunDir {
         state: &mut RunState,
         env: &dyn DynEnvironment,
     ) -> anyhow::Result<()> {
-        let saved: SavedState = serde_json::from_slice(&fs::read(folder.join("state.json"))?)?;
+        let text = fs::read(folder.join("state.json"))?;
+        let Version { format } = serde_json::from_slice(&text)?;
         anyhow::ensure!(
-            saved.format == FORMAT,
-            "state.json has format {}, this program reads {FORMAT}\nhint: use the version of kelvin that wrote it",
-            saved.format
+            format == STATE_FORMAT,
+            "state.json has format {}, this program reads {STATE_FORMAT}\nhint: use the version of kelvin that wrote it",
+            format
         );
+        let saved: SavedState = serde_json::from_slice(&text)?;
         for policy in &mut state.policies.0 {
             let saved = saved.policies.iter().find(|it| it.name == *policy.name);
             let saved = saved.with_context(|| format!("the checkpoint has no policy `{}`", policy.name))?;
