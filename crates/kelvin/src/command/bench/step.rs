@@ -8,6 +8,7 @@ use std::{
 use kelvin_core::{
     environment::DynEnvironment,
     executor::Executor,
+    measures::{Behaviour, Distance, Extent, Measures, Values},
     rollout::Prompt,
     seed::Seed,
     task::{Grade, Rejection, Task, TaskType},
@@ -192,6 +193,29 @@ impl DynEnvironment for Timed<'_> {
     }
     fn family(&self, task: &Task) -> anyhow::Result<String> {
         self.env.family(task)
+    }
+    fn measures(&self, task: &Task, extent: Extent) -> anyhow::Result<Option<Measures>> {
+        self.env.measures(task, extent)
+    }
+    fn values(&self, task: &Task) -> anyhow::Result<Values> {
+        self.env.values(task)
+    }
+    fn distance(
+        &self,
+        task: &Task,
+        reference: &Task,
+        distance: Distance,
+        extent: Extent,
+    ) -> anyhow::Result<Option<f64>> {
+        self.env.distance(task, reference, distance, extent)
+    }
+    fn behaviours(
+        &self,
+        task: &Task,
+        response: &str,
+        grade: &Grade,
+    ) -> anyhow::Result<Vec<(Behaviour, f64)>> {
+        self.env.behaviours(task, response, grade)
     }
     fn held_out(&self, task_type: TaskType, n: usize, seed: Seed) -> anyhow::Result<Vec<Task>> {
         self.env.held_out(task_type, n, seed)
