@@ -1,13 +1,39 @@
 //! The seam to a domain: what can be proposed, solved and graded.
 
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use crate::{
     measures::{Behaviour, Distance, Extent, Measures, Values},
+    metrics::Metrics,
     rollout::Prompt,
     seed::Seed,
     task::{Grade, Rejection, Task, TaskType},
 };
+
+/// What a proposal is made from.
+#[derive(Debug)]
+pub struct Given<'tasks, P = Value> {
+    /// The tasks that the prompt shows; what an induction proposal is about.
+    pub references: &'tasks [Task<P>],
+    /// The tasks whose programs the proposed one has to call; none for most proposals.
+    pub helpers: &'tasks [Task<P>],
+}
+
+impl<P> Clone for Given<'_, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P> Copy for Given<'_, P> {}
+
+impl<'tasks, P> Given<'tasks, P> {
+    /// References without helpers.
+    pub fn references(references: &'tasks [Task<P>]) -> Given<'tasks, P> {
+        Given { references, helpers: &[] }
+    }
+}
 
 /// One self-play domain. Implement this; the recipes hold it as `dyn DynEnvironment`.
 pub trait Environment: Send + Sync {
@@ -37,17 +63,23 @@ pub trait Environment: Send + Sync {
         vec![task_type]
     }
 
-    /// What the proposer reads.
-    fn propose_prompt(&self, task_type: TaskType, references: &[Task<Self::Payload>]) -> Prompt;
+    /// Whether the program of `task` can be a helper of a new task of this type: a function that the new program has
+    /// to call (AZR appendix D.2).
+    fn can_help(&self, _task_type: TaskType, _task: &Task<Self::Payload>) -> bool {
+        false
+    }
 
-    /// Checks a proposal that was made from `references`.
+    /// What the proposer reads.
+    fn propose_prompt(&self, task_type: TaskType, given: Given<'_, Self::Payload>) -> Prompt;
+
+    /// Checks a proposal that was made from what was `given`.
     ///
     /// # Errors
     /// `Err` is a broken world; `Ok(Err(_))` is a bad proposal.
     fn validate(
         &self,
         task_type: TaskType,
-        references: &[Task<Self::Payload>],
+        given: Given<'_, Self::Payload>,
         response: &str,
     ) -> anyhow::Result<Result<Self::Payload, Rejection>>;
 
@@ -74,6 +106,13 @@ pub trait Environment: Send + Sync {
     /// What a task must not share with a held-out one: for programs, the program, whatever its input.
     fn family(&self, task: &Task<Self::Payload>) -> String {
         self.identity(task)
+    }
+
+    /// What the task is made of, as hashes of its parts in any order: tasks that share most of them are nearly the same.
+    /// They are compared within a task type, and with the references a proposal was made from. Empty where the domain
+    /// has no such notion.
+    fn shingles(&self, _task: &Task<Self::Payload>) -> Vec<u64> {
+        Vec::new()
     }
 
     /// What the task's program shows; `None` in a domain without programs.
@@ -115,6 +154,11 @@ pub trait Environment: Send + Sync {
     fn held_out(&self, _task_type: TaskType, _n: usize, _seed: Seed) -> anyhow::Result<Vec<Self::Payload>> {
         Ok(Vec::new())
     }
+
+    /// How long its checks take, as metrics below `timing/`; nothing where it does not measure.
+    fn timing(&self) -> Metrics {
+        Metrics::new()
+    }
 }
 
 /// [`Environment`] with the payload erased to JSON, which is also how tasks lie on disk.
@@ -129,11 +173,16 @@ pub trait DynEnvironment: Send + Sync {
     fn references_needed(&self, task_type: TaskType) -> Option<usize>;
     /// See [`Environment::seed_types`].
     fn seed_types(&self, task_type: TaskType) -> Vec<TaskType>;
+    /// See [`Environment::can_help`].
+    ///
+    /// # Errors
+    /// If the task is another environment's.
+    fn can_help(&self, task_type: TaskType, task: &Task) -> anyhow::Result<bool>;
     /// See [`Environment::propose_prompt`].
     ///
     /// # Errors
-    /// If a reference is another environment's.
-    fn propose_prompt(&self, task_type: TaskType, references: &[Task]) -> anyhow::Result<Prompt>;
+    /// If a task that is given is another environment's.
+    fn propose_prompt(&self, task_type: TaskType, given: Given<'_>) -> anyhow::Result<Prompt>;
     /// See [`Environment::validate`].
     ///
     /// # Errors
@@ -141,7 +190,7 @@ pub trait DynEnvironment: Send + Sync {
     fn validate(
         &self,
         task_type: TaskType,
-        references: &[Task],
+        given: Given<'_>,
         response: &str,
     ) -> anyhow::Result<Result<Task, Rejection>>;
     /// See [`Environment::proposal_is_formatted`].
@@ -198,11 +247,18 @@ pub trait DynEnvironment: Send + Sync {
     /// If the task is another environment's.
     fn behaviours(&self, task: &Task, response: &str, grade: &Grade)
     -> anyhow::Result<Vec<(Behaviour, f64)>>;
+    /// See [`Environment::shingles`].
+    ///
+    /// # Errors
+    /// If the task is another environment's.
+    fn shingles(&self, task: &Task) -> anyhow::Result<Vec<u64>>;
     /// See [`Environment::held_out`].
     ///
     /// # Errors
     /// If the world is broken.
     fn held_out(&self, task_type: TaskType, n: usize, seed: Seed) -> anyhow::Result<Vec<Task>>;
+    /// See [`Environment::timing`].
+    fn timing(&self) -> Metrics;
 }
 
 impl<E: Environment> DynEnvironment for E {
@@ -224,16 +280,23 @@ impl<E: Environment> DynEnvironment for E {
     fn seed_types(&self, task_type: TaskType) -> Vec<TaskType> {
         Environment::seed_types(self, task_type)
     }
-    fn propose_prompt(&self, task_type: TaskType, references: &[Task]) -> anyhow::Result<Prompt> {
-        Ok(Environment::propose_prompt(self, task_type, &typed(references)?))
+    fn can_help(&self, task_type: TaskType, task: &Task) -> anyhow::Result<bool> {
+        Ok(Environment::can_help(self, task_type, &task.typed()?))
+    }
+    fn propose_prompt(&self, task_type: TaskType, given: Given<'_>) -> anyhow::Result<Prompt> {
+        let (references, helpers) = (typed(given.references)?, typed(given.helpers)?);
+        let given = Given { references: &references, helpers: &helpers };
+        Ok(Environment::propose_prompt(self, task_type, given))
     }
     fn validate(
         &self,
         task_type: TaskType,
-        references: &[Task],
+        given: Given<'_>,
         response: &str,
     ) -> anyhow::Result<Result<Task, Rejection>> {
-        let outcome = Environment::validate(self, task_type, &typed(references)?, response)?;
+        let (references, helpers) = (typed(given.references)?, typed(given.helpers)?);
+        let given = Given { references: &references, helpers: &helpers };
+        let outcome = Environment::validate(self, task_type, given, response)?;
         Ok(outcome.map(|payload| erase(task_type, payload)))
     }
     fn proposal_is_formatted(&self, task_type: TaskType, response: &str) -> bool {
@@ -253,6 +316,9 @@ impl<E: Environment> DynEnvironment for E {
     }
     fn family(&self, task: &Task) -> anyhow::Result<String> {
         Ok(Environment::family(self, &task.typed()?))
+    }
+    fn shingles(&self, task: &Task) -> anyhow::Result<Vec<u64>> {
+        Ok(Environment::shingles(self, &task.typed()?))
     }
     fn measures(&self, task: &Task, extent: Extent) -> anyhow::Result<Option<Measures>> {
         Ok(Environment::measures(self, &task.typed()?, extent))
@@ -280,6 +346,9 @@ impl<E: Environment> DynEnvironment for E {
     fn held_out(&self, task_type: TaskType, n: usize, seed: Seed) -> anyhow::Result<Vec<Task>> {
         let payloads = Environment::held_out(self, task_type, n, seed)?;
         Ok(payloads.into_iter().map(|payload| erase(task_type, payload)).collect())
+    }
+    fn timing(&self) -> Metrics {
+        Environment::timing(self)
     }
 }
 

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::Metrics;
+
 /// What a job may use.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -137,4 +139,9 @@ pub trait Executor: Send + Sync {
     /// How many jobs are worth waiting for at once: more than run, where waiting ones can share a process. Callers use as
     /// many threads.
     fn parallelism(&self) -> usize;
+
+    /// How long what it does takes, as metrics below `timing/`; nothing where it does not measure.
+    fn timing(&self) -> Metrics {
+        Metrics::new()
+    }
 }

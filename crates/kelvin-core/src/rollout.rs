@@ -70,7 +70,7 @@ pub fn is_drawing_temperature(temperature: f32) -> bool {
 
 impl Sampling {
     /// Plain sampling at temperature 1.
-    pub fn plain(max_new_tokens: usize) -> Sampling {
+    pub const fn plain(max_new_tokens: usize) -> Sampling {
         Sampling { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0, max_new_tokens, stop: Vec::new() }
     }
 

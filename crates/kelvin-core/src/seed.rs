@@ -4,6 +4,8 @@
 //! names a draw, so results depend neither on thread count nor on completion order, and resume stores no
 //! random state.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 /// A node in the tree of random choices.
@@ -94,16 +96,21 @@ impl Draws {
         &items[self.below(items.len())]
     }
 
-    /// `n` distinct indices below `bound` in random order; all of them when `bound < n`.
+    /// `n` distinct indices below `bound` in random order; all of them when `bound < n`. Time and memory grow with `n`
+    /// alone.
     pub fn distinct(&mut self, n: usize, bound: usize) -> Vec<usize> {
-        let mut indices: Vec<usize> = (0..bound).collect();
-        let n = n.min(bound);
-        for at in 0..n {
+        // The first n swaps of a shuffle of 0..bound, of which only the displaced places are kept.
+        let mut displaced: HashMap<usize, usize> = HashMap::new();
+        let mut drawn = Vec::with_capacity(n.min(bound));
+        for at in 0..n.min(bound) {
             let other = at + self.below(bound - at);
-            indices.swap(at, other);
+            let here = displaced.remove(&at).unwrap_or(at);
+            match other == at {
+                true => drawn.push(here),
+                false => drawn.push(displaced.insert(other, here).unwrap_or(other)),
+            }
         }
-        indices.truncate(n);
-        indices
+        drawn
     }
 }
 
@@ -145,5 +152,17 @@ mod tests {
         drawn.dedup();
         assert_eq!(drawn.len(), 5);
         assert_eq!(Seed::new(2).draws().distinct(5, 3).len(), 3);
+    }
+
+    /// The same draws as a shuffle that holds every place.
+    #[test]
+    fn distinct_draws_are_a_shuffle_cut_short() {
+        for (index, (n, bound)) in [(0, 5), (1, 1), (4, 1000), (20, 21), (50, 50)].into_iter().enumerate() {
+            let seed = Seed::new(8).nth(index as u64);
+            let mut places: Vec<usize> = (0..bound).collect();
+            let mut draws = seed.draws();
+            (0..n).for_each(|at| places.swap(at, at + draws.below(bound - at)));
+            assert_eq!(seed.draws().distinct(n, bound), places[..n]);
+        }
     }
 }

@@ -103,10 +103,20 @@ names! {
         PromptTooLong = "prompt_too_long",
         /// The buffer holds this task already.
         Duplicate = "duplicate",
+        /// It is nearly a reference that was shown, or a task that the buffer holds.
+        Similar = "similar",
         /// The task is in the held-out set, which self-play must not train on.
         HeldOut = "held_out",
         /// The program returns `None`.
         ReturnsNone = "returns_none",
+        /// A statement that programs of error tasks may not use.
+        BannedKeyword = "banned_keyword",
+        /// The class of the exception has a name that no answer can give.
+        UnnamedError = "unnamed_error",
+        /// A helper is defined anew, not called, or called with names that nothing binds.
+        HelperMisused = "helper_misused",
+        /// All that the program does is to call a helper.
+        OnlyWrapsHelper = "only_wraps_helper",
     }
 }
 

@@ -13,7 +13,7 @@ use crate::clock::Watch;
 use crate::crew::Crew;
 use crate::interpreter::{Python, StartError, find_python};
 use crate::level::{Isolation, Level};
-use crate::metrics::{Counters, Metrics};
+use crate::metrics::{Counters, Latency, Metrics};
 use crate::preload;
 use crate::probe;
 use crate::queue::{MAX_JOB_BYTES, Queue, Ticket, n_bytes};
@@ -111,6 +111,15 @@ impl Executor for PythonExecutor {
         } else {
             (JOBS_PER_WORKER * n_threads).min(JOBS_MAX).max(n_threads)
         }
+    }
+
+    fn timing(&self) -> kelvin_core::metrics::Metrics {
+        let Metrics { queue, child, .. } = self.metrics();
+        let of = |name: &str, latency: Latency| {
+            [("p50", latency.p50_us), ("p99", latency.p99_us)]
+                .map(|(quantile, us)| (format!("timing/executor_{name}_{quantile}_s"), 1e-6 * us as f64))
+        };
+        of("queue", queue).into_iter().chain(of("child", child)).collect()
     }
 }
 

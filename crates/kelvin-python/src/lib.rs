@@ -10,8 +10,8 @@ pub mod value;
 
 pub use arguments::{Arguments, parse_arguments};
 pub use program::{
-    Complexity, Halstead, Policy, Program, Refusal, compat_distance, complexity, contains_program, distance,
-    prepare,
+    Complexity, ErrorKeyword, Halstead, Policy, Program, Refusal, compat_distance, complexity,
+    contains_program, distance, prepare, shingles,
 };
 pub use syntax::{MAX_BRACKETS, MAX_DEPTH, MAX_INDENTS, MAX_SOURCE_BYTES, syntax_error};
 pub use value::{Equality, LiteralError, MAX_INT_DIGITS, Value, parse_literal};

@@ -1,6 +1,6 @@
 //! The distance of programs: what it must be for any two texts, and what counts as a difference.
 
-use kelvin_python::distance;
+use kelvin_python::{distance, shingles};
 use proptest::prelude::*;
 
 /// A program in which `$n` stands for the nth variable.
@@ -51,6 +51,7 @@ proptest! {
     fn names_of_variables_do_not_count(template in prop::sample::select(TEMPLATES), a in names(), b in names()) {
         let (a, b) = (filled(template, &a), filled(template, &b));
         prop_assert_eq!(distance(&a, &b), 0.0, "{}\n{}", a, b);
+        prop_assert_eq!(shingles(&a), shingles(&b), "{}\n{}", a, b);
     }
 }
 

@@ -3,7 +3,6 @@
 
 use kelvin_core::{
     environment::DynEnvironment,
-    measures::Behaviour,
     policy::{LossStats, OptimStats},
     rollout::{Rewarded, Role, Sample},
     seed::Seed,
@@ -13,10 +12,11 @@ use kelvin_core::{
 use crate::{
     advantage,
     clock::Stopwatch,
-    intrinsic::{self, Seen},
-    posed, reference, reward,
-    settings::{Admit, AzrSettings, RunSettings, SolveLag},
-    stage::{self, Estimated, Scene, Solved},
+    intrinsic, novelty, posed,
+    records::Records,
+    reference, reward,
+    settings::{AzrSettings, RunSettings, SolveLag},
+    stage::{self, Estimated, Played, Poses, ProposalAsk, Scene, Screen, Solved, Solves, StreamTime},
     state::{HeldOut, RunState},
 };
 
@@ -30,50 +30,48 @@ pub fn step(
     held_out: &HeldOut,
     settings: &RunSettings,
 ) -> anyhow::Result<StepReport> {
+    state.buffer.limit(settings);
     let now = state.step + 1;
     let seed = Seed::new(settings.seed).fork("step").nth(u64::from(now));
     let scene = Scene { env, player: state.policies.player(), step: now, settings };
     let (azr, types) = (&settings.azr, &settings.task_types);
-    let mut watch = Stopwatch::start();
 
-    // Propose a batch per task type from K past examples; each proposal is validated by execution as it finishes.
-    let asks = stage::proposal_asks(scene, &state.buffer, types, azr.batch_size, seed.fork("references"))?;
-    let lagged = draw_problems(state, settings, seed);
-    let proposed = stage::propose(scene, &asks, &settings.sampling.propose, seed.fork("propose"))?;
-    let proposed = stage::screen(scene, proposed, &state.buffer, held_out)?;
-    let propose_s = watch.lap();
-
-    // Estimate learnability: the solver tries each valid task n times (Eq. 4).
-    let (estimated, attempts) = stage::estimate(scene, proposed, azr.n_estimate, seed.fork("estimate"))?;
-    let estimate_s = watch.lap();
-    let seen = intrinsic::see(env, &asks, &estimated, &state.buffer, settings, now)?;
-    let see_s = watch.lap();
-
-    // Grow the buffer, and solve: this step's tasks with lag 0, the last step's with lag 1.
-    state.buffer.append(env, estimated.iter().filter_map(|it| admitted(it, azr)))?;
-    let problems = match azr.solve_lag {
-        SolveLag::Zero => draw_problems(state, settings, seed),
-        SolveLag::One => lagged,
+    // Propose a batch per task type from K past examples, validate each proposal by execution, and estimate the
+    // learnability of each valid task by n tries of the solver (Eq. 4); with lag 1, solve what the last step left.
+    // All rows are drawn in one call, and each is judged as it finishes.
+    let n_asks = azr.proposals_at(now);
+    let asks = stage::proposal_asks(scene, &state.buffer, types, n_asks, seed.fork("references"))?;
+    let mut problems = match azr.solve_lag {
+        SolveLag::Zero => Vec::new(),
+        SolveLag::One => draw_problems(state, settings, seed),
     };
-    let solved =
-        stage::solve(scene, &problems, azr.n_solutions, &settings.sampling.solve, seed.fork("solve"))?;
-    let solve_s = watch.lap();
+    let screen = Screen { buffer: &state.buffer, held_out };
+    let poses = poses(&asks, screen, settings, seed);
+    let played = stage::play(scene, poses, solves(&problems, settings, seed))?;
+    let (mut played, near) = novelty::screen(scene, &asks, played, &state.buffer)?;
 
-    // What answers do beside being right, and what their problems promised: for the records.
-    let behaviours = behaviours(env, &problems, &solved)?;
-    let posed = posed::of_step(env, &estimated, azr.learnability)?;
-    let learnability = posed::of_problems(env, &problems, [&posed, &state.posed])?;
+    // What proposals show beside their solve rate: seen before they grow the buffer. With lag 0, solve what it then holds.
+    let mut watch = Stopwatch::start();
+    let seen = intrinsic::see(env, &asks, &played.estimated, &state.buffer, settings, now)?;
+    let see_s = watch.lap();
+    state.buffer.admit(env, &played.estimated, azr)?;
+    if azr.solve_lag == SolveLag::Zero {
+        problems = draw_problems(state, settings, seed);
+        let later = stage::play(scene, Poses::none(), solves(&problems, settings, seed))?;
+        played = Played { solved: later.solved, time: played.time.then(later.time), ..played };
+    }
+    let Played { estimated, attempts, solved, n_dropped, time } = played;
+    state.buffer.observe(env, &problems, &solved, azr)?;
+    watch.lap();
+    let posed = posed::of_step(env, &estimated, azr)?;
+    let records = Records::of(env, (seen, near), &problems, &solved, [&posed, &state.posed])?;
     let measure_s = see_s + watch.lap();
 
     // Reward both roles (Eq. 4 to 6), and compare each rollout with its own role and task type (TRR++, Eq. 8), or
     // each solution with the others of its task where it has others.
     let mut rewarded = reward::all(&estimated, &solved, azr, seed.fork("coin"));
-    intrinsic::pay(&mut rewarded, &estimated, &seen, settings);
-    let mut batch = compared(rewarded.clone(), azr);
-    if azr.train_estimates {
-        let rewarded = reward::solutions(&attempts, azr, seed.fork("estimate-coin"));
-        batch.extend(advantage::of_groups(rewarded, azr));
-    }
+    intrinsic::pay(&mut rewarded, &estimated, &records.seen, settings);
+    let mut batch = compared(rewarded.clone(), &attempts, azr, seed);
 
     // One update on the whole batch (Eq. 9).
     let temperature = settings.sampling.solve.temperature;
@@ -83,11 +81,8 @@ pub fn step(
     let objective = settings.objective.objective(temperature);
     let (loss, optim) = state.policies.update(&batch, &objective, &settings.optimizer.at(now))?;
     (state.step, state.posed) = (now, posed);
-    let update = watch.lap();
-    let seconds =
-        Seconds { propose: propose_s, estimate: estimate_s, solve: solve_s, measure: measure_s, update };
-    let records = Records { seen, behaviours, learnability };
-    Ok(StepReport { estimated, attempts, solved, rewarded, batch, records, loss, optim, seconds })
+    let seconds = Seconds { sampling: time, measure_s, update_s: watch.lap() };
+    Ok(StepReport { estimated, attempts, solved, rewarded, batch, records, loss, optim, n_dropped, seconds })
 }
 
 /// The seed stage (Algorithm 1, line 1): from the zero triplet, proposals without updates until each buffer
@@ -124,7 +119,7 @@ pub fn seed(
 
 fn short_of_seeds(state: &RunState, settings: &RunSettings, types: &[TaskType]) -> Vec<TaskType> {
     let target = settings.azr.batch_size * settings.azr.seed_factor;
-    types.iter().copied().filter(|it| state.buffer.pool(*it, usize::MAX).len() < target).collect()
+    types.iter().copied().filter(|it| state.buffer.n_admitted(*it) < target).collect()
 }
 
 fn seed_round(
@@ -138,10 +133,11 @@ fn seed_round(
     let scene = Scene { env, player: state.policies.player(), step: 0, settings };
     let n = settings.azr.batch_size;
     let asks = stage::proposal_asks(scene, &state.buffer, types, n, seed.fork("references"))?;
-    let proposed = stage::propose(scene, &asks, &settings.sampling.seed, seed.fork("propose"))?;
-    let screened = stage::screen(scene, proposed, &state.buffer, held_out)?;
-    let n_proposed = screened.len();
-    for task in screened.into_iter().filter_map(|it| it.outcome.ok()) {
+    let screen = Some(Screen { buffer: &state.buffer, held_out });
+    let proposed = stage::propose(scene, &asks, &settings.sampling.seed, screen, seed)?;
+    let proposed = novelty::screen_proposals(scene, &asks, proposed, &state.buffer)?;
+    let n_proposed = proposed.len();
+    for task in proposed.into_iter().filter_map(|it| it.outcome.ok()) {
         for task_type in env.seed_types(task.task_type) {
             let twin = Task { task_type, ..task.clone() };
             let is_wanted = !short_of_seeds(state, settings, &[task_type]).is_empty();
@@ -174,44 +170,42 @@ pub struct StepReport {
     pub loss: LossStats,
     /// What the optimizer said.
     pub optim: OptimStats,
+    /// Monte-Carlo solutions that were drawn for copies. Depends on which row finished first.
+    pub n_dropped: usize,
     /// Where the time went.
     pub seconds: Seconds,
 }
 
-/// What a step shows beside rewards.
-#[derive(Default)]
-pub struct Records {
-    /// Of each proposal that is a task, in their order.
-    pub seen: Vec<Option<Seen>>,
-    /// Of each solution, in their order.
-    pub behaviours: Vec<Vec<(Behaviour, f64)>>,
-    /// Of each problem that was drawn: its learnability, where it was posed in this step or the one before.
-    pub learnability: Vec<Option<f32>>,
-}
-
-/// Wall time by phase, in seconds. Validation and grading overlap the decoding they follow.
-#[derive(Clone, Copy, Debug, Default)]
+/// Wall time by phase, in seconds. Phases do not overlap; what a step takes beside them is prompts, the buffer, records.
+#[derive(Clone, Debug, Default)]
 pub struct Seconds {
-    /// Proposing and validating.
-    pub propose: f64,
-    /// Monte-Carlo solving and grading.
-    pub estimate: f64,
-    /// Solving and grading.
-    pub solve: f64,
-    /// Looking at proposals and solutions for the records.
-    pub measure: f64,
+    /// The sampling calls, with validating and grading.
+    pub sampling: StreamTime,
+    /// Looking at proposals and solutions for rewards and records.
+    pub measure_s: f64,
     /// Rewards, advantages, the update and its publication.
-    pub update: f64,
+    pub update_s: f64,
 }
 
-fn behaviours(
-    env: &dyn DynEnvironment,
-    problems: &[Task],
-    solved: &[Solved],
-) -> anyhow::Result<Vec<Vec<(Behaviour, f64)>>> {
-    let of =
-        |it: &Solved| env.behaviours(&problems[it.rollout.group], &it.rollout.completion.text, &it.grade);
-    solved.iter().map(of).collect()
+/// The proposals of a step, with the tries behind their learnability.
+fn poses<'step>(
+    asks: &'step [ProposalAsk],
+    screen: Screen<'step>,
+    settings: &'step RunSettings,
+    seed: Seed,
+) -> Poses<'step> {
+    let (sampling, n_estimate) = (&settings.sampling.propose, settings.azr.n_estimate);
+    Poses { asks, sampling, screen: Some(screen), n_estimate, seed }
+}
+
+/// The solutions that a step trains on.
+fn solves<'step>(problems: &'step [Task], settings: &'step RunSettings, seed: Seed) -> Solves<'step> {
+    Solves {
+        tasks: problems,
+        n: settings.azr.n_solutions,
+        sampling: &settings.sampling.solve,
+        seed: seed.fork("solve"),
+    }
 }
 
 fn draw_problems(state: &RunState, settings: &RunSettings, seed: Seed) -> Vec<Task> {
@@ -223,19 +217,9 @@ fn draw_problems(state: &RunState, settings: &RunSettings, seed: Seed) -> Vec<Ta
     settings.task_types.iter().flat_map(draw).collect()
 }
 
-fn admitted(estimated: &Estimated, azr: &AzrSettings) -> Option<Task> {
-    let (task, grades) = estimated.outcome.as_ref().ok()?;
-    let solve_rate = reward::solve_rate(grades);
-    let admit = match azr.admit {
-        Admit::All => true,
-        Admit::NonOne => solve_rate < 1.0,
-        Admit::Learnable => 0.0 < solve_rate && solve_rate < 1.0,
-    };
-    admit.then(|| task.clone())
-}
-
-/// The rollouts of the roles that train (ablation `train_propose`) with their advantages, proposals first.
-fn compared(rewarded: Vec<Rewarded>, azr: &AzrSettings) -> Vec<Sample> {
+/// The rollouts of the roles that train (ablation `train_propose`) with their advantages, proposals first, then the
+/// tries behind learnability where they train.
+fn compared(rewarded: Vec<Rewarded>, attempts: &[Solved], azr: &AzrSettings, seed: Seed) -> Vec<Sample> {
     let (proposals, solutions): (Vec<_>, Vec<_>) =
         rewarded.into_iter().partition(|it| it.rollout.role == Role::Proposer);
     let proposals = if azr.train_propose { proposals } else { Vec::new() };
@@ -245,5 +229,9 @@ fn compared(rewarded: Vec<Rewarded>, azr: &AzrSettings) -> Vec<Sample> {
     };
     let mut batch = advantage::of_single(single, azr);
     batch.extend(advantage::of_groups(in_groups, azr));
+    if azr.train_estimates {
+        let rewarded = reward::solutions(attempts, azr, seed.fork("estimate-coin"));
+        batch.extend(advantage::of_groups(rewarded, azr));
+    }
     batch
 }

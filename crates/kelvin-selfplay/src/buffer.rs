@@ -1,24 +1,37 @@
-//! The append-only log of validated tasks, and the windows over it. Eviction is a window, never a deletion: a
-//! full buffer forgets its oldest tasks and keeps its seeds (azr.md section 2.2; the original kept the oldest).
+//! The tasks that were admitted, and what is drawn from them. The log on disk holds every task; memory holds those
+//! that can be drawn, at most `buffer_max` of a type, so that neither grows with the steps of a run (azr.md section
+//! 2.2). Tasks lie here as JSON text, which takes a third of the room of a JSON tree.
 
-use std::collections::HashSet;
+mod draw;
+mod pool;
+
+use std::collections::{BTreeMap, HashSet};
 
 use kelvin_core::{
     environment::DynEnvironment,
     seed::Seed,
     task::{Step, Task, TaskType},
 };
+use sha2::{Digest, Sha256};
 
 use crate::{
-    settings::{AzrSettings, ReferenceMix, SolverMix},
+    novelty::Sketch,
+    reward,
+    settings::{AzrSettings, ReferenceMix, RunSettings},
+    stage::{Estimated, Solved},
     types::TypeCounters,
 };
+use pool::{Entry, Limits, Pool};
 
-/// All tasks that ever were admitted, in order.
+/// The tasks of a run.
 #[derive(Default)]
 pub struct TaskBuffer {
-    log: Vec<Task>,
-    identities: HashSet<(TaskType, String)>,
+    pools: BTreeMap<TaskType, Pool>,
+    /// Of every task ever admitted: 16 bytes each.
+    identities: HashSet<u128>,
+    unlogged: Vec<Task>,
+    limits: Option<Limits>,
+    /// Of every task ever admitted.
     types: TypeCounters,
 }
 
@@ -32,40 +45,85 @@ impl TaskBuffer {
         env: &dyn DynEnvironment,
         tasks: impl IntoIterator<Item = Task>,
     ) -> anyhow::Result<()> {
-        for task in tasks {
-            self.identities.insert((task.task_type, env.identity(&task)?));
-            self.types.count(task.task_type, &env.values(&task)?);
-            self.log.push(task);
+        tasks.into_iter().try_for_each(|task| self.add(env, task, None))
+    }
+
+    /// Appends the proposals that `azr.admit` lets in. With a band their estimates are remembered.
+    ///
+    /// # Errors
+    /// If a task is another environment's.
+    pub fn admit(
+        &mut self,
+        env: &dyn DynEnvironment,
+        estimated: &[Estimated],
+        azr: &AzrSettings,
+    ) -> anyhow::Result<()> {
+        for (task, grades) in estimated.iter().filter_map(|it| it.outcome.as_ref().ok()) {
+            let solve_rate = reward::solve_rate(grades);
+            if azr.admit.admits(solve_rate) {
+                self.add(env, task.clone(), azr.has_band().then_some(solve_rate))?;
+            }
         }
         Ok(())
     }
 
-    /// Every task, oldest first.
-    pub fn log(&self) -> &[Task] {
-        &self.log
+    fn add(&mut self, env: &dyn DynEnvironment, task: Task, solve_rate: Option<f32>) -> anyhow::Result<()> {
+        let identity = digest(task.task_type, &env.identity(&task)?);
+        let sketch = Sketch::of(&env.shingles(&task)?);
+        let text = serde_json::to_string(&task).expect("tasks are plain data").into_boxed_str();
+        self.identities.insert(identity);
+        self.types.count(task.task_type, &env.values(&task)?);
+        let pool = self.pools.entry(task.task_type).or_default();
+        let entry = Entry { number: pool.n_admitted(), born: task.born, identity, solve_rate, text };
+        pool.admit(entry, sketch, self.limits.as_ref());
+        self.unlogged.push(task);
+        Ok(())
     }
 
-    /// Counts of the values of all tasks.
+    /// Forgets every task, but not its limits.
+    pub(crate) fn clear(&mut self) {
+        *self = TaskBuffer { limits: self.limits.take(), ..TaskBuffer::default() };
+    }
+
+    /// Evicts from now on as `settings` say, and does so for what was appended before, task by task: whether a run
+    /// appended its tasks or read them back from its log, and whether it knew its limits then, the same ones stay. Each step
+    /// calls it.
+    pub fn limit(&mut self, settings: &RunSettings) {
+        let limits = Limits::of(settings);
+        if self.limits.as_ref() != Some(&limits) {
+            self.pools.values_mut().for_each(|pool| pool.settle(&limits));
+            self.limits = Some(limits);
+        }
+    }
+
+    /// The tasks that were appended since this was last asked, oldest first: what a log on disk lacks.
+    pub fn take_unlogged(&mut self) -> Vec<Task> {
+        std::mem::take(&mut self.unlogged)
+    }
+
+    /// Counts of the values of all tasks ever admitted.
     pub fn types(&self) -> &TypeCounters {
         &self.types
     }
 
     /// Whether this task was ever admitted.
     pub fn holds(&self, identity: &(TaskType, String)) -> bool {
-        self.identities.contains(identity)
+        self.identities.contains(&digest(identity.0, &identity.1))
     }
 
-    /// Tasks of a type that can be drawn: the seeds and the newest others, at most `buffer_max` together.
-    pub fn pool(&self, task_type: TaskType, buffer_max: usize) -> Vec<&Task> {
-        let of_type: Vec<&Task> = self.log.iter().filter(|it| it.task_type == task_type).collect();
-        let excess = of_type.len().saturating_sub(buffer_max);
-        let mut evicted = 0;
-        let keep = |it: &&Task| {
-            let evict = it.born != 0 && evicted < excess;
-            evicted += usize::from(evict);
-            !evict
-        };
-        of_type.into_iter().filter(keep).collect()
+    /// Whether a task of this type that can be drawn is as similar as `similarity`, or more.
+    pub fn holds_similar(&self, task_type: TaskType, sketch: &Sketch, similarity: f64) -> bool {
+        self.pools.get(&task_type).is_some_and(|pool| pool.sketches.holds_similar(sketch, similarity))
+    }
+
+    /// Tasks of a type ever admitted.
+    pub fn n_admitted(&self, task_type: TaskType) -> usize {
+        self.pools.get(&task_type).map_or(0, |pool| pool.n_admitted() as usize)
+    }
+
+    /// The tasks of a type that can be drawn: seeds first, then from the oldest to the newest.
+    pub fn tasks(&self, task_type: TaskType) -> impl Iterator<Item = Task> {
+        self.pools.get(&task_type).into_iter().flat_map(Pool::entries).map(Entry::task)
     }
 
     /// At most `n` distinct references from the pools of `task_types`.
@@ -76,17 +134,24 @@ impl TaskBuffer {
         settings: &AzrSettings,
         seed: Seed,
     ) -> Vec<Task> {
-        let pools = task_types.iter().map(|&it| self.pool(it, settings.buffer_max));
-        let pool: Vec<&Task> = pools.flatten().collect();
-        match settings.reference_mix {
-            ReferenceMix::Uniform => {
-                seed.draws().distinct(n, pool.len()).into_iter().map(|index| pool[index].clone()).collect()
+        let pools = Pools::of(self, task_types);
+        let drawn = match settings.reference_mix {
+            ReferenceMix::Uniform => seed.draws().distinct(n, pools.len()),
+            ReferenceMix::Step => {
+                draw::weighted_distinct(n, pools.len(), |index| f64::from(pools.entry(index).born + 1), seed)
             }
-            ReferenceMix::Step => weighted_distinct(pool, n, seed),
-        }
+        };
+        drawn.into_iter().map(|index| pools.entry(index).task()).collect()
     }
 
-    /// At most `n` distinct problems of a type for the solver at step `now`; fewer if the pool is smaller.
+    /// Every task of these types that can be drawn, in a random order.
+    pub fn shuffled(&self, task_types: &[TaskType], seed: Seed) -> impl Iterator<Item = Task> {
+        let pools = Pools::of(self, task_types);
+        let order = seed.draws().distinct(pools.len(), pools.len());
+        order.into_iter().map(move |index| pools.entry(index).task())
+    }
+
+    /// At most `n` problems of a type for the solver at step `now`, drawn as `solver_mix` says.
     pub fn problems(
         &self,
         task_type: TaskType,
@@ -95,113 +160,85 @@ impl TaskBuffer {
         settings: &AzrSettings,
         seed: Seed,
     ) -> Vec<Task> {
-        let pool = self.pool(task_type, settings.buffer_max);
-        // With a lag, the step before is new; at step 1 that is the seeds.
-        let oldest_new = now - Step::from(u8::from(settings.solve_lag));
-        let (new, old): (Vec<&Task>, Vec<&Task>) = pool.iter().partition(|it| oldest_new <= it.born);
-        let n_new = match settings.solver_mix {
-            SolverMix::MaxNew => n,
-            SolverMix::HalfNew => n / 2,
-            SolverMix::Uniform => 0,
-        };
-        let mut drawn: Vec<Task> = Vec::new();
-        let mut rest: Vec<&Task> = Vec::new();
-        match settings.solver_mix {
-            SolverMix::Uniform => rest = pool,
-            SolverMix::MaxNew | SolverMix::HalfNew => {
-                let order = seed.fork("new").draws().distinct(new.len(), new.len());
-                drawn.extend(order.iter().take(n_new).map(|&index| new[index].clone()));
-                rest.extend(order.iter().skip(n_new).map(|&index| new[index]));
-                rest.extend(old);
+        let Some(pool) = self.pools.get(&task_type) else { return Vec::new() };
+        let drawn = draw::problems(pool, n, now, settings, seed);
+        drawn.into_iter().map(|index| pool.entry(index).task()).collect()
+    }
+
+    /// With a band, remembers how the solver did on `problems`, each of which has `n_solutions` neighbours in `solved`.
+    ///
+    /// # Errors
+    /// If a task is another environment's.
+    pub fn observe(
+        &mut self,
+        env: &dyn DynEnvironment,
+        problems: &[Task],
+        solved: &[Solved],
+        azr: &AzrSettings,
+    ) -> anyhow::Result<()> {
+        assert_eq!(problems.len() * azr.n_solutions, solved.len(), "each problem has its solutions");
+        if !azr.has_band() {
+            return Ok(());
+        }
+        for (task, solutions) in problems.iter().zip(solved.chunks(azr.n_solutions)) {
+            let identity = digest(task.task_type, &env.identity(task)?);
+            let solve_rate = solutions.iter().map(|it| it.grade.score).sum::<f32>() / solutions.len() as f32;
+            if let Some(pool) = self.pools.get_mut(&task.task_type) {
+                pool.observe(identity, solve_rate, azr);
             }
         }
-        let fill = seed.fork("rest").draws().distinct(n - drawn.len(), rest.len());
-        drawn.extend(fill.into_iter().map(|index| rest[index].clone()));
-        drawn
+        Ok(())
+    }
+
+    /// The solve rates that are known, by the number of their task among those of its type: what the log lacks.
+    pub fn solve_rates(&self) -> BTreeMap<TaskType, Vec<(u32, f32)>> {
+        let known = |pool: &Pool| -> Vec<(u32, f32)> {
+            pool.entries().filter_map(|it| Some((it.number, it.solve_rate?))).collect()
+        };
+        let all = self.pools.iter().map(|(&task_type, pool)| (task_type, known(pool)));
+        all.filter(|(_, known)| !known.is_empty()).collect()
+    }
+
+    /// Takes over what [`TaskBuffer::solve_rates`] gave of the same tasks.
+    ///
+    /// # Panics
+    /// If a number is no task's here.
+    pub fn set_solve_rates(&mut self, known: &BTreeMap<TaskType, Vec<(u32, f32)>>) {
+        for (task_type, known) in known {
+            self.pools.entry(*task_type).or_default().set_solve_rates(known);
+        }
     }
 }
 
-/// Distinct draws with weight `born + 1`, by the exponential keys of Efraimidis and Spirakis (2006).
-fn weighted_distinct(pool: Vec<&Task>, n: usize, seed: Seed) -> Vec<Task> {
-    let mut keyed: Vec<(f64, &Task)> = pool
-        .into_iter()
-        .enumerate()
-        .map(|(index, task)| {
-            let uniform = 1.0 - seed.nth(index as u64).unit();
-            (-uniform.ln() / f64::from(task.born + 1), task)
-        })
-        .collect();
-    keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
-    keyed.into_iter().take(n).map(|(_, task)| task.clone()).collect()
+/// The first half of a SHA-256: tasks are told apart by it, however many there are.
+fn digest(task_type: TaskType, identity: &str) -> u128 {
+    let hash =
+        Sha256::new().chain_update(task_type.as_str()).chain_update([0]).chain_update(identity).finalize();
+    u128::from_le_bytes(std::array::from_fn(|at| hash[at]))
+}
+
+/// Several pools, counted through.
+struct Pools<'a>(Vec<&'a Pool>);
+
+impl<'a> Pools<'a> {
+    fn of(buffer: &'a TaskBuffer, task_types: &[TaskType]) -> Pools<'a> {
+        Pools(task_types.iter().filter_map(|it| buffer.pools.get(it)).collect())
+    }
+
+    fn len(&self) -> usize {
+        self.0.iter().map(|it| it.len()).sum()
+    }
+
+    fn entry(&self, mut index: usize) -> &'a Entry {
+        for pool in &self.0 {
+            if index < pool.len() {
+                return pool.entry(index);
+            }
+            index -= pool.len();
+        }
+        panic!("the index is not below the sum of lengths")
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn buffer(born: impl IntoIterator<Item = Step>) -> TaskBuffer {
-        let log = born.into_iter().enumerate().map(|(index, born)| Task {
-            task_type: TaskType::Deduction,
-            born,
-            label: None,
-            payload: serde_json::json!(index),
-        });
-        TaskBuffer { log: log.collect(), ..TaskBuffer::default() }
-    }
-
-    fn indices(tasks: &[Task]) -> Vec<u64> {
-        tasks.iter().map(|it| it.payload.as_u64().unwrap()).collect()
-    }
-
-    #[test]
-    fn a_full_buffer_still_solves_the_newest() {
-        let settings = AzrSettings { buffer_max: 10, ..AzrSettings::default() };
-        let buffer = buffer([0, 0, 0, 0].into_iter().chain((1..=20).flat_map(|step| [step, step])));
-        let pool: Vec<Task> = buffer.pool(TaskType::Deduction, 10).into_iter().cloned().collect();
-        assert_eq!(pool.len(), 10);
-        assert_eq!(pool.iter().filter(|it| it.born == 0).count(), 4);
-        let mut newest =
-            indices(&buffer.problems(TaskType::Deduction, 4, 21, &settings, Seed::new(1)))[..2].to_vec();
-        newest.sort_unstable();
-        assert_eq!(newest, [42, 43], "both tasks of step 20 come first at step 21");
-    }
-
-    #[test]
-    fn problems_are_distinct_and_filled_from_the_rest() {
-        for solver_mix in [SolverMix::MaxNew, SolverMix::HalfNew, SolverMix::Uniform] {
-            let settings = AzrSettings { solver_mix, ..AzrSettings::default() };
-            let buffer = buffer((0..40).map(|it| it / 10));
-            let mut drawn = indices(&buffer.problems(TaskType::Deduction, 16, 4, &settings, Seed::new(9)));
-            let n_new = drawn.iter().filter(|&&it| it >= 30).count();
-            match solver_mix {
-                SolverMix::MaxNew => assert_eq!(n_new, 10),
-                SolverMix::HalfNew => assert!(8 <= n_new),
-                SolverMix::Uniform => assert!(n_new < 10),
-            }
-            drawn.sort_unstable();
-            drawn.dedup();
-            assert_eq!(drawn.len(), 16);
-        }
-    }
-
-    #[test]
-    fn small_pools_give_what_they_have() {
-        let buffer = buffer([0, 1]);
-        let settings = AzrSettings::default();
-        assert_eq!(buffer.problems(TaskType::Deduction, 5, 1, &settings, Seed::new(1)).len(), 2);
-        assert_eq!(buffer.references(&[TaskType::Deduction], 6, &settings, Seed::new(1)).len(), 2);
-        assert!(buffer.references(&[TaskType::Induction], 6, &settings, Seed::new(1)).is_empty());
-    }
-
-    #[test]
-    fn step_weights_prefer_the_recent() {
-        let settings = AzrSettings { reference_mix: ReferenceMix::Step, ..AzrSettings::default() };
-        let buffer = buffer([0, 99]);
-        let recent = (0..1000)
-            .filter(|&it| {
-                indices(&buffer.references(&[TaskType::Deduction], 1, &settings, Seed::new(2).nth(it))) == [1]
-            })
-            .count();
-        assert!(970 <= recent, "99 in 100 expected: {recent}");
-    }
-}
+mod tests;

@@ -2,6 +2,7 @@
 //! a temporary folder, synced, renamed, and marked complete last; a resume cuts the logs back to it.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File, OpenOptions},
     io::{BufRead, BufReader, ErrorKind, Read, Seek, Write},
     path::{Path, PathBuf},
@@ -11,7 +12,7 @@ use anyhow::Context;
 use kelvin_core::{
     environment::DynEnvironment,
     metrics::Metrics,
-    task::{Step, Task},
+    task::{Step, Task, TaskType},
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -44,6 +45,9 @@ struct SavedState {
     metrics: LogCut,
     alarms: LogCut,
     posed: Posed,
+    /// By number of the task among those of its type; only with a band.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    solve_rates: BTreeMap<TaskType, Vec<(u32, f32)>>,
 }
 
 /// What every version of `state.json` says.
@@ -195,6 +199,7 @@ impl RunDir {
             metrics: self.cut("metrics.jsonl")?,
             alarms: self.cut("alarms.jsonl")?,
             posed: state.posed.clone(),
+            solve_rates: state.buffer.solve_rates(),
         };
         fs::write(temporary.join("state.json"), serde_json::to_vec_pretty(&saved)?)?;
         let mut files = Vec::new();
@@ -286,14 +291,14 @@ impl RunDir {
                 fs::remove_file(path)?;
             }
         }
-        let mut tasks = Vec::new();
+        state.buffer.clear();
         for (index, line) in BufReader::new(File::open(self.path.join("tasks.jsonl"))?).lines().enumerate() {
             let task = serde_json::from_str(&line?).with_context(|| format!("tasks.jsonl:{}", index + 1))?;
-            tasks.push(task);
+            state.buffer.append(env, [task])?;
+            state.buffer.take_unlogged();
         }
-        state.buffer = Default::default();
-        state.buffer.append(env, tasks)?;
         state.posed = saved.posed;
+        state.buffer.set_solve_rates(&saved.solve_rates);
         state.step = saved.step;
         state.seeded = saved.seeded;
         Ok(())

@@ -20,8 +20,8 @@ impl Stopwatch {
 
     /// Seconds since the last lap or the start, and begins the next lap.
     pub fn lap(&mut self) -> f64 {
-        let seconds = self.seconds();
-        *self = Stopwatch::start();
-        seconds
+        let ended = Stopwatch::start();
+        let begun = std::mem::replace(self, ended);
+        self.0.duration_since(begun.0).as_secs_f64()
     }
 }

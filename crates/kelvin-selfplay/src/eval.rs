@@ -11,7 +11,7 @@ use kelvin_core::{
 };
 
 use crate::{
-    stage::{self, Scene},
+    stage::{self, Scene, Solves},
     state::HeldOut,
 };
 
@@ -47,8 +47,10 @@ pub fn evaluate(
     let n = scene.settings.eval.n_samples;
     let sampling = &scene.settings.sampling.eval;
     let greedy = Sampling { stop: sampling.stop.clone(), ..Sampling::greedy(sampling.max_new_tokens) };
-    let sampled = stage::solve(scene, &held_out.tasks, n, sampling, seed.fork("sampled"))?;
-    let greedy = stage::solve(scene, &held_out.tasks, 1, &greedy, seed.fork("greedy"))?;
+    let tasks = &held_out.tasks;
+    let sampled = stage::solve(scene, Solves { tasks, n, sampling, seed: seed.fork("sampled") })?;
+    let greedy = Solves { tasks, n: 1, sampling: &greedy, seed: seed.fork("greedy") };
+    let greedy = stage::solve(scene, greedy)?;
     let right = |grade: &Grade| f64::from(u8::from(grade.correct));
     let mut by_type: BTreeMap<TaskType, [Vec<f64>; 3]> = BTreeMap::new();
     for ((task, sampled), greedy) in held_out.tasks.iter().zip(sampled.chunks(n)).zip(&greedy) {

@@ -10,7 +10,7 @@ use kelvin_core::{
 
 use crate::{
     buffer::TaskBuffer,
-    reward,
+    learnability,
     settings::{Combine, IntrinsicSettings, RewardSource, RunSettings, Term},
     stage::{Estimated, ProposalAsk},
     types::{self, Side},
@@ -131,7 +131,7 @@ pub fn pay(
     }
     for ((rewarded, estimated), seen) in rewarded.iter_mut().zip(estimated).zip(seen) {
         let Ok((_, grades)) = &estimated.outcome else { continue };
-        let learnability = reward::learnability(reward::solve_rate(grades), settings.azr.learnability);
+        let learnability = learnability::learnability(grades, &settings.azr);
         if let (true, true, Some(seen)) = (estimated.formatted, 0.0 < learnability, seen) {
             let terms = terms(seen, &settings.intrinsic);
             let paid = combined(f64::from(rewarded.reward), &terms, settings.intrinsic.combine);
@@ -179,6 +179,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        reward,
         settings::{AzrSettings, DiagnosticsSettings},
         stage::tests::rollout,
     };

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use kelvin_core::{environment::DynEnvironment, task::Task};
 
 use crate::{
-    reward,
-    settings::Learnability,
+    learnability, reward,
+    settings::AzrSettings,
     stage::{Estimated, Solved},
 };
 
@@ -22,11 +22,11 @@ pub type Posed = BTreeMap<String, f32>;
 pub fn of_step(
     env: &dyn DynEnvironment,
     estimated: &[Estimated],
-    curve: Learnability,
+    azr: &AzrSettings,
 ) -> anyhow::Result<Posed> {
     let mut posed = Posed::new();
     for (task, grades) in estimated.iter().filter_map(|it| it.outcome.as_ref().ok()) {
-        posed.insert(key(env, task)?, reward::learnability(reward::solve_rate(grades), curve));
+        posed.insert(key(env, task)?, learnability::learnability(grades, azr));
     }
     Ok(posed)
 }

@@ -7,7 +7,8 @@ use kelvin_core::{
 };
 
 use crate::{
-    settings::{AzrSettings, Learnability, RewardSource},
+    learnability,
+    settings::{AzrSettings, RewardSource},
     stage::{Estimated, Solved},
 };
 
@@ -16,23 +17,13 @@ pub const MALFORMED: f32 = -1.0;
 /// The reward of a well-formed wrong answer.
 pub const WRONG: f32 = -0.5;
 
-/// AZR Eq. 4: nothing is learnt from a task that is always or never solved.
-pub fn learnability(solve_rate: f32, curve: Learnability) -> f32 {
-    match curve {
-        Learnability::OneMinus if solve_rate == 0.0 => 0.0,
-        Learnability::OneMinus | Learnability::Inverse => 1.0 - solve_rate,
-    }
-}
-
 /// AZR Eq. 6 for a proposer: -1 unless the proposal is a task in the right form, then its learnability.
 pub fn proposer(estimated: &Estimated, settings: &AzrSettings) -> f32 {
     match &estimated.outcome {
-        Ok((_, grades)) if estimated.formatted => {
-            match learnability(solve_rate(grades), settings.learnability) {
-                0.0 => settings.zero_learnability_reward,
-                learnability => learnability,
-            }
-        }
+        Ok((_, grades)) if estimated.formatted => match learnability::learnability(grades, settings) {
+            0.0 => settings.zero_learnability_reward,
+            learnability => learnability,
+        },
         Ok(_) | Err(_) => MALFORMED,
     }
 }
@@ -85,49 +76,67 @@ mod tests {
     use kelvin_core::task::{Miss, Reason, Rejection, Task, TaskType};
 
     use super::*;
-    use crate::stage::tests::rollout;
+    use crate::{settings::Learnability, stage::tests::rollout};
 
-    /// The table of azr.md section 4.1, exhaustively over role, validity, form and accuracy in eighths.
-    #[test]
-    fn the_reward_table() {
-        let settings = AzrSettings::default();
-        for formatted in [true, false] {
-            for solved in 0..=8usize {
-                let grades = (0..8)
-                    .map(|index| if index < solved { Grade::correct() } else { Grade::missed(Miss::Wrong) })
-                    .collect();
-                let task = Task {
-                    task_type: TaskType::Deduction,
-                    born: 1,
-                    label: None,
-                    payload: serde_json::Value::Null,
-                };
-                let estimated = Estimated { rollout: rollout(4), formatted, outcome: Ok((task, grades)) };
-                let expected = match (formatted, solved) {
-                    (false, _) => -1.0,
-                    (true, 0 | 8) => -0.5,
-                    (true, _) => 1.0 - solved as f32 / 8.0,
-                };
-                assert_eq!(proposer(&estimated, &settings), expected, "{formatted} {solved}");
-            }
-            let rejected = Estimated {
-                rollout: rollout(4),
-                formatted,
-                outcome: Err(Rejection::new(Reason::Timeout, "")),
-            };
-            assert_eq!(proposer(&rejected, &settings), -1.0);
-        }
-        assert_eq!(solver(&Grade::malformed()), -1.0);
-        assert_eq!(solver(&Grade::missed(Miss::Wrong)), -0.5);
-        assert_eq!(solver(&Grade::correct()), 1.0);
-        assert_eq!(solver(&Grade { correct: false, score: 0.4, ..Grade::correct() }), 0.4);
+    fn task(task_type: TaskType) -> Task {
+        Task { task_type, born: 1, label: None, payload: serde_json::Value::Null }
     }
 
+    /// The table of azr.md section 4.1 for proposers, exhaustively: what learnability 0 is worth, type, validity, form,
+    /// accuracy in eighths and its curve.
     #[test]
-    fn inverse_pays_for_the_impossible() {
-        assert_eq!(learnability(0.0, Learnability::Inverse), 1.0);
-        assert_eq!(learnability(0.0, Learnability::OneMinus), 0.0);
-        assert_eq!(learnability(1.0, Learnability::OneMinus), 0.0);
+    fn the_reward_table_of_proposers() {
+        let curves: [(Learnability, fn(f32) -> f32); 3] = [
+            (Learnability::OneMinus, |a| if a == 0.0 { 0.0 } else { 1.0 - a }),
+            (Learnability::Inverse, |a| 1.0 - a),
+            (Learnability::Symmetric, |a| 4.0 * a * (1.0 - a)),
+        ];
+        let types = [TaskType::Deduction, TaskType::Abduction, TaskType::Induction, TaskType::Error];
+        for (zero, task_type, (learnability, value)) in [-0.5, 0.0]
+            .into_iter()
+            .flat_map(|zero| types.map(|it| (zero, it)))
+            .flat_map(|(zero, it)| curves.map(|curve| (zero, it, curve)))
+        {
+            let settings =
+                AzrSettings { learnability, zero_learnability_reward: zero, ..AzrSettings::default() };
+            for formatted in [true, false] {
+                for solved in 0..=8usize {
+                    let grade =
+                        |index| if index < solved { Grade::correct() } else { Grade::missed(Miss::Wrong) };
+                    let outcome = Ok((task(task_type), (0..8).map(grade).collect()));
+                    let estimated = Estimated { rollout: rollout(4), formatted, outcome };
+                    let expected = match (formatted, value(solved as f32 / 8.0)) {
+                        (false, _) => -1.0,
+                        (true, 0.0) => zero,
+                        (true, value) => value,
+                    };
+                    assert_eq!(proposer(&estimated, &settings), expected, "{formatted} {solved}");
+                }
+                for &reason in Reason::ALL {
+                    let outcome = Err(Rejection::new(reason, ""));
+                    assert_eq!(
+                        proposer(&Estimated { rollout: rollout(4), formatted, outcome }, &settings),
+                        -1.0
+                    );
+                }
+            }
+        }
+    }
+
+    /// The same table for solvers: form, and accuracy in eighths, which only induction can have between 0 and 1.
+    #[test]
+    fn the_reward_table_of_solvers() {
+        for eighths in 0..=8u8 {
+            let score = f32::from(eighths) / 8.0;
+            let expected = if eighths == 0 { -0.5 } else { score };
+            let grade = Grade { formatted: true, correct: eighths == 8, score, miss: None };
+            assert_eq!(solver(&grade), expected);
+            assert_eq!(solver(&Grade { formatted: false, ..grade }), -1.0);
+        }
+        for &miss in Miss::ALL {
+            assert_eq!(solver(&Grade::missed(miss)), -0.5);
+        }
+        assert_eq!(solver(&Grade::malformed()), -1.0);
     }
 
     #[test]

@@ -89,12 +89,12 @@ fn begin(
     let watch = Stopwatch::start();
     dir.clear_logs()?;
     let n_proposed = azr::seed(state, env, held_out, settings)?;
-    dir.append_tasks(state.buffer.log())?;
+    dir.append_tasks(&state.buffer.take_unlogged())?;
     let mut metrics = Recorder::default();
     metrics.set("seed/proposals".into(), n_proposed as f64);
     metrics.set("timing/seed_s".into(), watch.seconds());
     for &task_type in &settings.task_types {
-        let size = state.buffer.pool(task_type, usize::MAX).len();
+        let size = state.buffer.n_admitted(task_type);
         metrics.set(format!("buffer/{task_type}/size"), size as f64);
     }
     evaluate(&mut metrics, state, env, held_out, settings)?;
@@ -112,10 +112,9 @@ fn step(
     watcher: &mut dyn FnMut(Event<'_>),
 ) -> anyhow::Result<()> {
     let watch = Stopwatch::start();
-    let n_tasks = state.buffer.log().len();
     let sampled = state.policies.player().sampler.stats();
-    let report = azr::step(state, env, held_out, settings)?;
-    dir.append_tasks(&state.buffer.log()[n_tasks..])?;
+    let mut report = azr::step(state, env, held_out, settings)?;
+    dir.append_tasks(&state.buffer.take_unlogged())?;
     if is_due(state.step, settings.checkpoint.transcripts_every) {
         transcript::write(&dir.transcript(state.step), &report)?;
     }
@@ -125,9 +124,10 @@ fn step(
     let alarms = behaviour::alarms(&report, &settings.diagnostics);
     metrics.extend(metrics::of_alarms(&alarms));
     dir.append_alarms(&alarms[..alarms.len().min(settings.diagnostics.alarms_max)])?;
-    metrics.set("timing/metrics_s".into(), report.seconds.measure + measuring.seconds());
+    report.seconds.measure_s += measuring.seconds();
     metrics.extend(metrics::of_sampler(state.policies.player().sampler.stats().since(sampled)));
-    metrics.set("timing/step_s".into(), watch.seconds());
+    metrics.extend(env.timing());
+    metrics.extend(metrics::of_time(&report.seconds, watch.seconds()));
     if is_due(state.step, settings.eval.every) || (state.step == settings.steps && settings.eval.every != 0) {
         evaluate(&mut metrics, state, env, held_out, settings)?;
     }

@@ -2,6 +2,7 @@
 //! (azr.md section 5.3, column REC), which are meant for real models; the quick start has its own file.
 
 mod azr;
+mod composite;
 mod diagnostics;
 mod intrinsic;
 mod objective;
@@ -14,9 +15,10 @@ use kelvin_core::{
 use serde::{Deserialize, Serialize};
 
 pub use azr::{
-    Admit, AdvNorm, Advantage, AzrSettings, Duplicates, GroupAdvantage, Learnability, ReferenceMix,
-    RewardSource, SolveLag, SolverMix,
+    Admit, AdvNorm, Advantage, AzrSettings, Duplicates, EstimateStop, Eviction, GroupAdvantage, Learnability,
+    NearDuplicates, ReferenceMix, RewardSource, SolveLag, SolverFill, SolverMix,
 };
+pub use composite::{CompositeScheduler, CompositeSettings};
 pub use diagnostics::DiagnosticsSettings;
 pub use intrinsic::{Combine, Diversity, IntrinsicSettings, Term};
 pub use objective::{Loss, ObjectiveSettings};

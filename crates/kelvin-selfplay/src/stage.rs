@@ -1,21 +1,26 @@
 //! The verbs of self-play. Each takes values, returns values and changes nothing; completions are judged (run,
 //! validated, graded) on other threads while the rest still decode, and come back in the order they were asked.
+//! [`play()`] is all of a step's sampling in one call; [`propose`] and [`solve`] are its halves, for those who need one.
 
-use std::sync::{Arc, Mutex, mpsc};
+mod play;
+mod screen;
+mod stopping;
+mod stream;
+mod timeline;
 
 use kelvin_core::{
-    environment::DynEnvironment,
-    policy::{Player, completions},
-    rollout::{Completion, Prompt, Role, Rollout, SampleRequest, Sampling},
+    environment::{DynEnvironment, Given},
+    policy::Player,
+    rollout::{Prompt, Rollout, Sampling},
     seed::Seed,
-    task::{Grade, Reason, Rejection, Step, Task, TaskType},
+    task::{Grade, Rejection, Step, Task, TaskType},
 };
 
-use crate::{
-    buffer::TaskBuffer,
-    settings::{Duplicates, RunSettings},
-    state::HeldOut,
-};
+pub use play::{Played, Poses, Solves, play};
+pub use screen::Screen;
+pub use timeline::StreamTime;
+
+use crate::{buffer::TaskBuffer, helpers, settings::RunSettings};
 
 /// What a stage plays with: a domain, a frozen policy, and the step it happens in.
 #[derive(Clone, Copy)]
@@ -36,8 +41,17 @@ pub struct ProposalAsk {
     pub task_type: TaskType,
     /// What the prompt shows.
     pub references: Vec<Task>,
+    /// What the proposed program has to call.
+    pub helpers: Vec<Task>,
     /// The prompt.
     pub prompt: Prompt,
+}
+
+impl ProposalAsk {
+    /// What the proposal is made from.
+    pub fn given(&self) -> Given<'_> {
+        Given { references: &self.references, helpers: &self.helpers }
+    }
 }
 
 /// A proposal after validation by execution.
@@ -71,7 +85,7 @@ pub struct Solved {
 }
 
 /// Chooses references from the buffer and writes `per_type` prompts for each task type. A prompt over its token
-/// limit loses references; one that needs its only reference gets another.
+/// limit loses references, then helpers; one that needs its only reference gets another.
 ///
 /// # Errors
 /// If no prompt of a type fits its limit, or the buffer holds nothing to refer to.
@@ -112,12 +126,14 @@ fn proposal_ask(
             needed.is_none_or(|it| references.len() == it),
             "the buffer has nothing to pose a {task_type} task about\nhint: play a type it can refer to as well"
         );
+        let mut helpers = helpers::draw(scene, buffer, task_type, seed.nth(draw).fork("helpers"))?;
         loop {
-            let prompt = scene.env.propose_prompt(task_type, &references)?;
+            let given = Given { references: &references, helpers: &helpers };
+            let prompt = scene.env.propose_prompt(task_type, given)?;
             if scene.player.sampler.prompt_len(&prompt)? <= tokens_max {
-                return Ok(ProposalAsk { task_type, references, prompt });
+                return Ok(ProposalAsk { task_type, references, helpers, prompt });
             }
-            if needed.is_some() || references.pop().is_none() {
+            if needed.is_some() || (references.pop().is_none() && helpers.pop().is_none()) {
                 break;
             }
         }
@@ -128,7 +144,8 @@ fn proposal_ask(
     )
 }
 
-/// One proposal per ask, validated by execution as it finishes.
+/// One proposal per ask, validated by execution as it finishes, and screened where `screen` says against what. Draws
+/// below the seed's child `propose`.
 ///
 /// # Errors
 /// If the policy or the sandbox fails.
@@ -136,183 +153,31 @@ pub fn propose(
     scene: Scene,
     asks: &[ProposalAsk],
     sampling: &Sampling,
+    screen: Option<Screen>,
     seed: Seed,
 ) -> anyhow::Result<Vec<Proposed>> {
-    let prompts = asks.iter().map(|it| (it.task_type, it.prompt.clone())).collect();
-    roll(scene, Role::Proposer, prompts, 1, sampling, seed, |rollout| {
-        let ask = &asks[rollout.group];
-        let text = &rollout.completion.text;
-        let formatted = scene.env.proposal_is_formatted(ask.task_type, text);
-        let outcome = scene.env.validate(ask.task_type, &ask.references, text)?;
-        let outcome = outcome.map(|task| Task { born: scene.step, ..task });
-        Ok(Proposed { rollout, formatted, outcome })
-    })
-}
-
-/// Rejects what the buffer holds already (if the settings say so), what would train on a held-out program, and
-/// what no solver prompt has room for.
-///
-/// # Errors
-/// If a task does not fit its environment.
-pub fn screen(
-    scene: Scene,
-    proposed: Vec<Proposed>,
-    buffer: &TaskBuffer,
-    held_out: &HeldOut,
-) -> anyhow::Result<Vec<Proposed>> {
-    let mut seen = std::collections::HashSet::new();
-    let mut screened = Vec::with_capacity(proposed.len());
-    for it in proposed {
-        let outcome = match it.outcome {
-            Err(rejection) => Err(rejection),
-            Ok(task) => match refusal(scene, &task, buffer, held_out, &mut seen)? {
-                Some(rejection) => Err(rejection),
-                None => Ok(task),
-            },
-        };
-        screened.push(Proposed { outcome, ..it });
-    }
-    Ok(screened)
-}
-
-fn refusal(
-    scene: Scene,
-    task: &Task,
-    buffer: &TaskBuffer,
-    held_out: &HeldOut,
-    seen: &mut std::collections::HashSet<(TaskType, String)>,
-) -> anyhow::Result<Option<Rejection>> {
-    if held_out.families.contains(&scene.env.family(task)?) {
-        return Ok(Some(Rejection::new(Reason::HeldOut, "its program is in the held-out set")));
-    }
-    let n_tokens = scene.player.sampler.prompt_len(&scene.env.solve_prompt(task)?)?;
-    let n_tokens_max = scene.settings.sampling.solve_prompt_tokens_max;
-    if n_tokens_max < n_tokens {
-        let detail = format!("its solver prompt has {n_tokens} tokens of {n_tokens_max}");
-        return Ok(Some(Rejection::new(Reason::PromptTooLong, detail)));
-    }
-    if scene.settings.azr.duplicates == Duplicates::Reject {
-        let identity = (task.task_type, scene.env.identity(task)?);
-        if buffer.holds(&identity) || !seen.insert(identity) {
-            return Ok(Some(Rejection::new(Reason::Duplicate, "the buffer holds it already")));
-        }
-    }
-    Ok(None)
-}
-
-/// Learnability's raw material: `n` Monte-Carlo solves of each valid proposal. Gives the proposals with the grades,
-/// and the solves themselves, those of one task as neighbours.
-///
-/// # Errors
-/// If the policy or the sandbox fails.
-pub fn estimate(
-    scene: Scene,
-    proposed: Vec<Proposed>,
-    n: usize,
-    seed: Seed,
-) -> anyhow::Result<(Vec<Estimated>, Vec<Solved>)> {
-    let tasks: Vec<Task> = proposed.iter().filter_map(|it| it.outcome.clone().ok()).collect();
-    let solved = solve(scene, &tasks, n, &scene.settings.sampling.estimate, seed)?;
-    let mut groups = solved.chunks(n.max(1)).map(|group| group.iter().map(|it| it.grade).collect());
-    let attach = |it: Proposed| Estimated {
+    let played = play(scene, Poses { asks, sampling, screen, n_estimate: 0, seed }, Solves::none())?;
+    let proposed = played.estimated.into_iter().map(|it| Proposed {
         rollout: it.rollout,
         formatted: it.formatted,
-        outcome: it.outcome.map(|task| (task, groups.next().expect("one group of solves per valid task"))),
-    };
-    Ok((proposed.into_iter().map(attach).collect(), solved))
+        outcome: it.outcome.map(|(task, _)| task),
+    });
+    Ok(proposed.collect())
 }
 
-/// `group_size` solutions of each task, graded as they finish; those of one task are neighbours.
+/// Solutions of each task, graded as they finish; those of one task are neighbours.
 ///
 /// # Errors
 /// If the policy or the sandbox fails.
-pub fn solve(
-    scene: Scene,
-    tasks: &[Task],
-    group_size: usize,
-    sampling: &Sampling,
-    seed: Seed,
-) -> anyhow::Result<Vec<Solved>> {
-    let prompts = tasks.iter().map(|task| Ok((task.task_type, scene.env.solve_prompt(task)?)));
-    let prompts = prompts.collect::<anyhow::Result<_>>()?;
-    roll(scene, Role::Solver, prompts, group_size, sampling, seed, |rollout| {
-        let task = &tasks[rollout.group];
-        Ok(Solved { grade: scene.env.grade(task, &rollout.completion.text)?, born: task.born, rollout })
-    })
-}
-
-/// Draws `group_size` completions of each prompt and judges each on a judge thread as soon as it finishes.
-fn roll<T: Send>(
-    scene: Scene,
-    role: Role,
-    prompts: Vec<(TaskType, Prompt)>,
-    group_size: usize,
-    sampling: &Sampling,
-    seed: Seed,
-    judge: impl Fn(Rollout) -> anyhow::Result<T> + Sync,
-) -> anyhow::Result<Vec<T>> {
-    let n_requests = prompts.len() * group_size;
-    let sampling = Arc::new(sampling.clone());
-    let (to_sampler, requests) = mpsc::channel();
-    for (group, (_, prompt)) in prompts.iter().enumerate() {
-        for member in 0..group_size {
-            let seed = seed.nth(group as u64).nth(member as u64);
-            let request = SampleRequest { prompt: prompt.clone(), seed, sampling: sampling.clone() };
-            to_sampler.send((group * group_size + member, request)).expect("the receiver lives below");
-        }
-    }
-    drop(to_sampler);
-    let rollout = |index: usize, completion: Completion| {
-        let (task_type, prompt) = prompts[index / group_size].clone();
-        Rollout {
-            policy: scene.player.name.clone(),
-            version: scene.player.version,
-            step: scene.step,
-            role,
-            task_type,
-            group: index / group_size,
-            prompt,
-            completion,
-        }
-    };
-    let judged: Mutex<Vec<Option<T>>> = Mutex::new((0..n_requests).map(|_| None).collect());
-    let (to_judges, completions) = completions();
-    let completions = Mutex::new(Some(completions));
-    // A judge that fails takes the receiver away, so that the sampler stops and the other judges find nothing.
-    let next = || -> Option<(usize, Completion)> {
-        completions.lock().expect("judges do not panic holding it").as_ref()?.recv().ok()
-    };
-    let judge_all = || -> anyhow::Result<()> {
-        while let Some((index, completion)) = next() {
-            match judge(rollout(index, completion)) {
-                Ok(value) => {
-                    let previous =
-                        judged.lock().expect("judges do not panic holding it")[index].replace(value);
-                    assert!(previous.is_none(), "request {index} was answered twice");
-                }
-                Err(error) => {
-                    completions.lock().expect("judges do not panic holding it").take();
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
-    };
-    std::thread::scope(|scope| {
-        let judges: Vec<_> = (0..scene.settings.n_judges.max(1)).map(|_| scope.spawn(judge_all)).collect();
-        let served = scene.player.sampler.serve(requests, to_judges);
-        for judge in judges {
-            judge.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        }
-        served
-    })?;
-    let judged = judged.into_inner().expect("all judges have joined");
-    Ok(judged.into_iter().map(|it| it.expect("every request is answered")).collect())
+pub fn solve(scene: Scene, solves: Solves) -> anyhow::Result<Vec<Solved>> {
+    Ok(play(scene, Poses::none(), solves)?.solved)
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use kelvin_core::rollout::Finish;
+    use std::sync::Arc;
+
+    use kelvin_core::rollout::{Completion, Finish, Role};
 
     use super::*;
 

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use kelvin_core::{
-    environment::Environment,
+    environment::{Environment, Given},
     fake::FakePolicy,
     measures::{Distance, Extent, Measures, TypedText, Values},
     metrics::Metrics,
@@ -36,13 +36,13 @@ impl Environment for Sums {
     fn seed_tasks(&self) -> Vec<(TaskType, (u64, u64))> {
         self.task_types().iter().map(|&it| (it, (1, 1))).collect()
     }
-    fn propose_prompt(&self, task_type: TaskType, references: &[Task<(u64, u64)>]) -> String {
-        format!("propose {task_type} {:?}", references.iter().map(|it| it.payload).collect::<Vec<_>>())
+    fn propose_prompt(&self, task_type: TaskType, given: Given<'_, (u64, u64)>) -> String {
+        format!("propose {task_type} {:?}", given.references.iter().map(|it| it.payload).collect::<Vec<_>>())
     }
     fn validate(
         &self,
         _: TaskType,
-        _: &[Task<(u64, u64)>],
+        _: Given<'_, (u64, u64)>,
         response: &str,
     ) -> anyhow::Result<Result<(u64, u64), Rejection>> {
         let numbers: Vec<u64> = response.split(' ').filter_map(|it| it.parse().ok()).collect();
@@ -294,7 +294,7 @@ fn one_step(settings: &RunSettings) -> (RunState, azr::StepReport) {
 fn the_seed_stage_fills_every_buffer() {
     let (state, _) = one_step(&settings());
     for task_type in settings().task_types {
-        assert_eq!(state.buffer.pool(task_type, usize::MAX).iter().filter(|it| it.born == 0).count(), 16);
+        assert_eq!(state.buffer.tasks(task_type).filter(|it| it.born == 0).count(), 16);
     }
 }
 
@@ -353,7 +353,8 @@ fn duplicates_are_rejected_where_the_settings_say_so() {
     settings.azr.duplicates = Duplicates::Reject;
     let (state, report) = one_step(&settings);
     let mut seen = std::collections::HashSet::new();
-    assert!(state.buffer.log().iter().all(|it| seen.insert((it.task_type, it.payload.to_string()))));
+    let mut tasks = settings.task_types.iter().flat_map(|it| state.buffer.tasks(*it));
+    assert!(tasks.all(|it| seen.insert((it.task_type, it.payload.to_string()))));
     let rejected = report.estimated.iter().filter_map(|it| it.outcome.as_ref().err());
     assert!(rejected.filter(|it| it.reason == Reason::Duplicate).count() > 0, "8 of 100 pairs repeat soon");
 }
@@ -404,7 +405,7 @@ fn distances_are_sampled_and_copies_are_seen() {
     let copies = seen.iter().filter(|it| it.is_reference);
     assert!(copies.clone().all(|it| it.is_duplicate && it.mean_edit_distance < Some(1.0)));
     let metrics = kelvin_selfplay::metrics::of_step(&report, &state, &settings);
-    let n_seeds = state.buffer.log().iter().filter(|it| it.task_type == TaskType::Deduction).count();
+    let n_seeds = state.buffer.n_admitted(TaskType::Deduction);
     assert_eq!(metrics["types/output/int/instances"], n_seeds as f64, "deduction's outputs alone");
     assert!(metrics["proposer/deduction/duplicate"] <= 1.0);
     assert!(metrics["solver/deduction/reward_min"] <= metrics["solver/deduction/reward"]);

@@ -51,6 +51,8 @@ pub(crate) fn state(config: &Config) -> anyhow::Result<RunState> {
         )?;
     }
     let mut state = RunState::new(vec![policy(config)?]);
+    // So that a resume does not hold the whole log for a moment.
+    state.buffer.limit(&config.run_settings(1));
     if has_reference {
         state.reference = Some(match config.policy.backend {
             Backend::Native => Box::new(reference(&config.policy)?),

@@ -2,7 +2,7 @@
 //! right answer is a letter of the first half of the alphabet.
 
 use kelvin_core::{
-    environment::Environment,
+    environment::{Environment, Given},
     policy::Policy,
     rollout::Sampling,
     seed::Seed,
@@ -18,7 +18,7 @@ use kelvin_selfplay::{
         AzrSettings, CheckpointSettings, EvalSettings, ObjectiveSettings, OptimizerSettings, RewardSource,
         RunSettings, SamplingSettings,
     },
-    stage::{self, Scene},
+    stage::{self, Scene, Solves},
     state::{HeldOut, RunState},
 };
 
@@ -33,10 +33,10 @@ impl Environment for Letters {
     fn seed_tasks(&self) -> Vec<(TaskType, ())> {
         vec![(TaskType::Question, ())]
     }
-    fn propose_prompt(&self, _: TaskType, _: &[Task<()>]) -> String {
+    fn propose_prompt(&self, _: TaskType, _: Given<'_, ()>) -> String {
         "!".into()
     }
-    fn validate(&self, _: TaskType, _: &[Task<()>], _: &str) -> anyhow::Result<Result<(), Rejection>> {
+    fn validate(&self, _: TaskType, _: Given<'_, ()>, _: &str) -> anyhow::Result<Result<(), Rejection>> {
         Ok(Ok(()))
     }
     fn proposal_is_formatted(&self, _: TaskType, _: &str) -> bool {
@@ -121,7 +121,11 @@ fn before_and_after(settings: &RunSettings) -> (f64, f64) {
         let scene = Scene { env: &Letters, player: state.policies.player(), step: 0, settings };
         let task = Letters.seed_tasks().remove(0);
         let task = Task { task_type: task.0, born: 0, label: None, payload: serde_json::Value::Null };
-        let solved = stage::solve(scene, &[task], 400, &settings.sampling.eval, Seed::new(1)).unwrap();
+        let solved = stage::solve(
+            scene,
+            Solves { tasks: &[task], n: 400, sampling: &settings.sampling.eval, seed: Seed::new(1) },
+        )
+        .unwrap();
         solved.iter().filter(|it| it.grade.correct).count() as f64 / 400.0
     };
     let before = accuracy(&state);

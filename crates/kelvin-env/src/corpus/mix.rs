@@ -17,7 +17,7 @@ use super::{
     draft::pick_weighted,
     label::{Draw, label},
 };
-use crate::python_triplet::{Problem, PromptSet};
+use crate::python_triplet::{Problem, PromptSet, ProposalRules};
 
 /// What the corpus is made of. Everything follows from it, the seed and the excluded programs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -299,7 +299,7 @@ impl Pool<'_> {
         let problem = self.problem(task_type, slot, draws);
         let response = set.proposal_text(task_type, &problem);
         if task_type == TaskType::Induction {
-            return (set.propose_prompt(task_type, &[&problem]), response);
+            return (set.propose_prompt(task_type, &[&problem], &ProposalRules::default()), response);
         }
         let n_references = draws.below(self.config.max_references + 1);
         let others: Vec<Slot> = (0..n_references).map(|_| *draws.pick(&self.slots)).collect();
@@ -307,7 +307,11 @@ impl Pool<'_> {
         let mut references: Vec<Problem> =
             others.map(|other| self.problem(task_type, other, draws)).collect();
         loop {
-            let prompt = set.propose_prompt(task_type, &references.iter().collect::<Vec<_>>());
+            let prompt = set.propose_prompt(
+                task_type,
+                &references.iter().collect::<Vec<_>>(),
+                &ProposalRules::default(),
+            );
             if prompt.len() + response.len() <= self.config.max_example_len || references.pop().is_none() {
                 return (prompt, response);
             }
@@ -366,7 +370,7 @@ fn slots(programs: &[Labelled], n_inputs: usize) -> Vec<Slot> {
 
 /// A deduction or abduction problem.
 pub(crate) fn triplet(program: &Program, (input, output): &(String, String)) -> Problem {
-    Problem::Triplet { program: program.text.clone(), input: input.clone(), output: output.clone() }
+    Problem::triplet(program.text.clone(), input.clone(), output.clone())
 }
 
 /// An induction problem of the first `n_pairs` pairs, turned so that the shown half holds two different

@@ -3,6 +3,7 @@
 
 mod arithmetic;
 mod draft;
+mod errors;
 mod label;
 mod loops;
 mod mix;
@@ -41,13 +42,15 @@ pub fn fresh_problems(
     executor: &dyn Executor,
     settings: &Settings,
 ) -> anyhow::Result<Vec<Problem>> {
-    let known = matches!(task_type, TaskType::Deduction | TaskType::Abduction | TaskType::Induction);
-    ensure!(
-        known,
-        "no programs are drawn for {task_type} tasks\nhint: choose deduction, abduction or induction"
-    );
-    let n_inputs = settings.prompt_set.n_induction_inputs();
     let root = seed.fork("held-out").fork(task_type.as_str());
+    ensure!(
+        task_type != TaskType::Question,
+        "no programs are drawn for {task_type} tasks\nhint: choose deduction, abduction, induction or error"
+    );
+    if task_type == TaskType::Error {
+        return errors::fresh_errors(n, root, executor, settings);
+    }
+    let n_inputs = settings.prompt_set.n_induction_inputs();
     let mut seen = HashSet::new();
     let mut problems = Vec::new();
     let mut n_drawn = 0;

@@ -185,3 +185,34 @@ fn fresh_problems_differ() {
     }
     assert!(fresh_problems(TaskType::Question, 1, Seed::new(7), &executor, &settings).is_err());
 }
+
+/// Raises on a third of all inputs.
+struct Fickle;
+
+impl Executor for Fickle {
+    fn run(&self, job: &Job) -> anyhow::Result<Vec<Outcome>> {
+        let outcome = |input: &String| match Seed::new(5).fork(&job.program).fork(input).below(3) {
+            0 => Outcome::Raised { exception: "TypeError".to_owned(), message: String::new() },
+            _ => Outcome::Value { repr: "1".to_owned() },
+        };
+        Ok(job.inputs.iter().map(outcome).collect())
+    }
+
+    fn parallelism(&self) -> usize {
+        1
+    }
+}
+
+#[test]
+fn half_of_the_fresh_error_tasks_raise() {
+    let fresh = |n| fresh_problems(TaskType::Error, n, Seed::new(7), &Fickle, &Settings::default()).unwrap();
+    let problems = fresh(40);
+    assert_eq!(problems[..10], fresh(10));
+    let raising = problems.iter().filter(|it| it.pairs()[0].1 == "TypeError").count();
+    assert_eq!((raising, problems.iter().filter(|it| it.pairs()[0].1 == "NoError").count()), (20, 20));
+    let programs: HashSet<&str> = problems.iter().map(|it| it.program()).collect();
+    assert_eq!(programs.len(), 40);
+    let none = MadeUp { n_threads: 1 };
+    let error = fresh_problems(TaskType::Error, 40, Seed::new(7), &none, &Settings::default());
+    assert!(error.unwrap_err().to_string().contains("hint: "), "an executor that never raises is broken");
+}

@@ -13,7 +13,7 @@ pub fn grade_error(gold: &str, answer: &str) -> Grade {
     let named = answer.split_whitespace().next().and_then(|word| word.split(':').next()).unwrap_or_default();
     if named.is_empty() {
         Grade::missed(Miss::Unparsable)
-    } else if named.eq_ignore_ascii_case(gold.trim()) {
+    } else if named.to_lowercase() == gold.trim().to_lowercase() {
         Grade::correct()
     } else {
         Grade::missed(Miss::Wrong)
@@ -52,6 +52,9 @@ mod tests {
     fn errors_are_compared_by_name() {
         assert!(grade_error("ZeroDivisionError", "zerodivisionerror: division by zero").correct);
         assert!(grade_error("NoError", " NoError\n").correct);
+        assert!(
+            grade_error("Größe", "GRÖSSE").miss == Some(Miss::Wrong) && grade_error("Öl", "öL: x").correct
+        );
         assert_eq!(grade_error("NoError", "ValueError").miss, Some(Miss::Wrong));
         assert_eq!(grade_error("NoError", "  ").miss, Some(Miss::Unparsable));
     }

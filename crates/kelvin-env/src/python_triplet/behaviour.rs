@@ -207,7 +207,7 @@ mod tests {
                 outputs: pairs.iter().map(|it| it.1.to_owned()).collect(),
                 message: "adds".into(),
             },
-            _ => Problem::Triplet { program, input: "1".into(), output: "2".into() },
+            _ => Problem::triplet(program, "1".into(), "2".into()),
         };
         Task { task_type, born: 0, label: None, payload }
     }

@@ -177,13 +177,13 @@ fn once(program: Program, inputs: Vec<String>, limits: &Limits) -> Job {
     Job { program, inputs, names, company, hash_seed: HashSeed::A, calls: Calls::Once, limits: *limits }
 }
 
-fn run(executor: &dyn Executor, job: &Job) -> anyhow::Result<Vec<Outcome>> {
+pub(super) fn run(executor: &dyn Executor, job: &Job) -> anyhow::Result<Vec<Outcome>> {
     let outcomes = executor.run(job)?;
     assert_eq!(outcomes.len(), job.inputs.len(), "an executor gives one outcome for each input");
     Ok(outcomes)
 }
 
-fn refused(refusal: &Refusal) -> Rejection {
+pub(super) fn refused(refusal: &Refusal) -> Rejection {
     let reason = match refusal {
         Refusal::NoEntry => Reason::NoEntry,
         Refusal::ParseError(_) => Reason::ParseError,
@@ -198,7 +198,7 @@ fn all_literals(outcomes: Vec<Outcome>, limits: &Limits) -> Result<Vec<String>, 
 }
 
 /// The canonical text of a result, or why there is none.
-fn literal(outcome: Outcome, limits: &Limits) -> Result<String, Rejection> {
+pub(super) fn literal(outcome: Outcome, limits: &Limits) -> Result<String, Rejection> {
     let (reason, detail) = match outcome {
         Outcome::Value { repr } => match parse_literal(&repr) {
             Ok(value) => {
@@ -226,7 +226,9 @@ fn over(bytes: u64, limits: &Limits) -> String {
     format!("{bytes} bytes, the limit is {}", limits.output_bytes)
 }
 
-const INCONCLUSIVE: [Reason; 4] = [Reason::Timeout, Reason::Memory, Reason::Crash, Reason::Nondeterministic];
+/// What under the second hash seed says nothing about hash order.
+pub(super) const INCONCLUSIVE: [Reason; 4] =
+    [Reason::Timeout, Reason::Memory, Reason::Crash, Reason::Nondeterministic];
 
 /// Why the outcome under the second hash seed is not the `output` of the first.
 fn disagreement(outcome: Outcome, output: &str, limits: &Limits) -> Option<Rejection> {

@@ -1,11 +1,9 @@
 //! What a task's program and values show without running anything (azr.md sections 4.3 and 5.4).
 
-use std::borrow::Cow;
-
 use kelvin_core::measures::{Distance, Extent, Measures, TypedText, Values};
 use kelvin_python::{
     arguments::parse_arguments,
-    program::{compat_distance, complexity, distance, lines, without_helpers},
+    program::{compat_distance, complexity, distance, lines},
     value::parse_literal,
 };
 
@@ -14,8 +12,8 @@ use super::Problem;
 /// `None` where the program does not parse, which that of a validated task does.
 pub(super) fn measures(problem: &Problem, extent: Extent) -> Option<Measures> {
     let program = within(problem, extent);
-    let complexity = complexity(&program).ok()?;
-    let lines = lines(&program);
+    let complexity = complexity(program).ok()?;
+    let lines = lines(program);
     Some(Measures {
         program_lines: lines.n_code as f64,
         comment_density: lines.comment_density(),
@@ -28,15 +26,15 @@ pub(super) fn measures(problem: &Problem, extent: Extent) -> Option<Measures> {
 pub(super) fn between(problem: &Problem, reference: &Problem, kind: Distance, extent: Extent) -> f64 {
     let [a, b] = [problem, reference].map(|it| within(it, extent));
     match kind {
-        Distance::Tokens => distance(&a, &b),
-        Distance::Compat => compat_distance(&a, &b),
+        Distance::Tokens => distance(a, b),
+        Distance::Compat => compat_distance(a, b),
     }
 }
 
-fn within(problem: &Problem, extent: Extent) -> Cow<'_, str> {
+fn within(problem: &Problem, extent: Extent) -> &str {
     match extent {
-        Extent::Own => without_helpers(problem.program()),
-        Extent::Whole => Cow::Borrowed(problem.program()),
+        Extent::Own => problem.own_program(),
+        Extent::Whole => problem.program(),
     }
 }
 
@@ -67,9 +65,10 @@ fn type_of_arguments(text: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::python_triplet::Composition;
 
     fn triplet(program: &str, input: &str, output: &str) -> Problem {
-        Problem::Triplet { program: program.into(), input: input.into(), output: output.into() }
+        Problem::triplet(program.into(), input.into(), output.into())
     }
 
     #[test]
@@ -95,7 +94,15 @@ mod tests {
     fn helpers_count_in_the_whole_program_alone() {
         let own = "def f(x):\n    # one\n    return g_0(x)";
         let helper = "def g_0(x):\n    if x:\n        return 1\n    return 2\n";
-        let whole = triplet(&format!("{helper}{own}"), "1", "1");
+        let whole = Problem::Triplet {
+            program: format!("{helper}{own}"),
+            input: "1".into(),
+            output: "1".into(),
+            composition: Some(Composition {
+                original_snippet: own.into(),
+                composite_functions: vec![helper.into()],
+            }),
+        };
         let measured = measures(&whole, Extent::Own).unwrap();
         assert_eq!((measured.program_lines, measured.comment_density, measured.complexity), (2.0, 0.5, 0.0));
         assert_eq!(measures(&whole, Extent::Whole).unwrap().program_lines, 6.0);

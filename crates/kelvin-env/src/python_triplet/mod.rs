@@ -2,6 +2,8 @@
 
 mod behaviour;
 pub mod check;
+mod composite;
+pub mod error;
 mod fence;
 mod leak;
 mod measures;
@@ -13,20 +15,25 @@ mod settings;
 use std::sync::Arc;
 
 use kelvin_core::{
-    environment::Environment,
+    environment::{Environment, Given},
     executor::{Executor, Names},
     measures::{Behaviour, Distance, Extent, Measures, Values},
+    metrics::Metrics,
     rollout::Prompt,
     seed::Seed,
     task::{Grade, Reason, Rejection, Task, TaskType},
 };
-use kelvin_python::program::contains_program;
+use kelvin_python::program::{Helper, Policy, contains_program, definitions_only};
 use sha2::{Digest, Sha256};
+
+use crate::grading::grade_error;
+use composite::{Wrappers, can_help, composed, helpers};
+use error::NO_ERROR;
 
 pub use check::InductionReward;
 pub use parse::Proposal;
-pub use problem::Problem;
-pub use prompt::PromptSet;
+pub use problem::{Composition, Problem};
+pub use prompt::{PromptSet, ProposalRules};
 pub use settings::Settings;
 
 /// The environment of the Absolute Zero Reasoner, over any executor of Python.
@@ -46,14 +53,56 @@ impl PythonTriplet {
         Ok(PythonTriplet { executor, settings, task_types })
     }
 
-    fn validate_triplet(&self, program: &str, input: String) -> anyhow::Result<Result<Problem, Rejection>> {
-        let valid = match self.validate_program(program, &[input])? {
-            Ok(valid) => valid,
+    /// A proposal of any type but induction.
+    fn validate_triplet(
+        &self,
+        task_type: TaskType,
+        lent: &[Task<Problem>],
+        program: &str,
+        input: String,
+    ) -> anyhow::Result<Result<Problem, Rejection>> {
+        let lent = helpers(lent);
+        let made = match lent.is_empty() {
+            true => Ok((program.to_owned(), None)),
+            false => self.composed(task_type, &lent, program),
+        };
+        let (program, composition) = match made {
+            Ok(made) => made,
             Err(rejection) => return Ok(Err(rejection)),
         };
-        let check::Valid { program, inputs, outputs } = valid;
-        let [input, output] = [inputs, outputs].map(|mut texts| texts.pop().expect("one input, one output"));
-        Ok(Ok(Problem::Triplet { program, input, output }))
+        let checked = match task_type {
+            TaskType::Error => {
+                let Settings { limits, banned_error_keywords, .. } = &self.settings;
+                error::validate_error(&*self.executor, limits, banned_error_keywords, &program, &input)?
+            }
+            TaskType::Deduction | TaskType::Abduction | TaskType::Induction | TaskType::Question => {
+                self.validate_program(&program, &[input])?
+            }
+        };
+        Ok(checked.map(|check::Valid { program, inputs, outputs }| {
+            let [input, output] =
+                [inputs, outputs].map(|mut texts| texts.pop().expect("one input, one output"));
+            Problem::Triplet { program, input, output, composition }
+        }))
+    }
+
+    fn composed(
+        &self,
+        task_type: TaskType,
+        lent: &[Helper],
+        program: &str,
+    ) -> Result<(String, Option<Composition>), Rejection> {
+        let policy = match task_type {
+            TaskType::Error => Policy::Kelvin,
+            TaskType::Deduction | TaskType::Abduction | TaskType::Induction | TaskType::Question => {
+                self.settings.policy
+            }
+        };
+        let wrappers = match self.settings.composite_wrappers_allowed {
+            true => Wrappers::Allowed,
+            false => Wrappers::Rejected,
+        };
+        composed(lent, program, &policy, wrappers).map(|(source, composition)| (source, Some(composition)))
     }
 
     fn validate_induction(
@@ -103,12 +152,12 @@ impl Environment for PythonTriplet {
         self.task_types
     }
 
-    /// The zero triplet and its induction task (azr.md section 2.1), of all three types, so that any of them
-    /// has something to start from.
+    /// The zero triplet and its induction task (azr.md section 2.1), of all types, so that any of them has
+    /// something to start from.
     fn seed_tasks(&self) -> Vec<(TaskType, Problem)> {
         let program = "def f(a):\n    return a".to_owned();
         let greeting = "'Hello world'".to_owned();
-        let zero = Problem::Triplet { program: program.clone(), input: greeting.clone(), output: greeting };
+        let zero = |output: &str| Problem::triplet(program.clone(), greeting.clone(), output.to_owned());
         let values = [
             "'Hello world'",
             "1",
@@ -118,15 +167,16 @@ impl Environment for PythonTriplet {
             "1001101100010001",
         ];
         let induction = Problem::Induction {
-            program,
+            program: program.clone(),
             inputs: values.map(str::to_owned).into(),
             outputs: values.map(str::to_owned).into(),
             message: "return the input".to_owned(),
         };
         vec![
-            (TaskType::Deduction, zero.clone()),
-            (TaskType::Abduction, zero),
+            (TaskType::Deduction, zero(&greeting)),
+            (TaskType::Abduction, zero(&greeting)),
             (TaskType::Induction, induction),
+            (TaskType::Error, zero(NO_ERROR)),
         ]
     }
 
@@ -150,22 +200,44 @@ impl Environment for PythonTriplet {
         (task_type == TaskType::Induction).then_some(1)
     }
 
-    fn propose_prompt(&self, task_type: TaskType, references: &[Task<Problem>]) -> Prompt {
-        let references: Vec<&Problem> = references.iter().map(|task| &task.payload).collect();
-        self.settings.prompt_set.propose_prompt(task_type, &references)
+    /// Deduction, abduction and error tasks can be composites; an induction proposal has no program of its own.
+    fn can_help(&self, task_type: TaskType, task: &Task<Problem>) -> bool {
+        match task_type {
+            TaskType::Deduction | TaskType::Abduction | TaskType::Error => can_help(&task.payload),
+            TaskType::Induction | TaskType::Question => false,
+        }
+    }
+
+    fn propose_prompt(&self, task_type: TaskType, given: Given<'_, Problem>) -> Prompt {
+        let references: Vec<&Problem> = given.references.iter().map(|task| &task.payload).collect();
+        let rules = ProposalRules {
+            helpers: helpers(given.helpers).iter().map(Helper::source).collect(),
+            input_stays_out: self.settings.remove_input_from_snippet,
+            globals_removed: self.settings.remove_after_return,
+            banned_error_keywords: self.settings.banned_error_keywords.clone(),
+        };
+        self.settings.prompt_set.propose_prompt(task_type, &references, &rules)
     }
 
     fn validate(
         &self,
         task_type: TaskType,
-        references: &[Task<Problem>],
+        given: Given<'_, Problem>,
         response: &str,
     ) -> anyhow::Result<Result<Problem, Rejection>> {
         match self.settings.prompt_set.parse_proposal(task_type, response) {
             Err(rejection) => Ok(Err(rejection)),
-            Ok(Proposal::Triplet { program, input }) => self.validate_triplet(&program, input),
+            Ok(Proposal::Triplet { program, input }) => {
+                let program = match self.settings.remove_after_return {
+                    true => definitions_only(&program),
+                    false => program,
+                };
+                self.validate_triplet(task_type, given.helpers, &program, input)
+            }
             Ok(Proposal::Induction { inputs, message }) => {
-                let [reference] = references else { panic!("an induction proposal is about one program") };
+                let [reference] = given.references else {
+                    panic!("an induction proposal is about one program")
+                };
                 self.validate_induction(reference.payload.program(), &inputs, message)
             }
         }
@@ -191,6 +263,7 @@ impl Environment for PythonTriplet {
             (Problem::Triplet { output, .. }, TaskType::Deduction) => {
                 check::grade_deduction(output, &answer, *equality)
             }
+            (Problem::Triplet { output, .. }, TaskType::Error) => grade_error(output, &answer),
             (Problem::Triplet { program, output, .. }, TaskType::Abduction) => {
                 check::grade_abduction(executor, limits, policy, *equality, program, output, &answer)?
             }
@@ -254,8 +327,28 @@ impl Environment for PythonTriplet {
         behaviour::behaviours(self.settings.prompt_set, task, response, grade)
     }
 
+    /// Of a triplet the runs of its program, whatever its input. An induction task is about a program that others wrote: its
+    /// own are its inputs and the message, and only tasks about one program can share them.
+    fn shingles(&self, task: &Task<Problem>) -> Vec<u64> {
+        match &task.payload {
+            Problem::Triplet { program, .. } => kelvin_python::shingles(program),
+            Problem::Induction { program, inputs, message, .. } => {
+                let family = Sha256::new().chain_update(normalised(program)).finalize();
+                let part = |text: &str| {
+                    let hash = Sha256::new().chain_update(family).chain_update(text).finalize();
+                    u64::from_le_bytes(std::array::from_fn(|at| hash[at]))
+                };
+                inputs.iter().map(String::as_str).chain(message.split_whitespace()).map(part).collect()
+            }
+        }
+    }
+
     fn held_out(&self, task_type: TaskType, n: usize, seed: Seed) -> anyhow::Result<Vec<Problem>> {
         crate::corpus::fresh_problems(task_type, n, seed, &*self.executor, &self.settings)
+    }
+
+    fn timing(&self) -> Metrics {
+        self.executor.timing()
     }
 }
 

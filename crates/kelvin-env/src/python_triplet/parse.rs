@@ -11,7 +11,7 @@ use super::{
 /// What a proposer's response holds, unchecked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proposal {
-    /// For deduction and abduction.
+    /// For deduction, abduction and error tasks.
     Triplet {
         /// Python source.
         program: String,
@@ -41,8 +41,12 @@ impl PromptSet {
             .filter(|body| !body.is_empty())
             .ok_or_else(|| Rejection::new(Reason::NoAnswer, "the response holds no answer"))?;
         match (task_type, self) {
-            (TaskType::Deduction | TaskType::Abduction, PromptSet::Full) => fenced_triplet(body),
-            (TaskType::Deduction | TaskType::Abduction, PromptSet::Compact) => lined_triplet(body),
+            (TaskType::Deduction | TaskType::Abduction | TaskType::Error, PromptSet::Full) => {
+                fenced_triplet(body)
+            }
+            (TaskType::Deduction | TaskType::Abduction | TaskType::Error, PromptSet::Compact) => {
+                lined_triplet(body)
+            }
             (TaskType::Induction, PromptSet::Full) => {
                 let inputs = tagged(body, "input").into_iter().map(|input| input.trim().to_owned()).collect();
                 self.induction(inputs, fenced_message(body))
@@ -52,23 +56,22 @@ impl PromptSet {
                 let inputs = lines("input:").map(|input| input.trim().to_owned()).collect();
                 self.induction(inputs, lines("message:").next().map(str::trim))
             }
-            (TaskType::Error | TaskType::Question, _) => {
-                panic!("the python triplet environment has no {task_type} tasks")
-            }
+            (TaskType::Question, _) => panic!("the python triplet environment has no {task_type} tasks"),
         }
     }
 
-    /// Reads what a solver's response commits to: the text of an output, an input or a program.
+    /// Reads what a solver's response commits to: the text of an output, an input, a program or the name
+    /// of an exception.
     pub fn parse_solution(self, task_type: TaskType, response: &str) -> Option<String> {
         let text = match self {
             PromptSet::Compact => response.trim(),
             PromptSet::Full => {
                 let body = answer_body(response)?;
                 match task_type {
-                    TaskType::Deduction => cascade(body, "output"),
+                    TaskType::Deduction | TaskType::Error => cascade(body, "output"),
                     TaskType::Abduction => cascade(body, "input"),
                     TaskType::Induction => last_program(body)?,
-                    TaskType::Error | TaskType::Question => {
+                    TaskType::Question => {
                         panic!("the python triplet environment has no {task_type} tasks")
                     }
                 }

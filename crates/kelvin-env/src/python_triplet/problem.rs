@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Problem {
-    /// Deduction and abduction: `output == program(input)`.
+    /// Deduction and abduction: `output == program(input)`. Of an error task, the output is the name of the exception
+    /// that `program(input)` raises, or `NoError`.
     Triplet {
         /// Python source.
         #[serde(rename = "snippet", alias = "program")]
@@ -17,6 +18,9 @@ pub enum Problem {
         input: String,
         /// What `f` returns for it.
         output: String,
+        /// What the program is made of where it has to call earlier ones.
+        #[serde(flatten)]
+        composition: Option<Composition>,
     },
     /// Induction: the first half of the pairs is shown, the second half is hidden.
     Induction {
@@ -32,11 +36,52 @@ pub enum Problem {
     },
 }
 
+/// What a composite program (azr.md section 10) is made of. The original's files have both fields in every line; without
+/// helpers they say nothing and are not kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "WrittenComposition")]
+pub struct Composition {
+    /// The proposer's own source, without the helpers.
+    pub original_snippet: String,
+    /// The helpers, each with its imports; at least one.
+    pub composite_functions: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct WrittenComposition {
+    original_snippet: String,
+    composite_functions: Vec<String>,
+}
+
+impl TryFrom<WrittenComposition> for Composition {
+    type Error = &'static str;
+    fn try_from(written: WrittenComposition) -> Result<Composition, &'static str> {
+        let WrittenComposition { original_snippet, composite_functions } = written;
+        if composite_functions.is_empty() {
+            return Err("a composite program has helpers");
+        }
+        Ok(Composition { original_snippet, composite_functions })
+    }
+}
+
 impl Problem {
+    /// A triplet whose program stands by itself.
+    pub fn triplet(program: String, input: String, output: String) -> Problem {
+        Problem::Triplet { program, input, output, composition: None }
+    }
+
     /// The Python source.
     pub fn program(&self) -> &str {
         match self {
             Problem::Triplet { program, .. } | Problem::Induction { program, .. } => program,
+        }
+    }
+
+    /// What its proposer wrote, without the helpers of a composite program.
+    pub fn own_program(&self) -> &str {
+        match self {
+            Problem::Triplet { composition: Some(composition), .. } => &composition.original_snippet,
+            Problem::Triplet { .. } | Problem::Induction { .. } => self.program(),
         }
     }
 

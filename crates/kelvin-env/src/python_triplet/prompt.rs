@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use kelvin_core::task::TaskType;
-use kelvin_python::program::ALLOWED_MODULES;
+use kelvin_python::program::{ALLOWED_MODULES, ErrorKeyword};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context, syntax::SyntaxConfig};
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +16,22 @@ pub enum PromptSet {
     /// For pretrained language models: instructions in words, `<think>` and `<answer>`, fenced code.
     #[default]
     Full,
-    /// For the embedded model, which knows these few markers and no English.
+    /// For the embedded model, which knows these few markers and no English. It never saw an error task nor a
+    /// composite one: their markers are as new to it as words.
     Compact,
+}
+
+/// What a proposer is told beside the references of its task.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProposalRules {
+    /// Functions that the program has to call, as source.
+    pub helpers: Vec<String>,
+    /// The program must not hold its test input.
+    pub input_stays_out: bool,
+    /// Of the program, only imports, functions and classes are kept.
+    pub globals_removed: bool,
+    /// What the program of an error task may not use.
+    pub banned_error_keywords: Vec<ErrorKeyword>,
 }
 
 impl PromptSet {
@@ -33,25 +47,40 @@ impl PromptSet {
     /// What the proposer reads. `references` are triplets; induction is about its one reference.
     ///
     /// # Panics
-    /// If the task type is not one of the three, or induction gets other than one reference.
-    pub fn propose_prompt(self, task_type: TaskType, references: &[&Problem]) -> String {
+    /// If the task type is [`TaskType::Question`], or induction gets other than one reference.
+    pub fn propose_prompt(
+        self,
+        task_type: TaskType,
+        references: &[&Problem],
+        rules: &ProposalRules,
+    ) -> String {
         let references: Vec<Value> = references.iter().map(|problem| triplet(problem)).collect();
+        let of_triplet = |template: &str| {
+            let ProposalRules { helpers, input_stays_out, globals_removed, banned_error_keywords } = rules;
+            let banned_keywords: Vec<&str> = banned_error_keywords.iter().map(|it| it.as_str()).collect();
+            let asks_error = task_type == TaskType::Error;
+            self.render(
+                template,
+                context! { references => references.clone(), helpers, input_stays_out, globals_removed, banned_keywords, asks_error },
+            )
+        };
         match task_type {
-            TaskType::Deduction => self.render("propose_deduction", context! { references }),
-            TaskType::Abduction => self.render("propose_abduction", context! { references }),
+            TaskType::Deduction => of_triplet("propose_deduction"),
+            TaskType::Abduction => of_triplet("propose_abduction"),
+            TaskType::Error => of_triplet("propose_error"),
             TaskType::Induction => {
                 assert_eq!(references.len(), 1, "an induction proposal is about one program");
                 let n_inputs = self.n_induction_inputs();
                 self.render("propose_induction", context! { reference => references[0].clone(), n_inputs })
             }
-            TaskType::Error | TaskType::Question => unknown(task_type),
+            TaskType::Question => unknown(task_type),
         }
     }
 
     /// What the solver reads.
     ///
     /// # Panics
-    /// If the task type is not one of the three, or the problem does not fit it.
+    /// If the task type is [`TaskType::Question`], or the problem does not fit it.
     pub fn solve_prompt(self, task_type: TaskType, problem: &Problem) -> String {
         match (task_type, problem) {
             (TaskType::Deduction, Problem::Triplet { .. }) => {
@@ -60,14 +89,15 @@ impl PromptSet {
             (TaskType::Abduction, Problem::Triplet { .. }) => {
                 self.render("solve_abduction", triplet(problem))
             }
+            (TaskType::Error, Problem::Triplet { .. }) => self.render("solve_error", triplet(problem)),
             (TaskType::Induction, Problem::Induction { message, .. }) => {
                 let pairs =
                     problem.shown_pairs().into_iter().map(|(input, output)| context! { input, output });
                 let pairs: Vec<Value> = pairs.collect();
                 self.render("solve_induction", context! { pairs, message })
             }
-            (TaskType::Deduction | TaskType::Abduction | TaskType::Induction, _) => misfit(task_type),
-            (TaskType::Error | TaskType::Question, _) => unknown(task_type),
+            (TaskType::Question, _) => unknown(task_type),
+            (_, Problem::Triplet { .. } | Problem::Induction { .. }) => misfit(task_type),
         }
     }
 
@@ -77,7 +107,11 @@ impl PromptSet {
     /// As [`PromptSet::solve_prompt`].
     pub fn proposal_text(self, task_type: TaskType, problem: &Problem) -> String {
         match (task_type, problem) {
-            (TaskType::Deduction | TaskType::Abduction, Problem::Triplet { program, input, .. }) => {
+            (
+                TaskType::Deduction | TaskType::Abduction | TaskType::Error,
+                Problem::Triplet { program, input, composition, .. },
+            ) => {
+                let program = composition.as_ref().map_or(program, |it| &it.original_snippet);
                 match self {
                     PromptSet::Full => {
                         answer(&format!("{}\n{}", fence("python", program), fence("input", input)))
@@ -98,8 +132,8 @@ impl PromptSet {
                     lines.join("\n")
                 }
             },
-            (TaskType::Deduction | TaskType::Abduction | TaskType::Induction, _) => misfit(task_type),
-            (TaskType::Error | TaskType::Question, _) => unknown(task_type),
+            (TaskType::Question, _) => unknown(task_type),
+            (_, Problem::Triplet { .. } | Problem::Induction { .. }) => misfit(task_type),
         }
     }
 
@@ -109,11 +143,11 @@ impl PromptSet {
     /// As [`PromptSet::solve_prompt`].
     pub fn solution_text(self, task_type: TaskType, problem: &Problem) -> String {
         let (tag, text) = match (task_type, problem) {
-            (TaskType::Deduction, Problem::Triplet { output, .. }) => ("output", output),
+            (TaskType::Deduction | TaskType::Error, Problem::Triplet { output, .. }) => ("output", output),
             (TaskType::Abduction, Problem::Triplet { input, .. }) => ("input", input),
             (TaskType::Induction, Problem::Induction { program, .. }) => ("python", program),
-            (TaskType::Deduction | TaskType::Abduction | TaskType::Induction, _) => misfit(task_type),
-            (TaskType::Error | TaskType::Question, _) => unknown(task_type),
+            (TaskType::Question, _) => unknown(task_type),
+            (_, Problem::Triplet { .. } | Problem::Induction { .. }) => misfit(task_type),
         };
         match self {
             PromptSet::Full => answer(&fence(tag, text)),
@@ -163,17 +197,23 @@ macro_rules! templates {
 
 const SOURCES: &[(&str, &str)] = templates![
     "compact/propose_abduction.jinja",
+    "compact/helpers.jinja",
     "compact/propose_deduction.jinja",
+    "compact/propose_error.jinja",
     "compact/propose_induction.jinja",
     "compact/solve_abduction.jinja",
     "compact/solve_deduction.jinja",
+    "compact/solve_error.jinja",
     "compact/solve_induction.jinja",
+    "full/helpers.jinja",
     "full/program_rules.jinja",
     "full/propose_abduction.jinja",
     "full/propose_deduction.jinja",
+    "full/propose_error.jinja",
     "full/propose_induction.jinja",
     "full/solve_abduction.jinja",
     "full/solve_deduction.jinja",
+    "full/solve_error.jinja",
     "full/solve_induction.jinja",
     "full/triplet_criteria.jinja",
     "full/triplet_proposal.jinja",
@@ -204,11 +244,11 @@ mod tests {
     use super::*;
 
     fn doubled() -> Problem {
-        Problem::Triplet {
-            program: "def f(a):\n    return a * 2".into(),
-            input: "[1]".into(),
-            output: "[1, 1]".into(),
-        }
+        Problem::triplet("def f(a):\n    return a * 2".into(), "[1]".into(), "[1, 1]".into())
+    }
+
+    fn failing() -> Problem {
+        Problem::triplet("def f(a):\n    return 1 // a".into(), "0".into(), "ZeroDivisionError".into())
     }
 
     fn traced() -> Problem {
@@ -224,9 +264,25 @@ mod tests {
     fn every_prompt() {
         for (set, name) in [(PromptSet::Full, "full"), (PromptSet::Compact, "compact")] {
             let show = |what: &str, prompt: String| insta::assert_snapshot!(format!("{name}_{what}"), prompt);
-            show("propose_deduction", set.propose_prompt(TaskType::Deduction, &[&doubled(), &doubled()]));
-            show("propose_abduction", set.propose_prompt(TaskType::Abduction, &[&doubled()]));
-            show("propose_induction", set.propose_prompt(TaskType::Induction, &[&doubled()]));
+            let propose = |task_type, references: &[&Problem]| {
+                set.propose_prompt(task_type, references, &ProposalRules::default())
+            };
+            show("propose_deduction", propose(TaskType::Deduction, &[&doubled(), &doubled()]));
+            show("propose_abduction", propose(TaskType::Abduction, &[&doubled()]));
+            show("propose_induction", propose(TaskType::Induction, &[&doubled()]));
+            show("propose_error", propose(TaskType::Error, &[&failing()]));
+            let rules = ProposalRules {
+                helpers: vec![
+                    "def g_0(a):\n    return a".into(),
+                    "import math\ndef g_1(a):\n    return 1".into(),
+                ],
+                input_stays_out: true,
+                globals_removed: true,
+                banned_error_keywords: vec![ErrorKeyword::Raise, ErrorKeyword::Assert],
+            };
+            show("propose_composite", set.propose_prompt(TaskType::Deduction, &[&doubled()], &rules));
+            show("propose_error_under_rules", set.propose_prompt(TaskType::Error, &[], &rules));
+            show("solve_error", set.solve_prompt(TaskType::Error, &failing()));
             show("solve_deduction", set.solve_prompt(TaskType::Deduction, &doubled()));
             show("solve_abduction", set.solve_prompt(TaskType::Abduction, &doubled()));
             show("solve_induction", set.solve_prompt(TaskType::Induction, &traced()));
@@ -235,9 +291,9 @@ mod tests {
 
     #[test]
     fn full_prompts_end_in_an_open_thought() {
-        for task_type in [TaskType::Deduction, TaskType::Abduction] {
+        for task_type in [TaskType::Deduction, TaskType::Abduction, TaskType::Error] {
             let prompts = [
-                PromptSet::Full.propose_prompt(task_type, &[]),
+                PromptSet::Full.propose_prompt(task_type, &[], &ProposalRules::default()),
                 PromptSet::Full.solve_prompt(task_type, &doubled()),
             ];
             for prompt in prompts {
@@ -251,12 +307,12 @@ mod tests {
     fn compact_contract() {
         let set = PromptSet::Compact;
         assert_eq!(
-            set.propose_prompt(TaskType::Deduction, &[&doubled(), &doubled()]),
+            set.propose_prompt(TaskType::Deduction, &[&doubled(), &doubled()], &ProposalRules::default()),
             "### propose deduction\ndef f(a):\n    return a * 2\ninput: [1]\noutput: [1, 1]\n---\n\
              def f(a):\n    return a * 2\ninput: [1]\noutput: [1, 1]\n---\n### task\n"
         );
         assert_eq!(
-            set.propose_prompt(TaskType::Induction, &[&doubled()]),
+            set.propose_prompt(TaskType::Induction, &[&doubled()], &ProposalRules::default()),
             "### propose induction\ndef f(a):\n    return a * 2\n### task\n"
         );
         assert_eq!(

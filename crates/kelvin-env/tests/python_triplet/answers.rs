@@ -40,8 +40,7 @@ fn answers_are_extracted_in_the_cascades_order() {
 fn deduction_answers() {
     let environment = environment(&Scripted::broken(), compact());
     let grade = |output: &str, answer: &str| {
-        let problem =
-            Problem::Triplet { program: String::new(), input: String::new(), output: output.into() };
+        let problem = Problem::triplet(String::new(), String::new(), output.into());
         environment.grade(&task(Deduction, problem), answer).unwrap()
     };
     for (output, answer) in [

@@ -2,6 +2,8 @@
 //! what answers earn (azr.md appendix A).
 
 mod answers;
+mod composites;
+mod errors;
 mod properties;
 mod proposals;
 mod scripted;
@@ -9,7 +11,7 @@ mod scripted;
 use std::sync::Arc;
 
 use kelvin_core::{
-    environment::Environment,
+    environment::{Environment, Given},
     task::{Grade, Task, TaskType},
 };
 use kelvin_env::python_triplet::{Problem, PromptSet, PythonTriplet, Settings};
@@ -34,11 +36,7 @@ pub fn task(task_type: TaskType, payload: Problem) -> Task<Problem> {
 
 /// A triplet.
 pub fn doubling() -> Problem {
-    Problem::Triplet {
-        program: "def f(a):\n    return a * 2".into(),
-        input: "[1]".into(),
-        output: "[1, 1]".into(),
-    }
+    Problem::triplet("def f(a):\n    return a * 2".into(), "[1]".into(), "[1, 1]".into())
 }
 
 /// An induction problem.
@@ -53,7 +51,9 @@ pub fn squares() -> Problem {
 #[test]
 fn a_broken_executor_is_an_error_and_never_a_verdict() {
     let environment = environment(&Scripted::broken(), compact());
-    assert!(environment.validate(Deduction, &[], "def f(a):\n    return a\ninput: 1").is_err());
+    assert!(
+        environment.validate(Deduction, Given::references(&[]), "def f(a):\n    return a\ninput: 1").is_err()
+    );
     assert!(environment.grade(&task(Abduction, doubling()), "1").is_err());
     assert!(environment.grade(&task(Induction, squares()), "def f(a):\n    return a").is_err());
     assert!(environment.grade(&task(Abduction, squares()), "1").is_err(), "a task of another type");
@@ -66,7 +66,7 @@ fn identity_ignores_the_order_of_induction_inputs_and_family_all_inputs() {
     inputs.reverse();
     outputs.reverse();
     let reversed = Problem::Induction { program: program.clone(), inputs, outputs, message };
-    let other = Problem::Triplet { program, input: "7".into(), output: "49".into() };
+    let other = Problem::triplet(program, "7".into(), "49".into());
     let (first, second, third) =
         (task(Induction, squares()), task(Induction, reversed), task(Deduction, other));
     assert_eq!(environment.identity(&first), environment.identity(&second));
@@ -88,7 +88,8 @@ fn seed_tasks_are_valid_tasks() {
                 [environment.seed_tasks().remove(0)].map(|(kind, problem)| self::task(kind, problem));
             if task_type != Induction || prompt_set == PromptSet::Compact {
                 let response = prompt_set.proposal_text(task_type, &task.payload);
-                let again = environment.validate(task_type, &reference, &response).unwrap();
+                let again =
+                    environment.validate(task_type, Given::references(&reference), &response).unwrap();
                 assert_eq!(again.unwrap(), task.payload);
             }
         }
@@ -100,14 +101,36 @@ fn files_hold_the_originals_field_names() {
     let line =
         r#"{"snippet":"def f(a): return a","input":"1","output":"1","imports":[],"composite_functions":[]}"#;
     let problem: Problem = serde_json::from_str(line).unwrap();
-    assert_eq!(
-        problem,
-        Problem::Triplet { program: "def f(a): return a".into(), input: "1".into(), output: "1".into() }
-    );
+    assert_eq!(problem, Problem::triplet("def f(a): return a".into(), "1".into(), "1".into()));
+    let written = serde_json::to_value(&problem).unwrap();
+    let fields: Vec<&String> = written.as_object().unwrap().keys().collect();
+    assert_eq!(fields, ["input", "output", "snippet"]);
+    let line =
+        r#"{"snippet":"s","original_snippet":"o","input":"1","output":"1","composite_functions":["g"]}"#;
+    let composite: Problem = serde_json::from_str(line).unwrap();
+    let Problem::Triplet { composition: Some(it), .. } = &composite else { panic!("not a composite") };
+    assert_eq!((it.original_snippet.as_str(), &it.composite_functions[..]), ("o", &["g".to_owned()][..]));
+    let written = serde_json::to_value(&composite).unwrap();
+    let fields: Vec<&String> = written.as_object().unwrap().keys().collect();
+    assert_eq!(fields, ["composite_functions", "input", "original_snippet", "output", "snippet"]);
+    assert_eq!(serde_json::from_value::<Problem>(written).unwrap(), composite);
     let written = serde_json::to_value(squares()).unwrap();
     let fields: Vec<&String> = written.as_object().unwrap().keys().collect();
     assert_eq!(fields, ["inputs", "message", "outputs", "snippet"]);
     assert_eq!(serde_json::from_value::<Problem>(written).unwrap(), squares());
+}
+
+#[test]
+fn every_choice_of_task_types_is_one() {
+    let check = |task_types: &[TaskType]| {
+        let settings = Settings { task_types: task_types.to_vec(), ..Settings::default() };
+        settings.check().map_err(|error| error.to_string())
+    };
+    assert_eq!(check(&[TaskType::Error]), Ok(&[TaskType::Error][..]));
+    assert_eq!(check(&[TaskType::Error, Abduction]), Ok(&[Abduction, TaskType::Error][..]));
+    let all = [Deduction, Abduction, Induction, TaskType::Error];
+    assert_eq!(check(&all), Ok(&all[..]));
+    assert_eq!(Settings::default().check().unwrap(), &all[..3], "error tasks are off");
 }
 
 #[test]
@@ -119,4 +142,29 @@ fn settings_refuse_task_types_of_other_environments() {
     assert_eq!(check(&[Induction, Deduction, Induction]), Ok(&[Deduction, Induction][..]));
     assert!(check(&[]).unwrap_err().contains("hint: "));
     assert!(check(&[TaskType::Question]).unwrap_err().contains("question"));
+}
+
+#[test]
+fn a_new_name_is_nearly_the_same_task_and_a_new_message_is_not() {
+    let environment = environment(&Scripted::broken(), compact());
+    let shingles = |task_type, payload| environment.shingles(&task(task_type, payload));
+    let renamed = Problem::Triplet {
+        program: "def f(items):\n    # twice\n    return items * 2".into(),
+        input: "[7]".into(),
+        output: "[7, 7]".into(),
+    };
+    assert_eq!(shingles(Deduction, doubling()), shingles(Abduction, renamed));
+    let Problem::Induction { program, inputs, outputs, .. } = squares() else { unreachable!() };
+    let with = |program: &str, message: &str| Problem::Induction {
+        program: program.into(),
+        inputs: inputs.clone(),
+        outputs: outputs.clone(),
+        message: message.into(),
+    };
+    let n_common = |a: &Problem, b: &Problem| {
+        let [a, b] = [a, b].map(|it| shingles(Induction, it.clone()));
+        a.iter().filter(|it| b.contains(it)).count()
+    };
+    assert_eq!(n_common(&squares(), &with(&program, "a hint in other words")), 6, "its inputs");
+    assert_eq!(n_common(&squares(), &with("def f(a):\n    return a + a", "multiply")), 0);
 }

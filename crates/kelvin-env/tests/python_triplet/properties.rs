@@ -2,7 +2,7 @@
 
 use super::scripted::{Scripted, value};
 use kelvin_core::{
-    environment::Environment,
+    environment::{Environment, Given},
     task::{Grade, Task, TaskType},
 };
 use kelvin_env::{
@@ -11,7 +11,7 @@ use kelvin_env::{
 };
 use proptest::prelude::*;
 
-const TYPES: [TaskType; 3] = [TaskType::Deduction, TaskType::Abduction, TaskType::Induction];
+const TYPES: [TaskType; 4] = [TaskType::Deduction, TaskType::Abduction, TaskType::Induction, TaskType::Error];
 const SETS: [PromptSet; 2] = [PromptSet::Full, PromptSet::Compact];
 
 /// Text that is mostly made of the markers which parsers look for.
@@ -65,7 +65,7 @@ fn problem(n_inputs: usize) -> impl Strategy<Value = (Problem, Problem)> {
     (program(), pairs, "[a-z][a-z ,.]{0,30}[a-z]").prop_map(|(program, pairs, message)| {
         let (input, output) = pairs[0].clone();
         let (inputs, outputs) = pairs.into_iter().unzip();
-        let triplet = Problem::Triplet { program: program.clone(), input, output };
+        let triplet = Problem::triplet(program.clone(), input, output);
         (triplet, Problem::Induction { program, inputs, outputs, message })
     })
 }
@@ -80,13 +80,13 @@ proptest! {
     #[test]
     fn no_response_breaks_a_parser(response in marked()) {
         let executor = Scripted::always(value("1"));
-        let reference = Problem::Triplet { program: "def f(a):\n    return a".into(), input: "1".into(), output: "1".into() };
+        let reference = Problem::triplet("def f(a):\n    return a".into(), "1".into(), "1".into());
         let reference = [Task { task_type: TaskType::Deduction, born: 0, label: None, payload: reference }];
         for prompt_set in SETS {
             let settings = Settings { prompt_set, ..Settings::default() };
             let environment = PythonTriplet::new(executor.clone(), settings).unwrap();
             for task_type in TYPES {
-                let verdict = environment.validate(task_type, &reference, &response).unwrap();
+                let verdict = environment.validate(task_type, Given::references(&reference), &response).unwrap();
                 if prompt_set == PromptSet::Compact && verdict.is_ok() {
                     prop_assert!(environment.proposal_is_formatted(task_type, &response));
                 }
@@ -102,7 +102,7 @@ proptest! {
 
     #[test]
     fn proposals_read_back((set, triplet, induction) in set_and_problems()) {
-        for task_type in [TaskType::Deduction, TaskType::Abduction] {
+        for task_type in [TaskType::Deduction, TaskType::Abduction, TaskType::Error] {
             let text = set.proposal_text(task_type, &triplet);
             prop_assert!(set.proposal_is_formatted(task_type, &text));
             let Problem::Triplet { program, input, .. } = triplet.clone() else { unreachable!() };

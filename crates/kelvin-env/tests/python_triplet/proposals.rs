@@ -1,7 +1,7 @@
 //! Which responses become tasks, which are rejected and why, and the format score.
 
 use kelvin_core::{
-    environment::Environment,
+    environment::{Environment, Given},
     executor::{Calls, HashSeed, Outcome},
     task::{
         Reason,
@@ -19,7 +19,7 @@ use super::{
 /// The reason for which the compact proposal is rejected when every call comes to `outcome`.
 fn reason(response: &str, outcome: Outcome) -> Option<Reason> {
     let environment = environment(&Scripted::always(outcome), compact());
-    let verdict = environment.validate(Deduction, &[], response).unwrap();
+    let verdict = environment.validate(Deduction, Given::references(&[]), response).unwrap();
     verdict.err().map(|rejection| rejection.reason)
 }
 
@@ -78,8 +78,22 @@ fn what_a_program_says_decides_too() {
 fn a_program_that_returns_none_is_a_task_unless_told_otherwise() {
     let settings = Settings { returns_none_allowed: false, ..compact() };
     let environment = environment(&Scripted::always(value("None")), settings);
-    let verdict = environment.validate(Deduction, &[], "def f(a):\n    pass\ninput: 1").unwrap();
+    let verdict =
+        environment.validate(Deduction, Given::references(&[]), "def f(a):\n    pass\ninput: 1").unwrap();
     assert_eq!(verdict.unwrap_err().reason, Reason::ReturnsNone);
+}
+
+#[test]
+fn globals_go_where_the_settings_say_so() {
+    let response = "n = 3\ndef f(a):\n    return a\nm = f(n)\ninput: 1";
+    let program = |remove_after_return: bool| {
+        let settings = Settings { remove_after_return, ..compact() };
+        let environment = environment(&Scripted::always(value("1")), settings);
+        let verdict = environment.validate(Deduction, Given::references(&[]), response).unwrap();
+        verdict.unwrap().program().to_owned()
+    };
+    assert_eq!(program(true), "def f(a):\n    return a");
+    assert_eq!(program(false), "n = 3\ndef f(a):\n    return a\nm = f(n)");
 }
 
 #[test]
@@ -90,7 +104,8 @@ fn hash_seeds_must_agree_on_the_canonical_result() {
             HashSeed::A => a.clone(),
             HashSeed::B => b.clone(),
         });
-        let verdict = environment(&executor, compact()).validate(Abduction, &[], response).unwrap();
+        let verdict =
+            environment(&executor, compact()).validate(Abduction, Given::references(&[]), response).unwrap();
         verdict.err().map(|rejection| rejection.reason)
     };
     assert_eq!(under(value("{'a', 'b'}"), value("{'b', 'a'}")), None);
@@ -105,8 +120,8 @@ fn a_task_is_stored_in_canonical_form_and_its_jobs_hold_no_result() {
     let executor = Scripted::always(value("{3, 1}"));
     let environment = environment(&executor, compact());
     let response = "def g(a, b):\n    return {a, b}\ninput: b=[1,\t2 ],a = 'x'";
-    let problem = environment.validate(Deduction, &[], response).unwrap().unwrap();
-    let Problem::Triplet { program, input, output } = problem else { panic!("not a triplet") };
+    let problem = environment.validate(Deduction, Given::references(&[]), response).unwrap().unwrap();
+    let Problem::Triplet { program, input, output, .. } = problem else { panic!("not a triplet") };
     assert!(program.starts_with("def f(a, b)"), "{program}");
     assert_eq!((input.as_str(), output.as_str()), ("b=[1, 2], a='x'", "{1, 3}"));
     let jobs = executor.jobs();
@@ -120,7 +135,8 @@ fn induction_proposals() {
     let inputs = |n: usize| (0..n).map(|at| format!("input: {at}\n")).collect::<String>();
     let executor = Scripted::new(|_, input| value(&format!("{}", input.parse::<i64>().unwrap() * 2)));
     let environment = environment(&executor, Settings { message_chars_max: 80, ..compact() });
-    let verdict = |response: String| environment.validate(Induction, &reference, &response).unwrap();
+    let verdict =
+        |response: String| environment.validate(Induction, Given::references(&reference), &response).unwrap();
     let rejected = |response: String| verdict(response).unwrap_err().reason;
 
     let problem = verdict(inputs(7) + "message: twice").unwrap();
@@ -143,12 +159,8 @@ fn full_proposals_are_read_in_any_order() {
     let environment = environment(&Scripted::always(value("1")), Settings::default());
     let program = "```python\ndef f(a):\n    return a\n```";
     let input = "```input\n[1,\n2]\n```";
-    let validate = |text: String| environment.validate(Deduction, &[], &text).unwrap();
-    let expected = Problem::Triplet {
-        program: "def f(a):\n    return a".into(),
-        input: "[1, 2]".into(),
-        output: "1".into(),
-    };
+    let validate = |text: String| environment.validate(Deduction, Given::references(&[]), &text).unwrap();
+    let expected = Problem::triplet("def f(a):\n    return a".into(), "[1, 2]".into(), "1".into());
     for body in
         [format!("{program}\n{input}"), format!("{input}\n{program}"), format!("{program}\n# Input: [1, 2]")]
     {
@@ -178,7 +190,8 @@ fn full_induction_proposals_keep_the_last_inputs() {
         let inputs: String = (0..n).map(|at| format!("```input\n{at}\n```\n")).collect();
         format!("</think><answer>{inputs}{message}</answer>")
     };
-    let validate = |text: String| environment.validate(Induction, &reference, &text).unwrap();
+    let validate =
+        |text: String| environment.validate(Induction, Given::references(&reference), &text).unwrap();
     for message in ["```message\nhint\n```", "<message>hint</message>", "# Message: hint"] {
         let problem = validate(response(12, message)).unwrap();
         let Problem::Induction { inputs, message, .. } = problem else { panic!("not induction") };

@@ -33,6 +33,11 @@ fn threads_get_their_own_answers_whichever_worker_runs_them() {
     assert_eq!((metrics.n_jobs, metrics.n_inputs, metrics.n_children), (96, 288, 288));
     assert!(metrics.n_starts <= 6);
     assert_eq!(metrics.n_respawns, 0);
+    let timing = executor.timing();
+    let names: Vec<&str> = timing.keys().map(String::as_str).collect();
+    let stages = ["child_p50", "child_p99", "queue_p50", "queue_p99"];
+    assert_eq!(names, stages.map(|it| format!("timing/executor_{it}_s")));
+    assert_eq!(timing["timing/executor_child_p50_s"], 1e-6 * metrics.child.p50_us as f64);
 }
 
 /// A worker must outlive the thread that happened to start it.

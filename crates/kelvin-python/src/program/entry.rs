@@ -5,7 +5,7 @@ use ruff_python_ast::{Expr, Stmt};
 use super::scopes::{Binding, MentionRole, Scopes};
 
 /// The name every program's entry function has.
-const ENTRY: &str = "f";
+pub(super) const ENTRY: &str = "f";
 
 /// The source with its entry function called `f`: unchanged if there is a top-level `def f`, else with the last
 /// top-level `def` renamed wherever a name refers to it. Formatting and comments stay as they are.
@@ -31,7 +31,7 @@ pub(super) fn with_entry(source: &str, body: &[Stmt], scopes: &Scopes<'_>) -> Op
     if scopes.module_binds(ENTRY) {
         return None;
     }
-    Some(renamed(source, entry, scopes).unwrap_or_else(|| format!("{source}\n{ENTRY} = {entry}")))
+    Some(renamed(source, entry, ENTRY, scopes).unwrap_or_else(|| format!("{source}\n{ENTRY} = {entry}")))
 }
 
 /// `f = name`, of a function that the module defines.
@@ -42,15 +42,15 @@ fn is_alias(stmt: &Stmt, definitions: &[&str]) -> bool {
         && definitions.contains(&value.id.as_str())
 }
 
-/// `None` where a plain renaming does not keep the program's meaning.
-fn renamed(source: &str, entry: &str, scopes: &Scopes<'_>) -> Option<String> {
+/// The source with the module's `old` called `new`. `None` where a plain renaming does not keep the program's meaning.
+pub(super) fn renamed(source: &str, old: &str, new: &str, scopes: &Scopes<'_>) -> Option<String> {
     // In a class body such a name is mangled, and means something else.
-    if entry.starts_with("__") && !entry.ends_with("__") {
+    if old.starts_with("__") && !old.ends_with("__") {
         return None;
     }
     let mut ranges = Vec::new();
-    for mention in scopes.mentions.iter().filter(|mention| mention.name == entry) {
-        let is_ours = scopes.resolve(entry, mention.scope) == Binding::Module;
+    for mention in scopes.mentions.iter().filter(|mention| mention.name == old) {
+        let is_ours = scopes.resolve(old, mention.scope) == Binding::Module;
         // A class may read the module's variable first and then bind its own: `g = g`.
         let is_ambiguous = !is_ours && scopes.is_class(mention.scope) && mention.role == MentionRole::Load;
         if is_ambiguous {
@@ -59,7 +59,7 @@ fn renamed(source: &str, entry: &str, scopes: &Scopes<'_>) -> Option<String> {
         if !is_ours {
             continue;
         }
-        let is_captured = scopes.resolve(ENTRY, mention.scope) == Binding::Local;
+        let is_captured = scopes.resolve(new, mention.scope) == Binding::Local;
         match mention.role {
             MentionRole::Load | MentionRole::Bind if !is_captured => ranges.push(mention.range),
             MentionRole::Load | MentionRole::Bind | MentionRole::ShownLoad | MentionRole::Import => {
@@ -73,7 +73,7 @@ fn renamed(source: &str, entry: &str, scopes: &Scopes<'_>) -> Option<String> {
     let mut copied = 0;
     for range in ranges {
         text.push_str(&source[copied..range.start().to_usize()]);
-        text.push_str(ENTRY);
+        text.push_str(new);
         copied = range.end().to_usize();
     }
     text.push_str(&source[copied..]);

@@ -2,23 +2,27 @@
 
 mod company;
 mod complexity;
+mod composite;
 mod distance;
 mod entry;
-mod helpers;
+mod keywords;
 mod leak;
 mod lines;
 mod policy;
 mod scopes;
+mod strip;
 
 use std::fmt;
 
 pub use complexity::{Complexity, Halstead, complexity};
-pub use distance::{compat_distance, distance};
-pub use helpers::without_helpers;
+pub use composite::{Composite, Helper, Misuse, compose};
+pub use distance::{compat_distance, distance, shingles};
+pub use keywords::{ErrorKeyword, banned_keyword};
 pub use leak::contains_program;
 pub use lines::{Lines, lines};
 pub use policy::{ALLOWED_MODULES, Policy};
-use ruff_python_ast::{Alias, Stmt};
+use ruff_python_ast::{Alias, Expr, Stmt};
+pub use strip::definitions_only;
 
 use crate::syntax;
 use scopes::Scopes;
@@ -99,6 +103,12 @@ pub fn prepare(source: &str, policy: &Policy) -> Result<Program, Refusal> {
         }
     }
     Ok(Program { source: renamed, imports, company: company::class_of(body, &scopes) })
+}
+
+/// Whether a text is one name as Python reads it, so no keyword and nothing around it.
+pub fn is_identifier(text: &str) -> bool {
+    let name = syntax::parse_expression(text);
+    name.is_ok_and(|it| matches!(it.as_ref(), Expr::Name(name) if name.id.as_str() == text))
 }
 
 fn render_import(import: &Stmt) -> String {

@@ -127,6 +127,11 @@ impl<'a> Scopes<'a> {
         self.scopes[MODULE].bound.contains(name)
     }
 
+    /// All names that the module binds.
+    pub(crate) fn module_names(&self) -> impl Iterator<Item = &'a str> {
+        self.scopes[MODULE].bound.iter().copied()
+    }
+
     /// Whether `scope` is a class body, where a name may be read before the class binds it.
     pub(crate) fn is_class(&self, scope: usize) -> bool {
         self.scopes[scope].kind == ScopeKind::Class

@@ -5,12 +5,14 @@ mod glossary;
 mod proposals;
 mod responses;
 mod solutions;
+mod timing;
 
 use std::collections::{BTreeMap, HashSet};
 
 use kelvin_core::{metrics::Metrics, policy::SamplerStats, rollout::Role};
 
 pub use glossary::{DEFINITIONS, Definition};
+pub use timing::of_time;
 
 use crate::{azr::StepReport, behaviour::Alarm, settings::RunSettings, state::RunState};
 
@@ -64,7 +66,7 @@ pub fn of_step(report: &StepReport, state: &RunState, settings: &RunSettings) ->
     for &task_type in &settings.task_types {
         proposals::record(&mut metrics, report, task_type, settings);
         solutions::record(&mut metrics, report, task_type, state);
-        let size = state.buffer.log().iter().filter(|it| it.task_type == task_type).count();
+        let size = state.buffer.n_admitted(task_type);
         metrics.set(format!("buffer/{task_type}/size"), size as f64);
         for role in Role::ALL {
             responses::record(&mut metrics, report, role, task_type);
@@ -72,10 +74,7 @@ pub fn of_step(report: &StepReport, state: &RunState, settings: &RunSettings) ->
     }
     metrics.extend(state.buffer.types().metrics());
     of_update(&mut metrics, report, state, settings);
-    metrics.set("timing/propose_s".into(), report.seconds.propose);
-    metrics.set("timing/estimate_s".into(), report.seconds.estimate);
-    metrics.set("timing/solve_s".into(), report.seconds.solve);
-    metrics.set("timing/update_s".into(), report.seconds.update);
+    metrics.set("system/estimates_dropped".into(), report.n_dropped as f64);
     metrics.into_metrics()
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use kelvin_core::task::TaskType;
 
 use super::{Recorder, mean_of, share};
-use crate::{azr::StepReport, intrinsic::Seen, reward, settings::RunSettings};
+use crate::{azr::StepReport, intrinsic::Seen, learnability, reward, settings::RunSettings};
 
 /// The metrics of a step's proposals of one task type.
 pub(super) fn record(
@@ -21,15 +21,13 @@ pub(super) fn record(
     let texts: HashSet<&str> = own.clone().map(|it| it.rollout.completion.text.as_str()).collect();
     let distinct = texts.len() as f64 / own.clone().count().max(1) as f64;
     metrics.set(name("distinct"), distinct);
-    let rates: Vec<f32> = own
-        .clone()
-        .filter_map(|it| it.outcome.as_ref().ok())
-        .map(|(_, grades)| reward::solve_rate(grades))
-        .collect();
-    let learnable = rates.iter().map(|&it| f64::from(reward::learnability(it, settings.azr.learnability)));
+    let valid = || own.clone().filter_map(|it| it.outcome.as_ref().ok());
+    let rates: Vec<f32> = valid().map(|(_, grades)| reward::solve_rate(grades)).collect();
+    let learnable = valid().map(|(_, grades)| f64::from(learnability::learnability(grades, &settings.azr)));
     mean_of(metrics, name("learnability"), learnable);
     let estimate = |key: &str| format!("estimate/{task_type}/{key}");
     mean_of(metrics, estimate("solve_rate"), rates.iter().map(|&it| f64::from(it)));
+    mean_of(metrics, estimate("draws"), valid().map(|(_, grades)| grades.len() as f64));
     let n = settings.azr.n_estimate;
     for count in 0..=n {
         let tasks = rates.iter().filter(|&&it| (it * n as f32).round() as usize == count).count();
@@ -54,6 +52,9 @@ fn record_seen(metrics: &mut Recorder, report: &StepReport, task_type: TaskType)
         .collect();
     mean_of(metrics, name("duplicate"), own.iter().map(|it| share(it.is_duplicate)));
     mean_of(metrics, name("reference_copy"), own.iter().map(|it| share(it.is_reference)));
+    let near = || report.records.near.iter().filter(|it| it.task_type == task_type);
+    mean_of(metrics, name("near_reference"), near().map(|it| share(it.reference)));
+    mean_of(metrics, name("near_buffer"), near().map(|it| share(it.buffer)));
     let programs = || own.iter().filter_map(|it| it.program);
     mean_of(metrics, name("program_lines"), programs().map(|it| it.program_lines));
     mean_of(metrics, name("comment_density"), programs().map(|it| it.comment_density));

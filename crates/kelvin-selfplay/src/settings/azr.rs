@@ -1,6 +1,9 @@
 //! What the Absolute Zero recipe reads (azr.md sections 2 to 5).
 
+use kelvin_core::task::Step;
 use serde::{Deserialize, Serialize};
+
+use super::{CompositeSettings, Misfit, require};
 
 /// The Absolute Zero recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -10,8 +13,15 @@ pub struct AzrSettings {
     pub batch_size: usize,
     /// References shown to a proposer: K (`io_n`).
     pub n_references: usize,
-    /// Monte-Carlo solves per proposal behind its learnability (`n_samples`).
+    /// Monte-Carlo solves per proposal behind its learnability (`n_samples`); where `estimate_stop` ends them early, at
+    /// most.
     pub n_estimate: usize,
+    /// Whether a task's solves end when they have told enough.
+    pub estimate_stop: EstimateStop,
+    /// Solves between two looks of `estimate_stop`.
+    pub estimate_round: usize,
+    /// Under `estimate_stop = "interval"`: the width of the interval that is narrow enough, in solve rate.
+    pub estimate_width: f64,
     /// Solutions of each problem that is drawn from the buffer. One, as in the original, is compared with all others of
     /// its type; several are compared with one another.
     pub n_solutions: usize,
@@ -22,18 +32,43 @@ pub struct AzrSettings {
     /// How many steps a task waits before it is solved: 1 is the original's code and lets all rollouts of a step
     /// be independent, 0 is the paper's Algorithm 1.
     pub solve_lag: SolveLag,
+    /// First steps in which nothing is proposed: the solver trains alone, on what the buffer holds
+    /// (`pretrain_pred_steps`, whose -1 is 0 here).
+    pub solver_only_steps: Step,
     /// From solve rate to the proposer's reward.
     pub learnability: Learnability,
+    /// How many solves a prior weighs that takes half of them to be right: where it is over 0, a learnability over 0 is
+    /// not that of the share of right solves but its mean over what the task's solve rate may be, Beta(right + s/2,
+    /// wrong + s/2). It takes the edge off one lucky guess in eight, which is worth the most otherwise (azr.md section
+    /// 12). A task that is never or always solved is worth what it is without. 0 is off.
+    pub prior_strength: f64,
     /// The reward of a valid proposal whose learnability is 0: -0.5 in the original's code, 0 in AZR Eq. 4 and 6.
     pub zero_learnability_reward: f32,
     /// Which valid proposals enter the buffer (`valid_program_filter`).
     pub admit: Admit,
     /// What becomes of a proposal that the buffer holds already.
     pub duplicates: Duplicates,
-    /// Tasks per type that can be drawn: the newest, with the seeds (`max_programs`).
+    /// What becomes of a proposal that is nearly one of the references it was shown, or nearly a task of its type that
+    /// can be drawn; of seeds too.
+    pub near_duplicates: NearDuplicates,
+    /// From which similarity on that is so: the share of what two tasks are made of that both have (Jaccard), as sketches
+    /// estimate it, give or take 0.04. Of pairs at 0.8 the search through the buffer finds 99 in 100, at 0.6 a half.
+    pub near_duplicate_similarity: f64,
+    /// Tasks per type that can be drawn (`max_programs`). Seeds count: without room beside them nothing new is drawn.
     pub buffer_max: usize,
+    /// Which task can no longer be drawn when there are more.
+    pub eviction: Eviction,
     /// Where the solver's problems come from (`pred_data_mix_strategy`).
     pub solver_mix: SolverMix,
+    /// Where those come from that new tasks leave open.
+    pub solver_fill: SolverFill,
+    /// How many steps' tasks are new: the newest that can be drawn, and those before (`update_iteration`).
+    pub new_window: Step,
+    /// Problems whose solve rate lies in `[low, high]` are preferred; `[0, 1]` prefers none. A task's rate is the one it was
+    /// estimated at, moved by each later solution of it towards the mean of the last `n_estimate`; one that is unknown
+    /// counts as inside. Wherever `solver_mix` draws, a task outside weighs a sixteenth of one inside. Draws without
+    /// replacement that find too few inside therefore go on outside.
+    pub band: [f64; 2],
     /// Where references come from (`gen_data_probabilities_strategy`).
     pub reference_mix: ReferenceMix,
     /// Whose word is reward.
@@ -51,6 +86,55 @@ pub struct AzrSettings {
     pub train_propose: bool,
     /// Show references (ablation `include_references`).
     pub include_references: bool,
+    /// Proposals that have to call earlier programs.
+    pub composite: CompositeSettings,
+}
+
+/// The band that prefers none.
+const EVERY_RATE: [f64; 2] = [0.0, 1.0];
+
+/// The most solves behind a learnability that a prior goes with: the mean of [`Learnability::Tent`] is computed with
+/// powers of two down to minus their number, which doubles hold to 1,000.
+const PRIOR_SOLVES_MAX: usize = 500;
+
+impl AzrSettings {
+    /// Whether some solve rates are preferred to others.
+    pub fn has_band(&self) -> bool {
+        self.band != EVERY_RATE
+    }
+
+    /// Proposals of each task type at a step.
+    pub fn proposals_at(&self, step: Step) -> usize {
+        if step <= self.solver_only_steps { 0 } else { self.batch_size }
+    }
+
+    /// Checks values that have a range.
+    ///
+    /// # Errors
+    /// The first that is out of it.
+    pub fn check(&self) -> Result<(), Misfit> {
+        let zero = self.zero_learnability_reward;
+        require(zero.is_finite(), "zero_learnability_reward", zero, "a number")?;
+        let strength = self.prior_strength;
+        require(
+            (0.0..=100.0).contains(&strength),
+            "prior_strength",
+            strength,
+            "from 0, which is off, to 100",
+        )?;
+        let has_room = strength == 0.0 || self.n_estimate <= PRIOR_SOLVES_MAX;
+        require(has_room, "n_estimate", self.n_estimate, "at most 500 where prior_strength is over 0")?;
+        let similarity = self.near_duplicate_similarity;
+        require((0.5..=1.0).contains(&similarity), "near_duplicate_similarity", similarity, "from 0.5 to 1")?;
+        require(1 <= self.new_window, "new_window", self.new_window, "at least 1")?;
+        let [low, high] = self.band;
+        require(
+            0.0 <= low && low < high && high <= 1.0,
+            "band",
+            format_args!("[{low}, {high}]"),
+            "two numbers from 0 to 1, the lower first; [0, 1] is off",
+        )
+    }
 }
 
 impl Default for AzrSettings {
@@ -59,16 +143,27 @@ impl Default for AzrSettings {
             batch_size: 64,
             n_references: 6,
             n_estimate: 8,
+            estimate_stop: EstimateStop::None,
+            estimate_round: 4,
+            estimate_width: 0.5,
             n_solutions: 1,
             seed_factor: 4,
             seed_rounds_max: 32,
             solve_lag: SolveLag::One,
+            solver_only_steps: 0,
             learnability: Learnability::OneMinus,
+            prior_strength: 0.0,
             zero_learnability_reward: -0.5,
             admit: Admit::All,
             duplicates: Duplicates::Admit,
+            near_duplicates: NearDuplicates::Admit,
+            near_duplicate_similarity: 0.8,
             buffer_max: 16_384,
+            eviction: Eviction::Oldest,
             solver_mix: SolverMix::MaxNew,
+            solver_fill: SolverFill::Distinct,
+            new_window: 1,
+            band: EVERY_RATE,
             reference_mix: ReferenceMix::Uniform,
             reward: RewardSource::Verifier,
             advantage: Advantage::TrrPlusPlus,
@@ -77,8 +172,26 @@ impl Default for AzrSettings {
             train_estimates: false,
             train_propose: true,
             include_references: true,
+            composite: CompositeSettings::default(),
         }
     }
+}
+
+/// When the Monte-Carlo solves of a task end before there are `n_estimate` of them. A rate that was stopped early leans
+/// to the end that it was stopped at. Errors below are root mean squares over tasks whose solve rates are uniform, where
+/// eight solves without stopping have one of 0.144.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EstimateStop {
+    /// Never.
+    None,
+    /// When all so far are right, or all wrong. With `n_estimate = 8` and rounds of 4 the error is under 0.19 and the
+    /// bias of any task under 0.05, at fewer than 6.6 solves on average.
+    Unanimous,
+    /// When four standard deviations of the solve rate's posterior under a uniform prior, an interval of about 95 %, are
+    /// narrower than `estimate_width`. With `n_estimate = 16`, rounds of 4 and a width of 0.5 the error is under 0.135 and
+    /// the bias of any task under 0.04, at fewer than 11.4 solves on average.
+    Interval,
 }
 
 /// See [`AzrSettings::solve_lag`]. In files: 0 or 1.
@@ -119,6 +232,13 @@ pub enum Learnability {
     OneMinus,
     /// `1 - a` throughout.
     Inverse,
+    /// `4 a (1 - a)`, the variance of a solve on a scale of 1: the learnability of Rutherford et al. 2024 (*No Regrets*,
+    /// arXiv 2408.15099), times four.
+    Symmetric,
+    /// `1 - |2 a - 1|`: the uncertainty reward of R-Zero (Huang et al. 2025, arXiv 2508.05004).
+    Tent,
+    /// 1, but 0 where `a` is 0 or 1: what dynamic sampling keeps (DAPO, Yu et al. 2025, arXiv 2503.14476, section 3.2).
+    Gate,
 }
 
 /// Which valid proposals enter the buffer.
@@ -133,6 +253,17 @@ pub enum Admit {
     Learnable,
 }
 
+impl Admit {
+    /// Whether a valid proposal with this solve rate enters.
+    pub(crate) fn admits(self, solve_rate: f32) -> bool {
+        match self {
+            Admit::All => true,
+            Admit::NonOne => solve_rate < 1.0,
+            Admit::Learnable => 0.0 < solve_rate && solve_rate < 1.0,
+        }
+    }
+}
+
 /// What becomes of a proposal that the buffer holds already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -141,6 +272,29 @@ pub enum Duplicates {
     Admit,
     /// It is rejected as `duplicate`.
     Reject,
+}
+
+/// What becomes of a proposal that is nearly another task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NearDuplicates {
+    /// It is a task like any other, as in the original.
+    Admit,
+    /// It is rejected as `similar`.
+    Reject,
+}
+
+/// Which task can no longer be drawn when there are more than `buffer_max`. The log keeps all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Eviction {
+    /// The oldest that is no seed.
+    Oldest,
+    /// The newest, as in the original's code: once the buffer is full, nothing new is ever solved, and what counts as new
+    /// is the end of what stayed.
+    KeepOldest,
+    /// One of those that are neither seeds nor new, such that the others are a uniform sample of all such tasks of the run.
+    Reservoir,
 }
 
 /// Where the solver's problems come from.
@@ -153,6 +307,19 @@ pub enum SolverMix {
     HalfNew,
     /// Uniformly from all (`uniform_total`).
     Uniform,
+    /// From all with replacement, weighted by the step of admission; equally while there are only seeds, where the
+    /// original stops with an error.
+    Step,
+}
+
+/// Where problems come from that new tasks leave open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SolverFill {
+    /// From all that are not drawn yet.
+    Distinct,
+    /// From all, those that are drawn already included, as in the original's code.
+    Repeats,
 }
 
 /// Where a proposer's references come from.
@@ -207,4 +374,37 @@ pub enum AdvNorm {
     TokenWeighted,
     /// Over sequences, as AZR Eq. 8.
     Sequence,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let azr = AzrSettings::default;
+        assert_eq!(azr().check(), Ok(()));
+        let misfits = [
+            AzrSettings { zero_learnability_reward: f32::NAN, ..azr() },
+            AzrSettings { prior_strength: -1.0, ..azr() },
+            AzrSettings { prior_strength: 1.0, n_estimate: 501, ..azr() },
+            AzrSettings { near_duplicate_similarity: 0.4, ..azr() },
+            AzrSettings { new_window: 0, ..azr() },
+            AzrSettings { band: [0.6, 0.4], ..azr() },
+            AzrSettings { band: [f64::NAN, 0.4], ..azr() },
+        ];
+        let keys = misfits.map(|it| it.check().unwrap_err().key);
+        assert_eq!(
+            keys,
+            [
+                "zero_learnability_reward",
+                "prior_strength",
+                "n_estimate",
+                "near_duplicate_similarity",
+                "new_window",
+                "band",
+                "band",
+            ]
+        );
+    }
 }

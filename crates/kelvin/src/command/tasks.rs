@@ -71,10 +71,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 fn seed_line(task: &Task) -> anyhow::Result<Value> {
     let imports = |program: &str| prepare(program, &Policy::Kelvin).map(|it| it.imports).unwrap_or_default();
     Ok(match task.typed::<Problem>()?.payload {
-        Problem::Triplet { program, input, output } => json!({
-            "snippet": program, "original_snippet": program, "input": input, "output": output,
-            "imports": imports(&program), "composite_functions": [],
-        }),
+        Problem::Triplet { program, input, output, composition } => {
+            let (original, functions) = match composition {
+                Some(it) => (it.original_snippet, it.composite_functions),
+                None => (program.clone(), Vec::new()),
+            };
+            json!({
+                "snippet": program, "original_snippet": original, "input": input, "output": output,
+                "imports": imports(&program), "composite_functions": functions,
+            })
+        }
         Problem::Induction { program, inputs, outputs, message } => json!({
             "snippet": program, "inputs": inputs, "outputs": outputs, "message": message,
             "imports": imports(&program),

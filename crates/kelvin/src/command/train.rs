@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use kelvin_core::{
+    environment::Given,
     executor::Executor,
     task::{Step, Task},
 };
@@ -216,7 +217,7 @@ fn dry_run(resolved: &Resolved) -> anyhow::Result<()> {
         let references: Vec<Task> = seeds.iter().filter(|it| from.contains(&it.task_type)).cloned().collect();
         let shown =
             world.env.references_needed(task_type).unwrap_or(config.azr.n_references).min(references.len());
-        let prompt = world.env.propose_prompt(task_type, &references[..shown])?;
+        let prompt = world.env.propose_prompt(task_type, Given::references(&references[..shown]))?;
         show(&format!("--- proposer, {task_type}\n{prompt}"));
         let task = seeds.iter().find(|it| it.task_type == task_type);
         let task = task.ok_or_else(|| Usage::error(format!("the environment has no {task_type} tasks")))?;

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use kelvin_core::rollout::{STOP_BYTES_MAX, STOPS_MAX, Sampling, is_drawing_temperature};
 use kelvin_model::{Dtype, LoraConfig, NativeOptions};
-use kelvin_selfplay::settings::{AzrSettings, Misfit};
+use kelvin_selfplay::settings::{AzrSettings, EstimateStop, Misfit};
 
 use super::resolved::{Config, PolicySettings, PythonSettings};
 use crate::{error::Usage, sandbox::WORKERS_MAX};
@@ -25,6 +25,7 @@ fn counts(config: &Config) -> anyhow::Result<()> {
         ("steps", config.steps as usize),
         ("azr.batch_size", azr.batch_size),
         ("azr.n_estimate", azr.n_estimate),
+        ("azr.estimate_round", azr.estimate_round),
         ("azr.n_solutions", azr.n_solutions),
         ("azr.seed_factor", azr.seed_factor),
         ("azr.buffer_max", azr.buffer_max),
@@ -139,9 +140,17 @@ fn learning(config: &Config) -> anyhow::Result<()> {
     within("objective", config.objective.check())?;
     within("optimizer", config.optimizer.check())?;
     within("intrinsic", config.intrinsic.check())?;
+    within("azr", config.azr.composite.check())?;
     let azr = &config.azr;
-    let zero = azr.zero_learnability_reward;
-    require(zero.is_finite(), "azr.zero_learnability_reward", zero, "a number")?;
+    within("azr", azr.check())?;
+    require(
+        azr.estimate_stop == EstimateStop::None || azr.estimate_round < azr.n_estimate,
+        "azr.estimate_round",
+        azr.estimate_round,
+        "under azr.n_estimate with azr.estimate_stop, which else would never look",
+    )?;
+    let width = azr.estimate_width;
+    require(0.0 < width && width <= 1.0, "azr.estimate_width", width, "over 0 and at most 1")?;
     let has_groups = 1 < azr.n_solutions || azr.train_estimates;
     if azr.group_advantage != AzrSettings::default().group_advantage && !has_groups {
         return Err(Usage::error(

@@ -3,9 +3,10 @@
 
 use clap::ValueEnum;
 use kelvin_core::{measures::Distance, objective::Aggregation};
-use kelvin_python::{Equality, Policy};
+use kelvin_python::{Equality, ErrorKeyword, Policy};
 use kelvin_selfplay::settings::{
-    AdvNorm, AzrSettings, IntrinsicSettings, ObjectiveSettings, OptimizerSettings, SolveLag,
+    AdvNorm, AzrSettings, CompositeScheduler, CompositeSettings, EstimateStop, Eviction, IntrinsicSettings,
+    ObjectiveSettings, OptimizerSettings, SolveLag, SolverFill,
 };
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,8 @@ impl Preset {
                     zero_learnability_reward: 0.0,
                     // Equation 8.
                     adv_norm: AdvNorm::Sequence,
+                    // Section 3.1: n solves for each proposal.
+                    estimate_stop: EstimateStop::None,
                     ..kelvin.azr
                 },
                 // Appendix D.4 measures syntax trees.
@@ -59,6 +62,7 @@ impl Preset {
                     policy: Policy::Code,
                     leak_tokens: 0,
                     message_chars_max: NO_LIMIT,
+                    composite_wrappers_allowed: true,
                     ..kelvin.python.clone()
                 },
                 ..kelvin
@@ -66,6 +70,20 @@ impl Preset {
             Preset::Code => Config {
                 preset: self,
                 steps: 960,
+                azr: AzrSettings {
+                    estimate_stop: EstimateStop::None,
+                    // Both bounds are exclusive in the code.
+                    composite: CompositeSettings {
+                        n_max: 2,
+                        scheduler: CompositeScheduler { count_max: 2, ..kelvin.azr.composite.scheduler },
+                        ..kelvin.azr.composite
+                    },
+                    // A full buffer drops what is new, and a short batch draws from all of it (docs/divergences/azr.md,
+                    // rows 11 and 17).
+                    eviction: Eviction::KeepOldest,
+                    solver_fill: SolverFill::Repeats,
+                    ..kelvin.azr
+                },
                 intrinsic: IntrinsicSettings { distance: Distance::Compat, ..kelvin.intrinsic },
                 objective: ObjectiveSettings { clip_high: 0.2, dual_clip: 1e9, ..kelvin.objective },
                 optimizer: OptimizerSettings { weight_decay: 0.01, ..kelvin.optimizer },
@@ -74,6 +92,9 @@ impl Preset {
                     equality: Equality::Python,
                     leak_tokens: 0,
                     message_chars_max: NO_LIMIT,
+                    // The scripts' list; error tasks are off in them, as in every preset.
+                    banned_error_keywords: vec![ErrorKeyword::Raise],
+                    composite_wrappers_allowed: true,
                     ..kelvin.python.clone()
                 },
                 ..kelvin

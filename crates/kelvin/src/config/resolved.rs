@@ -14,7 +14,7 @@ use kelvin_core::{
 use kelvin_env::python_triplet::{InductionReward, PromptSet, Settings};
 use kelvin_exec::{ExecutorOptions, PythonExecutor};
 use kelvin_model::{Dtype, LoraConfig, NativeOptions, Training};
-use kelvin_python::{Equality, Policy};
+use kelvin_python::{Equality, ErrorKeyword, Policy};
 use kelvin_selfplay::settings::{
     AzrSettings, CheckpointSettings, DiagnosticsSettings, EvalSettings, IntrinsicSettings, ObjectiveSettings,
     OptimizerSettings, RunSettings, SamplingSettings,
@@ -261,6 +261,15 @@ pub(crate) struct PythonSettings {
     pub(crate) message_chars_max: usize,
     /// A message leaks if it shares this many tokens in a row with the program; 0 turns this off.
     pub(crate) leak_tokens: usize,
+    /// Statements that programs of error tasks may not use: raise, assert, try, except
+    /// (`banned_keywords_for_errors_and_exceptions`).
+    pub(crate) banned_error_keywords: Vec<ErrorKeyword>,
+    /// Whether a composite program may do nothing but call one helper.
+    pub(crate) composite_wrappers_allowed: bool,
+    /// Whether proposers are told to keep the test input out of their program.
+    pub(crate) remove_input_from_snippet: bool,
+    /// Whether only imports, functions and classes of a proposed program are kept.
+    pub(crate) remove_after_return: bool,
 }
 
 impl Default for PythonSettings {
@@ -275,6 +284,10 @@ impl Default for PythonSettings {
             returns_none_allowed,
             message_chars_max,
             leak_tokens,
+            banned_error_keywords,
+            composite_wrappers_allowed,
+            remove_input_from_snippet,
+            remove_after_return,
         } = Settings::default();
         let ExecutorOptions { batch_max, restore_after, queue_max, cache_entries, .. } =
             ExecutorOptions::default();
@@ -297,6 +310,10 @@ impl Default for PythonSettings {
             returns_none_allowed,
             message_chars_max,
             leak_tokens,
+            banned_error_keywords,
+            composite_wrappers_allowed,
+            remove_input_from_snippet,
+            remove_after_return,
         }
     }
 }
@@ -357,6 +374,10 @@ impl PythonSettings {
             returns_none_allowed: self.returns_none_allowed,
             message_chars_max: self.message_chars_max,
             leak_tokens: self.leak_tokens,
+            banned_error_keywords: self.banned_error_keywords.clone(),
+            composite_wrappers_allowed: self.composite_wrappers_allowed,
+            remove_input_from_snippet: self.remove_input_from_snippet,
+            remove_after_return: self.remove_after_return,
         }
     }
 }

@@ -70,7 +70,10 @@ fn mistakes_are_named() {
         "preset = \"fixed\"",
         "steps = ",
         "steps = 0",
-        "[python]\ntask_types = [\"error\"]",
+        "[python]\ntask_types = [\"question\"]",
+        "[python]\nbanned_error_keywords = [\"rise\"]",
+        "[azr.composite]\nchance = 2",
+        "[azr.composite]\nn_min = 4",
         "[python]\ntimeout_s = inf",
         "[sampling.estimate]\ntemperature = 0",
         "[sampling.solve]\ntemperature = 0.5",
@@ -89,6 +92,8 @@ fn mistakes_are_named() {
         "[optimizer]\nbeta1 = 1",
         "[azr]\ngroup_advantage = \"grpo\"",
         "[azr]\nadvantage = \"grpo\"",
+        "[azr]\nestimate_stop = \"unanimous\"\nestimate_round = 8",
+        "[azr]\nestimate_width = nan",
     ];
     let told: Vec<String> = mistakes.iter().map(|text| format!("{text}\n-----\n{}", message(text))).collect();
     insta::assert_snapshot!(told.join("\n=====\n"));

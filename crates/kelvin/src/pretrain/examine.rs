@@ -33,7 +33,7 @@ pub(crate) fn examine(
         N_PROPOSALS,
         seed.fork("references"),
     )?;
-    let proposed = stage::propose(scene, &asks, &settings.sampling.propose, seed.fork("propose"))?;
+    let proposed = stage::propose(scene, &asks, &settings.sampling.propose, None, seed)?;
     let mut metrics =
         eval::metrics(&eval::evaluate(scene, held_out, seed.fork("eval"))?, settings.eval.n_samples);
     for &task_type in &settings.task_types {

@@ -3,12 +3,14 @@
 //! original's definition beside it.
 
 mod compat;
+mod shingles;
 mod subsequence;
 mod symbols;
 
 use std::collections::HashMap;
 
 pub use compat::compat_distance;
+pub use shingles::shingles;
 use symbols::{Symbol, Text};
 
 /// How many symbols of the differing middles of two programs are aligned; those after them count as different.
