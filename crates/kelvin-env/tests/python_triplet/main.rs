@@ -148,11 +148,11 @@ fn settings_refuse_task_types_of_other_environments() {
 fn a_new_name_is_nearly_the_same_task_and_a_new_message_is_not() {
     let environment = environment(&Scripted::broken(), compact());
     let shingles = |task_type, payload| environment.shingles(&task(task_type, payload));
-    let renamed = Problem::Triplet {
-        program: "def f(items):\n    # twice\n    return items * 2".into(),
-        input: "[7]".into(),
-        output: "[7, 7]".into(),
-    };
+    let renamed = Problem::triplet(
+        "def f(items):\n    # twice\n    return items * 2".into(),
+        "[7]".into(),
+        "[7, 7]".into(),
+    );
     assert_eq!(shingles(Deduction, doubling()), shingles(Abduction, renamed));
     let Problem::Induction { program, inputs, outputs, .. } = squares() else { unreachable!() };
     let with = |program: &str, message: &str| Problem::Induction {
