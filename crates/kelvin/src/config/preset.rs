@@ -78,8 +78,7 @@ impl Preset {
                         scheduler: CompositeScheduler { count_max: 2, ..kelvin.azr.composite.scheduler },
                         ..kelvin.azr.composite
                     },
-                    // A full buffer drops what is new, and a short batch draws from all of it (docs/divergences/azr.md,
-                    // rows 11 and 17).
+                    // Rows 11 and 17 in docs/divergences/azr.md: a full buffer drops the new, and batches repeat.
                     eviction: Eviction::KeepOldest,
                     solver_fill: SolverFill::Repeats,
                     ..kelvin.azr
