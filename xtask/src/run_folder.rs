@@ -20,6 +20,8 @@ pub(crate) fn run(folder: &Path, steps: Option<u64>) -> anyhow::Result<()> {
         serde_json::from_str(&read(&folder.join("manifest.json"))?).context("manifest.json")?;
     ensure!(manifest.is_object(), "manifest.json is no object");
     let n_tasks = json_lines(&folder.join("tasks.jsonl"))?;
+    ensure!(0 < n_tasks, "tasks.jsonl is empty");
+    json_lines(&folder.join("alarms.jsonl"))?;
 
     let rows = series::read(&folder.join("metrics.jsonl"))?;
     check_metrics(&rows)?;
@@ -31,7 +33,8 @@ pub(crate) fn run(folder: &Path, steps: Option<u64>) -> anyhow::Result<()> {
         config.get("checkpoint").and_then(|it| it.get("transcripts_every")?.as_integer()).unwrap_or(0);
     let every = u64::try_from(every).context("config.toml: checkpoint.transcripts_every")?;
     for step in (1..=last).filter(|step| every != 0 && step % every == 0) {
-        json_lines(&folder.join(format!("transcripts/{step:06}.jsonl")))?;
+        let name = format!("transcripts/{step:06}.jsonl");
+        ensure!(0 < json_lines(&folder.join(&name))?, "{name} is empty");
     }
 
     let checkpoint = newest_checkpoint(folder).context("no complete checkpoint")?;
@@ -70,9 +73,7 @@ fn json_lines(path: &Path) -> anyhow::Result<usize> {
             .with_context(|| format!("{}:{}: no JSON", path.display(), line_idx + 1))?;
         ensure!(value.is_object(), "{}:{}: no object", path.display(), line_idx + 1);
     }
-    let n_lines = text.lines().count();
-    ensure!(0 < n_lines, "{} is empty", path.display());
-    Ok(n_lines)
+    Ok(text.lines().count())
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

@@ -5,6 +5,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
+    measures::{Behaviour, Distance, Extent, Measures, Values},
     metrics::Metrics,
     rollout::Prompt,
     seed::Seed,
@@ -147,6 +148,37 @@ pub trait Environment: Send + Sync {
         Vec::new()
     }
 
+    /// What the task's program shows; `None` in a domain without programs.
+    fn measures(&self, _task: &Task<Self::Payload>, _extent: Extent) -> Option<Measures> {
+        None
+    }
+
+    /// The task's values by type; none in a domain whose values have no types.
+    fn values(&self, _task: &Task<Self::Payload>) -> Values {
+        Values::default()
+    }
+
+    /// From 0 for the same program to 1; `None` in a domain without programs.
+    fn distance(
+        &self,
+        _task: &Task<Self::Payload>,
+        _reference: &Task<Self::Payload>,
+        _distance: Distance,
+        _extent: Extent,
+    ) -> Option<f64> {
+        None
+    }
+
+    /// What a graded response does, as far as this domain can see.
+    fn behaviours(
+        &self,
+        _task: &Task<Self::Payload>,
+        _response: &str,
+        _grade: &Grade,
+    ) -> Vec<(Behaviour, f64)> {
+        Vec::new()
+    }
+
     /// `n` fresh tasks of one type that no policy proposed, for a held-out set. Empty where the domain has no
     /// generator of its own.
     ///
@@ -236,6 +268,33 @@ pub trait DynEnvironment: Send + Sync {
     /// # Errors
     /// If the task is another environment's.
     fn family(&self, task: &Task) -> anyhow::Result<String>;
+    /// See [`Environment::measures`].
+    ///
+    /// # Errors
+    /// If the task is another environment's.
+    fn measures(&self, task: &Task, extent: Extent) -> anyhow::Result<Option<Measures>>;
+    /// See [`Environment::values`].
+    ///
+    /// # Errors
+    /// If the task is another environment's.
+    fn values(&self, task: &Task) -> anyhow::Result<Values>;
+    /// See [`Environment::distance`].
+    ///
+    /// # Errors
+    /// If a task is another environment's.
+    fn distance(
+        &self,
+        task: &Task,
+        reference: &Task,
+        distance: Distance,
+        extent: Extent,
+    ) -> anyhow::Result<Option<f64>>;
+    /// See [`Environment::behaviours`].
+    ///
+    /// # Errors
+    /// If the task is another environment's.
+    fn behaviours(&self, task: &Task, response: &str, grade: &Grade)
+    -> anyhow::Result<Vec<(Behaviour, f64)>>;
     /// See [`Environment::shingles`].
     ///
     /// # Errors
@@ -326,6 +385,29 @@ impl<E: Environment> DynEnvironment for E {
     }
     fn shingles(&self, task: &Task) -> anyhow::Result<Vec<u64>> {
         Ok(Environment::shingles(self, &task.typed()?))
+    }
+    fn measures(&self, task: &Task, extent: Extent) -> anyhow::Result<Option<Measures>> {
+        Ok(Environment::measures(self, &task.typed()?, extent))
+    }
+    fn values(&self, task: &Task) -> anyhow::Result<Values> {
+        Ok(Environment::values(self, &task.typed()?))
+    }
+    fn distance(
+        &self,
+        task: &Task,
+        reference: &Task,
+        distance: Distance,
+        extent: Extent,
+    ) -> anyhow::Result<Option<f64>> {
+        Ok(Environment::distance(self, &task.typed()?, &reference.typed()?, distance, extent))
+    }
+    fn behaviours(
+        &self,
+        task: &Task,
+        response: &str,
+        grade: &Grade,
+    ) -> anyhow::Result<Vec<(Behaviour, f64)>> {
+        Ok(Environment::behaviours(self, &task.typed()?, response, grade))
     }
     fn held_out(&self, task_type: TaskType, n: usize, seed: Seed) -> anyhow::Result<Vec<Task>> {
         let payloads = Environment::held_out(self, task_type, n, seed)?;

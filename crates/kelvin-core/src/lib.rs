@@ -2,11 +2,12 @@
 //!
 //! Reading order: [`task`] (what is proposed), [`rollout`] (what a policy said), [`environment`] (what makes a
 //! task and checks it), [`policy`] (what draws and learns), [`executor`] (what runs programs), [`objective`]
-//! (what is minimised), [`seed`] (where every random choice comes from).
+//! (what is minimised), [`measures`] (what can be seen of a task without running it), [`seed`] (where every random choice comes from).
 
 pub mod environment;
 pub mod executor;
 pub mod fake;
+pub mod measures;
 pub mod metrics;
 pub mod objective;
 pub mod policy;

@@ -41,6 +41,8 @@ macro_rules! names {
     };
 }
 
+pub(crate) use names;
+
 names! {
     /// What is blanked out of a problem. Environments share the names; each lists those it knows.
     TaskType {

@@ -12,10 +12,11 @@ use kelvin_core::{
 use crate::{
     advantage,
     clock::Stopwatch,
-    novelty::{self, Near},
+    intrinsic, novelty, posed,
+    records::Records,
     reference, reward,
     settings::{AzrSettings, RunSettings, SolveLag},
-    stage::{self, Estimated, Played, Poses, Scene, Screen, Solved, Solves, StreamTime},
+    stage::{self, Estimated, Played, Poses, ProposalAsk, Scene, Screen, Solved, Solves, StreamTime},
     state::{HeldOut, RunState},
 };
 
@@ -44,17 +45,15 @@ pub fn step(
         SolveLag::Zero => Vec::new(),
         SolveLag::One => draw_problems(state, settings, seed),
     };
-    let poses = Poses {
-        asks: &asks,
-        sampling: &settings.sampling.propose,
-        screen: Some(Screen { buffer: &state.buffer, held_out }),
-        n_estimate: azr.n_estimate,
-        seed,
-    };
+    let screen = Screen { buffer: &state.buffer, held_out };
+    let poses = poses(&asks, screen, settings, seed);
     let played = stage::play(scene, poses, solves(&problems, settings, seed))?;
     let (mut played, near) = novelty::screen(scene, &asks, played, &state.buffer)?;
 
-    // Grow the buffer; with lag 0, solve what it holds now.
+    // What proposals show beside their solve rate: seen before they grow the buffer. With lag 0, solve what it then holds.
+    let mut watch = Stopwatch::start();
+    let seen = intrinsic::see(env, &asks, &played.estimated, &state.buffer, settings, now)?;
+    let see_s = watch.lap();
     state.buffer.admit(env, &played.estimated, azr)?;
     if azr.solve_lag == SolveLag::Zero {
         problems = draw_problems(state, settings, seed);
@@ -63,16 +62,16 @@ pub fn step(
     }
     let Played { estimated, attempts, solved, n_dropped, time } = played;
     state.buffer.observe(env, &problems, &solved, azr)?;
-    let watch = Stopwatch::start();
+    watch.lap();
+    let posed = posed::of_step(env, &estimated, azr)?;
+    let records = Records::of(env, (seen, near), &problems, &solved, [&posed, &state.posed])?;
+    let measure_s = see_s + watch.lap();
 
     // Reward both roles (Eq. 4 to 6), and compare each rollout with its own role and task type (TRR++, Eq. 8), or
     // each solution with the others of its task where it has others.
-    let rewarded = reward::all(&estimated, &solved, azr, seed.fork("coin"));
-    let mut batch = compared(rewarded.clone(), azr);
-    if azr.train_estimates {
-        let attempts = reward::solutions(&attempts, azr, seed.fork("estimate-coin"));
-        batch.extend(advantage::of_groups(attempts, azr));
-    }
+    let mut rewarded = reward::all(&estimated, &solved, azr, seed.fork("coin"));
+    intrinsic::pay(&mut rewarded, &estimated, &records.seen, settings);
+    let mut batch = compared(rewarded.clone(), &attempts, azr, seed);
 
     // One update on the whole batch (Eq. 9).
     let temperature = settings.sampling.solve.temperature;
@@ -81,23 +80,25 @@ pub fn step(
     }
     let objective = settings.objective.objective(temperature);
     let (loss, optim) = state.policies.update(&batch, &objective, &settings.optimizer.at(now))?;
-    state.step = now;
-    let seconds = Seconds { sampling: time, update_s: watch.seconds() };
-    Ok(StepReport { estimated, near, solved, rewarded, batch, loss, optim, n_dropped, seconds })
+    (state.step, state.posed) = (now, posed);
+    let seconds = Seconds { sampling: time, measure_s, update_s: watch.lap() };
+    Ok(StepReport { estimated, attempts, solved, rewarded, batch, records, loss, optim, n_dropped, seconds })
 }
 
 /// What a step did, for metrics and transcripts.
 pub struct StepReport {
     /// The proposals.
     pub estimated: Vec<Estimated>,
-    /// Which of the valid ones are near-duplicates, those included that are rejected for it.
-    pub near: Vec<Near>,
+    /// The solves behind their learnability.
+    pub attempts: Vec<Solved>,
     /// The solutions of the problems that were drawn.
     pub solved: Vec<Solved>,
     /// Both with their rewards, proposals first.
     pub rewarded: Vec<Rewarded>,
     /// What the update saw: those of `rewarded` that train, then estimates if they do.
     pub batch: Vec<Sample>,
+    /// What was seen of both.
+    pub records: Records,
     /// What the loss said.
     pub loss: LossStats,
     /// What the optimizer said.
@@ -113,8 +114,21 @@ pub struct StepReport {
 pub struct Seconds {
     /// The sampling calls, with validating and grading.
     pub sampling: StreamTime,
+    /// Looking at proposals and solutions for rewards and records.
+    pub measure_s: f64,
     /// Rewards, advantages, the update and its publication.
     pub update_s: f64,
+}
+
+/// The proposals of a step, with the tries behind their learnability.
+fn poses<'step>(
+    asks: &'step [ProposalAsk],
+    screen: Screen<'step>,
+    settings: &'step RunSettings,
+    seed: Seed,
+) -> Poses<'step> {
+    let (sampling, n_estimate) = (&settings.sampling.propose, settings.azr.n_estimate);
+    Poses { asks, sampling, screen: Some(screen), n_estimate, seed }
 }
 
 /// The solutions that a step trains on.
@@ -136,8 +150,9 @@ fn draw_problems(state: &RunState, settings: &RunSettings, seed: Seed) -> Vec<Ta
     settings.task_types.iter().flat_map(draw).collect()
 }
 
-/// The rollouts of the roles that train (ablation `train_propose`) with their advantages, proposals first.
-fn compared(rewarded: Vec<Rewarded>, azr: &AzrSettings) -> Vec<Sample> {
+/// The rollouts of the roles that train (ablation `train_propose`) with their advantages, proposals first, then the
+/// tries behind learnability where they train.
+fn compared(rewarded: Vec<Rewarded>, attempts: &[Solved], azr: &AzrSettings, seed: Seed) -> Vec<Sample> {
     let (proposals, solutions): (Vec<_>, Vec<_>) =
         rewarded.into_iter().partition(|it| it.rollout.role == Role::Proposer);
     let proposals = if azr.train_propose { proposals } else { Vec::new() };
@@ -147,5 +162,9 @@ fn compared(rewarded: Vec<Rewarded>, azr: &AzrSettings) -> Vec<Sample> {
     };
     let mut batch = advantage::of_single(single, azr);
     batch.extend(advantage::of_groups(in_groups, azr));
+    if azr.train_estimates {
+        let rewarded = reward::solutions(attempts, azr, seed.fork("estimate-coin"));
+        batch.extend(advantage::of_groups(rewarded, azr));
+    }
     batch
 }

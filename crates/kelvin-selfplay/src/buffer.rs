@@ -19,6 +19,7 @@ use crate::{
     reward,
     settings::{AzrSettings, ReferenceMix, RunSettings},
     stage::{Estimated, Solved},
+    types::TypeCounters,
 };
 use pool::{Entry, Limits, Pool};
 
@@ -30,6 +31,8 @@ pub struct TaskBuffer {
     identities: HashSet<u128>,
     unlogged: Vec<Task>,
     limits: Option<Limits>,
+    /// Of every task ever admitted.
+    types: TypeCounters,
 }
 
 impl TaskBuffer {
@@ -69,6 +72,7 @@ impl TaskBuffer {
         let sketch = Sketch::of(&env.shingles(&task)?);
         let text = serde_json::to_string(&task).expect("tasks are plain data").into_boxed_str();
         self.identities.insert(identity);
+        self.types.count(task.task_type, &env.values(&task)?);
         let pool = self.pools.entry(task.task_type).or_default();
         let entry = Entry { number: pool.n_admitted(), born: task.born, identity, solve_rate, text };
         pool.admit(entry, sketch, self.limits.as_ref());
@@ -95,6 +99,11 @@ impl TaskBuffer {
     /// The tasks that were appended since this was last asked, oldest first: what a log on disk lacks.
     pub fn take_unlogged(&mut self) -> Vec<Task> {
         std::mem::take(&mut self.unlogged)
+    }
+
+    /// Counts of the values of all tasks ever admitted.
+    pub fn types(&self) -> &TypeCounters {
+        &self.types
     }
 
     /// Whether this task was ever admitted.

@@ -17,12 +17,16 @@ use kelvin_core::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::state::RunState;
+use crate::{behaviour::Alarm, posed::Posed, state::RunState};
 
-/// Version of `state.json` and `COMPLETE`.
+/// Version of `COMPLETE`.
 pub const FORMAT: u32 = 1;
+/// Version of `state.json`: models of older checkpoints can be read, their runs cannot go on.
+pub const STATE_FORMAT: u32 = 2;
 /// The marker, which is written last and lists every file with its hash.
 pub const COMPLETE: &str = "COMPLETE";
+/// What grows by lines, and is cut back on a resume.
+const LOGS: [&str; 3] = ["tasks.jsonl", "metrics.jsonl", "alarms.jsonl"];
 
 /// A run folder.
 pub struct RunDir {
@@ -39,9 +43,17 @@ struct SavedState {
     policies: Vec<SavedPolicy>,
     tasks: LogCut,
     metrics: LogCut,
+    alarms: LogCut,
+    posed: Posed,
     /// By number of the task among those of its type; only with a band.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     solve_rates: BTreeMap<TaskType, Vec<(u32, f32)>>,
+}
+
+/// What every version of `state.json` says.
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -95,9 +107,7 @@ impl RunDir {
     /// If a file cannot be removed.
     pub fn clear_logs(&self) -> anyhow::Result<()> {
         let transcripts = files_below(&self.path.join("transcripts"))?;
-        for path in
-            ["tasks.jsonl", "metrics.jsonl"].map(|name| self.path.join(name)).into_iter().chain(transcripts)
-        {
+        for path in LOGS.map(|name| self.path.join(name)).into_iter().chain(transcripts) {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     return Err(error).with_context(|| format!("removing {}", path.display()));
@@ -122,6 +132,14 @@ impl RunDir {
     /// If they cannot be written.
     pub fn append_tasks(&self, tasks: &[Task]) -> anyhow::Result<()> {
         self.append("tasks.jsonl", tasks)
+    }
+
+    /// Appends alarms to `alarms.jsonl`.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn append_alarms(&self, alarms: &[Alarm]) -> anyhow::Result<()> {
+        self.append("alarms.jsonl", alarms)
     }
 
     fn append(&self, name: &str, rows: &[impl Serialize]) -> anyhow::Result<()> {
@@ -171,7 +189,7 @@ impl RunDir {
         }
         let policies = state.policies.0.iter();
         let saved = SavedState {
-            format: FORMAT,
+            format: STATE_FORMAT,
             step: state.step,
             seeded: state.seeded,
             policies: policies
@@ -179,6 +197,8 @@ impl RunDir {
                 .collect(),
             tasks: self.cut("tasks.jsonl")?,
             metrics: self.cut("metrics.jsonl")?,
+            alarms: self.cut("alarms.jsonl")?,
+            posed: state.posed.clone(),
             solve_rates: state.buffer.solve_rates(),
         };
         fs::write(temporary.join("state.json"), serde_json::to_vec_pretty(&saved)?)?;
@@ -246,12 +266,14 @@ impl RunDir {
         state: &mut RunState,
         env: &dyn DynEnvironment,
     ) -> anyhow::Result<()> {
-        let saved: SavedState = serde_json::from_slice(&fs::read(folder.join("state.json"))?)?;
+        let text = fs::read(folder.join("state.json"))?;
+        let Version { format } = serde_json::from_slice(&text)?;
         anyhow::ensure!(
-            saved.format == FORMAT,
-            "state.json has format {}, this program reads {FORMAT}\nhint: use the version of kelvin that wrote it",
-            saved.format
+            format == STATE_FORMAT,
+            "state.json has format {}, this program reads {STATE_FORMAT}\nhint: use the version of kelvin that wrote it",
+            format
         );
+        let saved: SavedState = serde_json::from_slice(&text)?;
         for policy in &mut state.policies.0 {
             let saved = saved.policies.iter().find(|it| it.name == *policy.name);
             let saved = saved.with_context(|| format!("the checkpoint has no policy `{}`", policy.name))?;
@@ -260,6 +282,7 @@ impl RunDir {
         }
         self.truncate("metrics.jsonl", &saved.metrics)?;
         self.truncate("tasks.jsonl", &saved.tasks)?;
+        self.truncate("alarms.jsonl", &saved.alarms)?;
         for entry in fs::read_dir(self.path.join("transcripts"))? {
             let path = entry?.path();
             let step: Option<Step> =
@@ -274,6 +297,7 @@ impl RunDir {
             state.buffer.append(env, [task])?;
             state.buffer.take_unlogged();
         }
+        state.posed = saved.posed;
         state.buffer.set_solve_rates(&saved.solve_rates);
         state.step = saved.step;
         state.seeded = saved.seeded;

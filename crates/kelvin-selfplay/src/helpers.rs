@@ -107,11 +107,13 @@ mod tests {
             task_types: vec![TaskType::Deduction],
             n_judges: 1,
             azr: AzrSettings { n_references: 2, composite, ..AzrSettings::default() },
+            intrinsic: Default::default(),
             objective: Default::default(),
             optimizer: Default::default(),
             sampling: SamplingSettings { propose_prompt_tokens_max, ..SamplingSettings::default() },
             eval: EvalSettings::default(),
             checkpoint: CheckpointSettings::default(),
+            diagnostics: Default::default(),
         };
         let trainer = Box::new(FakePolicy::new(|_, _| String::new()));
         let mut state = RunState::new(vec![Policy { name: "policy".into(), version: 0, trainer }]);

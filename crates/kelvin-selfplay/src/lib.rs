@@ -2,14 +2,18 @@
 
 pub mod advantage;
 pub mod azr;
+pub mod behaviour;
 pub mod buffer;
 pub mod checkpoint;
 pub mod clock;
 pub mod eval;
 mod helpers;
+pub mod intrinsic;
 pub mod learnability;
 pub mod metrics;
 pub mod novelty;
+pub mod posed;
+pub mod records;
 pub mod reference;
 pub mod reward;
 pub mod run;
@@ -18,3 +22,4 @@ pub mod settings;
 pub mod stage;
 pub mod state;
 pub mod transcript;
+pub mod types;

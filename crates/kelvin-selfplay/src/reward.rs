@@ -86,7 +86,8 @@ mod tests {
     /// accuracy in eighths and its curve.
     #[test]
     fn the_reward_table_of_proposers() {
-        let curves: [(Learnability, fn(f32) -> f32); 3] = [
+        type Curve = fn(f32) -> f32;
+        let curves: [(Learnability, Curve); 3] = [
             (Learnability::OneMinus, |a| if a == 0.0 { 0.0 } else { 1.0 - a }),
             (Learnability::Inverse, |a| 1.0 - a),
             (Learnability::Symmetric, |a| 4.0 * a * (1.0 - a)),

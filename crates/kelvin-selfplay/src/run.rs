@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use kelvin_core::{environment::DynEnvironment, metrics::Metrics, seed::Seed, task::Step};
 
 use crate::{
-    azr,
+    azr, behaviour,
     checkpoint::RunDir,
     clock::Stopwatch,
     eval,
@@ -123,13 +123,18 @@ fn step(
 ) -> anyhow::Result<()> {
     let watch = Stopwatch::start();
     let sampled = state.policies.player().sampler.stats();
-    let report = azr::step(state, env, held_out, settings)?;
+    let mut report = azr::step(state, env, held_out, settings)?;
     dir.append_tasks(&state.buffer.take_unlogged())?;
     if is_due(state.step, settings.checkpoint.transcripts_every) {
         transcript::write(&dir.transcript(state.step), &report)?;
     }
+    let measuring = Stopwatch::start();
     let mut metrics = Recorder::default();
     metrics.extend(metrics::of_step(&report, state, settings));
+    let alarms = behaviour::alarms(&report, &settings.diagnostics);
+    metrics.extend(metrics::of_alarms(&alarms));
+    dir.append_alarms(&alarms[..alarms.len().min(settings.diagnostics.alarms_max)])?;
+    report.seconds.measure_s += measuring.seconds();
     metrics.extend(metrics::of_sampler(state.policies.player().sampler.stats().since(sampled)));
     metrics.extend(env.timing());
     metrics.extend(metrics::of_time(&report.seconds, watch.seconds()));

@@ -3,6 +3,8 @@
 
 mod azr;
 mod composite;
+mod diagnostics;
+mod intrinsic;
 mod objective;
 mod optimizer;
 
@@ -17,6 +19,8 @@ pub use azr::{
     NearDuplicates, ReferenceMix, RewardSource, SolveLag, SolverFill, SolverMix,
 };
 pub use composite::{CompositeScheduler, CompositeSettings};
+pub use diagnostics::DiagnosticsSettings;
+pub use intrinsic::{Combine, Diversity, IntrinsicSettings, Term};
 pub use objective::{Loss, ObjectiveSettings};
 pub use optimizer::{OptimizerSettings, Schedule};
 
@@ -107,6 +111,8 @@ pub struct RunSettings {
     pub n_judges: usize,
     /// The recipe.
     pub azr: AzrSettings,
+    /// Rewards beside learnability.
+    pub intrinsic: IntrinsicSettings,
     /// The objective.
     pub objective: ObjectiveSettings,
     /// The optimizer.
@@ -117,6 +123,8 @@ pub struct RunSettings {
     pub eval: EvalSettings,
     /// The disk.
     pub checkpoint: CheckpointSettings,
+    /// What is measured on top.
+    pub diagnostics: DiagnosticsSettings,
 }
 
 /// A value that does not fit.

@@ -11,7 +11,7 @@ use kelvin_core::{
     task::{Step, Task, TaskType},
 };
 
-use crate::{buffer::TaskBuffer, settings::EvalSettings};
+use crate::{buffer::TaskBuffer, posed::Posed, settings::EvalSettings};
 
 /// The state between two steps. Recipes add what they need here: phase cursors, probe history, memories.
 pub struct RunState {
@@ -25,6 +25,8 @@ pub struct RunState {
     pub reference: Option<Box<dyn Sampler>>,
     /// The tasks.
     pub buffer: TaskBuffer,
+    /// What the last step's proposals promised.
+    pub posed: Posed,
 }
 
 impl RunState {
@@ -37,6 +39,7 @@ impl RunState {
             policies: Policies(policies),
             reference: None,
             buffer: TaskBuffer::default(),
+            posed: Posed::default(),
         }
     }
 }

@@ -13,6 +13,7 @@ use std::{
 use kelvin_core::{
     environment::{Environment, Given},
     fake::FakePolicy,
+    measures::{TypedText, Values},
     metrics::Metrics,
     policy::{Policy, Trainer},
     rollout::{Role, SampleRequest},
@@ -75,6 +76,10 @@ impl Environment for Words {
         let number = |word: &str| word.parse().ok();
         task.payload.split(' ').filter_map(number).collect()
     }
+    fn values(&self, task: &Task<String>) -> Values {
+        let value = || vec![TypedText { type_name: "str", text: task.payload.clone() }];
+        Values { inputs: value(), outputs: value() }
+    }
 }
 
 /// Of three themes of forty words with one of them replaced, at any hardness; solved as often as their hardness says.
@@ -99,11 +104,13 @@ fn settings(azr: AzrSettings) -> RunSettings {
         task_types: TYPES.to_vec(),
         n_judges: 2,
         azr: AzrSettings { batch_size: 8, n_estimate: 4, seed_factor: 1, n_references: 2, ..azr },
+        intrinsic: Default::default(),
         objective: Default::default(),
         optimizer: Default::default(),
         sampling: Default::default(),
         eval: EvalSettings { every: 0, ..EvalSettings::default() },
         checkpoint: CheckpointSettings { every: 1, keep: 1, transcripts_every: 0 },
+        diagnostics: Default::default(),
     }
 }
 
@@ -272,6 +279,9 @@ fn a_run_with_a_full_buffer_goes_on_solving_new_tasks() {
         let settings = RunSettings { steps: 12, ..settings(azr) };
         let (state, all) = steps(&settings);
         assert_eq!(state.buffer.tasks(TYPES[0]).count(), 32);
+        let n_counted = all[11].1["types/output/instances"];
+        assert_eq!(n_counted, state.buffer.n_admitted(TYPES[0]) as f64, "evicted tasks stay counted");
+        assert!(32.0 < n_counted);
         let fresh = all[11].1["solver/deduction/fresh"];
         assert_eq!(fresh, if eviction == Eviction::KeepOldest { 0.0 } else { 1.0 }, "{eviction:?}");
         if eviction == Eviction::Reservoir {

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, path::Path};
 use kelvin_core::{
     environment::{Environment, Given, SeedRecord},
     fake::FakePolicy,
+    measures::{Distance, Extent, Measures, TypedText, Values},
     metrics::Metrics,
     policy::Policy,
     rollout::SampleRequest,
@@ -19,7 +20,7 @@ use kelvin_selfplay::{
     seeding::{self, Loaded},
     settings::{
         AzrSettings, CheckpointSettings, Duplicates, EvalSettings, RewardSource, RunSettings,
-        SamplingSettings, SolveLag,
+        SamplingSettings, SolveLag, Term,
     },
     state::{HeldOut, RunState},
 };
@@ -74,6 +75,17 @@ impl Environment for Sums {
             Err(_) => Grade::malformed(),
         })
     }
+    fn values(&self, task: &Task<(u64, u64)>) -> Values {
+        let (a, b) = task.payload;
+        let value = |type_name, text: String| vec![TypedText { type_name, text }];
+        Values { inputs: value("tuple", format!("{a}, {b}")), outputs: value("int", (a + b).to_string()) }
+    }
+    fn measures(&self, task: &Task<(u64, u64)>, _: Extent) -> Option<Measures> {
+        Some(Measures { complexity: task.payload.0 as f64, ..Measures::default() })
+    }
+    fn distance(&self, a: &Task<(u64, u64)>, b: &Task<(u64, u64)>, _: Distance, _: Extent) -> Option<f64> {
+        Some(if a.payload == b.payload { 0.0 } else { 1.0 })
+    }
     fn identity(&self, task: &Task<(u64, u64)>) -> String {
         format!("{:?}", task.payload)
     }
@@ -88,6 +100,7 @@ fn respond(request: &SampleRequest, updates: u64) -> String {
     let mut draws = request.seed.nth(updates).draws();
     match request.prompt.split_once(" + ") {
         None if draws.chance(0.2) => "garbage".into(),
+        None if draws.chance(0.05) => "3 4 and I secretly count on more".into(),
         None => format!("{} {}", draws.below(10), draws.below(10)),
         Some((a, b)) => {
             let sum: u64 = a.parse::<u64>().unwrap() + b.parse::<u64>().unwrap();
@@ -109,11 +122,13 @@ fn settings() -> RunSettings {
             n_references: 2,
             ..AzrSettings::default()
         },
+        intrinsic: Default::default(),
         objective: Default::default(),
         optimizer: Default::default(),
         sampling: SamplingSettings::default(),
         eval: EvalSettings { every: 2, n_tasks: 5, n_samples: 4, seed: 1 },
         checkpoint: CheckpointSettings { every: 1, keep: 3, transcripts_every: 1 },
+        diagnostics: Default::default(),
     }
 }
 
@@ -149,7 +164,10 @@ fn play(dir: &Path, settings: &RunSettings, stop_after: Option<u32>) -> End {
 /// Every file that must not differ between two identical runs; timings and what the machine did are taken out.
 fn outcome(dir: &Path) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
-    files.insert("tasks".into(), std::fs::read_to_string(dir.join("tasks.jsonl")).unwrap());
+    for name in ["tasks", "alarms"] {
+        let text = std::fs::read_to_string(dir.join(name).with_extension("jsonl")).unwrap();
+        files.insert(name.into(), text);
+    }
     let metrics = std::fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
     let rows = metrics.lines().map(|line| {
         let row: Metrics = serde_json::from_str(line).unwrap();
@@ -176,7 +194,14 @@ fn stopping_anywhere_and_resuming_changes_nothing() {
     let whole = tempfile::tempdir().unwrap();
     assert_eq!(play(whole.path(), &settings(), None), End::Finished);
     let expected = outcome(whole.path());
-    assert_eq!(expected.len(), 2 + 6, "six transcripts");
+    assert_eq!(expected.len(), 3 + 6, "six transcripts");
+    assert!(expected["metrics"].contains("learnability_correlation"), "what is compared across a step");
+    assert!(expected["metrics"].contains("types/output/int/instances"));
+    let alarms: Vec<_> = expected["alarms"].lines().collect();
+    assert!(
+        !alarms.is_empty() && alarms.iter().all(|it| it.contains("\"pattern\":\"secretly\"")),
+        "{alarms:?}"
+    );
     for stop in 0..6 {
         let cut = tempfile::tempdir().unwrap();
         assert_eq!(play(cut.path(), &settings(), Some(stop)), End::Interrupted);
@@ -195,6 +220,7 @@ fn records_after_the_checkpoint_are_cut_back() {
     };
     append("metrics.jsonl", "{\"step\":4,\"half a li");
     append("tasks.jsonl", "{}\n");
+    append("alarms.jsonl", "{\"step\":4,\"half a li");
     std::fs::write(dir.path().join("transcripts/000004.jsonl"), "torn").unwrap();
     play(dir.path(), &settings(), None);
     let whole = tempfile::tempdir().unwrap();
@@ -342,6 +368,58 @@ fn duplicates_are_rejected_where_the_settings_say_so() {
     assert!(tasks.all(|it| seen.insert((it.task_type, it.payload.to_string()))));
     let rejected = report.estimated.iter().filter_map(|it| it.outcome.as_ref().err());
     assert!(rejected.filter(|it| it.reason == Reason::Duplicate).count() > 0, "8 of 100 pairs repeat soon");
+}
+
+/// Learnable proposals earn their complexity, bounded, and their distance; the others what they earn without.
+#[test]
+fn intrinsic_terms_are_paid_on_top_of_learnability() {
+    let plain = settings();
+    let mut paying = settings();
+    paying.intrinsic.complexity = Term { coefficient: 0.1, max: 0.3 };
+    paying.intrinsic.mean_edit_distance = Term { coefficient: 1.0, max: 1.0 };
+    paying.intrinsic.answer_diversity = Term { coefficient: 0.5, max: 1.0 };
+    let ((_, without), (_, with)) = (one_step(&plain), one_step(&paying));
+    let mut n_paid = 0;
+    for (at, estimated) in with.estimated.iter().enumerate() {
+        let (before, after) = (without.rewarded[at].reward, with.rewarded[at].reward);
+        let Ok((task, _)) = &estimated.outcome else {
+            assert_eq!((before, after), (-1.0, -1.0));
+            continue;
+        };
+        let seen = with.records.seen[at].unwrap();
+        assert_eq!(without.records.seen[at].unwrap().mean_edit_distance, None, "not rewarded, not measured");
+        if before <= 0.0 {
+            assert_eq!(before, after, "not learnable");
+            continue;
+        }
+        let complexity = task.payload[0].as_f64().unwrap();
+        let distance = seen.mean_edit_distance.unwrap();
+        assert!([0.0, 0.5, 1.0].contains(&distance), "two references: {distance}");
+        let terms = (0.1 * complexity).min(0.3) + distance + 0.5 * seen.answer_diversity.unwrap();
+        assert!((f64::from(after - before) - terms).abs() < 1e-6, "{before} {after} {terms}");
+        n_paid += 1;
+    }
+    assert!(0 < n_paid);
+    paying.azr.reward = RewardSource::Random;
+    let (_, coin) = one_step(&paying);
+    assert!(coin.rewarded.iter().all(|it| it.reward == 1.0 || it.reward == -0.5), "a coin pays nothing else");
+}
+
+#[test]
+fn distances_are_sampled_and_copies_are_seen() {
+    let mut settings = settings();
+    settings.diagnostics.distance_every = 1;
+    let (state, report) = one_step(&settings);
+    let seen: Vec<_> = report.records.seen.iter().flatten().collect();
+    assert!(seen.iter().all(|it| it.mean_edit_distance.is_some()));
+    assert!(seen.iter().any(|it| it.is_duplicate) && !seen.iter().all(|it| it.is_duplicate));
+    let copies = seen.iter().filter(|it| it.is_reference);
+    assert!(copies.clone().all(|it| it.is_duplicate && it.mean_edit_distance < Some(1.0)));
+    let metrics = kelvin_selfplay::metrics::of_step(&report, &state, &settings);
+    let n_seeds = state.buffer.n_admitted(TaskType::Deduction);
+    assert_eq!(metrics["types/output/int/instances"], n_seeds as f64, "deduction's outputs alone");
+    assert!(metrics["proposer/deduction/duplicate"] <= 1.0);
+    assert!(metrics["solver/deduction/reward_min"] <= metrics["solver/deduction/reward"]);
 }
 
 #[test]

@@ -5,9 +5,9 @@ use kelvin_selfplay::metrics::DEFINITIONS;
 #[test]
 fn the_page_is_the_glossary() {
     let mut page = String::from(
-        "# Metrics\n\nWhat `metrics.jsonl` can hold, generated from `crates/kelvin-selfplay/src/metrics.rs`. `*` stands \
-         for a task type, a reason or\na count. Whatever may differ between two identical runs lies under `timing/` or \
-         `system/` and nowhere else.\n\n| metric | unit | meaning |\n|---|---|---|\n",
+        "# Metrics\n\nWhat `metrics.jsonl` can hold, generated from `crates/kelvin-selfplay/src/metrics/glossary.rs`. `*` \
+         stands for a task type, a reason,\na type or a count, `{role}` for `proposer` or `solver`. Whatever may differ between \
+         two identical runs lies under `timing/` or\n`system/` and nowhere else.\n\n| metric | unit | meaning |\n|---|---|---|\n",
     );
     for it in DEFINITIONS {
         page.push_str(&format!("| `{}` | {} | {} |\n", it.pattern, it.unit, it.meaning));

@@ -169,11 +169,13 @@ fn settings(azr: AzrSettings) -> RunSettings {
         task_types: vec![TaskType::Deduction],
         n_judges: 3,
         azr: AzrSettings { batch_size: 24, seed_factor: 1, seed_rounds_max: 1, ..azr },
+        intrinsic: Default::default(),
         objective: Default::default(),
         optimizer: Default::default(),
         sampling: SamplingSettings::default(),
         eval: EvalSettings { every: 0, ..EvalSettings::default() },
         checkpoint: CheckpointSettings::default(),
+        diagnostics: Default::default(),
     }
 }
 

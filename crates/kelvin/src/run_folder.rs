@@ -31,7 +31,9 @@ pub(crate) fn create(dir: Option<&Path>, stem: &str, resolved: &Resolved) -> any
             free.expect("some number is free")
         }
     };
-    if ["config.toml", "tasks.jsonl", "metrics.jsonl", "checkpoints"].iter().any(|it| path.join(it).exists())
+    if ["config.toml", "tasks.jsonl", "metrics.jsonl", "alarms.jsonl", "checkpoints"]
+        .iter()
+        .any(|it| path.join(it).exists())
     {
         return Err(Usage::error(format!(
             "{} holds a run already\nhint: `kelvin resume {}` goes on with it, another --run-dir begins a new one",

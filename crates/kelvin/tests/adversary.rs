@@ -267,16 +267,11 @@ fn policy(set: PromptSet) -> impl Fn(&SampleRequest, u64) -> String + Send + Syn
     }
 }
 
-fn play(set: PromptSet) {
-    let options = ExecutorOptions { workers: 2, least: Level::None, ..ExecutorOptions::default() };
-    let executor = Arc::new(PythonExecutor::start(options).expect("Python is installed"));
-    let limits = Limits { cpu_s: 0.5, wall_s: 60.0, memory_bytes: 128 << 20, output_bytes: 4096 };
-    let env = Settings { prompt_set: set, limits, ..Settings::default() };
-    let env = Open { inner: PythonTriplet::new(executor, env).unwrap() };
-    let settings = RunSettings {
+fn settings(task_types: &[TaskType]) -> RunSettings {
+    RunSettings {
         seed: 1,
         steps: 2,
-        task_types: Environment::task_types(&env).to_vec(),
+        task_types: task_types.to_vec(),
         n_judges: 2,
         azr: AzrSettings {
             batch_size: TRIPLETS.len(),
@@ -285,12 +280,23 @@ fn play(set: PromptSet) {
             near_duplicates: NearDuplicates::Reject,
             ..AzrSettings::default()
         },
+        intrinsic: Default::default(),
         objective: Default::default(),
         optimizer: Default::default(),
         sampling: Default::default(),
         eval: EvalSettings { every: 0, ..EvalSettings::default() },
         checkpoint: Default::default(),
-    };
+        diagnostics: Default::default(),
+    }
+}
+
+fn play(set: PromptSet) {
+    let options = ExecutorOptions { workers: 2, least: Level::None, ..ExecutorOptions::default() };
+    let executor = Arc::new(PythonExecutor::start(options).expect("Python is installed"));
+    let limits = Limits { cpu_s: 0.5, wall_s: 60.0, memory_bytes: 128 << 20, output_bytes: 4096 };
+    let env = Settings { prompt_set: set, limits, ..Settings::default() };
+    let env = Open { inner: PythonTriplet::new(executor, env).unwrap() };
+    let settings = settings(Environment::task_types(&env));
     let policy =
         Policy { name: "policy".into(), version: 0, trainer: Box::new(FakePolicy::new(policy(set))) };
     let mut state = RunState::new(vec![policy]);

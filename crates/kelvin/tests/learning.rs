@@ -85,6 +85,7 @@ fn settings(reward: RewardSource) -> RunSettings {
         task_types: vec![TaskType::Question],
         n_judges: 1,
         azr: AzrSettings { batch_size: 64, n_estimate: 2, seed_factor: 1, reward, ..AzrSettings::default() },
+        intrinsic: Default::default(),
         objective: ObjectiveSettings::default(),
         optimizer: OptimizerSettings { learning_rate: 3e-3, ..OptimizerSettings::default() },
         sampling: SamplingSettings {
@@ -97,6 +98,7 @@ fn settings(reward: RewardSource) -> RunSettings {
         },
         eval: EvalSettings { every: 0, ..EvalSettings::default() },
         checkpoint: CheckpointSettings::default(),
+        diagnostics: Default::default(),
     }
 }
 

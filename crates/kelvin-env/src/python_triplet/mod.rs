@@ -1,11 +1,13 @@
 //! AZR's domain: a program, an input and an output, any one of which can be blanked out.
 
+mod behaviour;
 pub mod check;
 mod composite;
 pub mod error;
 mod fence;
 mod form;
 mod leak;
+mod measures;
 mod parse;
 mod problem;
 mod prompt;
@@ -19,6 +21,7 @@ use std::sync::Arc;
 use kelvin_core::{
     environment::{Environment, Given, SeedRecord},
     executor::Executor,
+    measures::{Behaviour, Distance, Extent, Measures, Values},
     metrics::Metrics,
     rollout::Prompt,
     seed::Seed,
@@ -217,6 +220,28 @@ impl Environment for PythonTriplet {
 
     fn family(&self, task: &Task<Problem>) -> String {
         digest(normalised(task.payload.program()), &[])
+    }
+
+    fn measures(&self, task: &Task<Problem>, extent: Extent) -> Option<Measures> {
+        measures::measures(&task.payload, extent)
+    }
+
+    fn values(&self, task: &Task<Problem>) -> Values {
+        measures::values(&task.payload)
+    }
+
+    fn distance(
+        &self,
+        task: &Task<Problem>,
+        reference: &Task<Problem>,
+        distance: Distance,
+        extent: Extent,
+    ) -> Option<f64> {
+        Some(measures::between(&task.payload, &reference.payload, distance, extent))
+    }
+
+    fn behaviours(&self, task: &Task<Problem>, response: &str, grade: &Grade) -> Vec<(Behaviour, f64)> {
+        behaviour::behaviours(&self.settings, task, response, grade)
     }
 
     /// Of a triplet the runs of its program, whatever its input. An induction task is about a program that others wrote: its

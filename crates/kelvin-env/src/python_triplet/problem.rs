@@ -77,6 +77,14 @@ impl Problem {
         }
     }
 
+    /// What its proposer wrote, without the helpers of a composite program.
+    pub fn own_program(&self) -> &str {
+        match self {
+            Problem::Triplet { composition: Some(composition), .. } => &composition.original_snippet,
+            Problem::Triplet { .. } | Problem::Induction { .. } => self.program(),
+        }
+    }
+
     /// Input and output pairs that the solver of an induction task sees: the first half, rounded down.
     pub fn shown_pairs(&self) -> Vec<(&str, &str)> {
         let mut pairs = self.pairs();

@@ -28,11 +28,13 @@ fn settings(azr: &AzrSettings) -> RunSettings {
         task_types: vec![TYPE],
         n_judges: 1,
         azr: azr.clone(),
+        intrinsic: Default::default(),
         objective: Default::default(),
         optimizer: Default::default(),
         sampling: Default::default(),
         eval: Default::default(),
         checkpoint: Default::default(),
+        diagnostics: Default::default(),
     }
 }
 

@@ -142,6 +142,7 @@ fn learning(config: &Config) -> anyhow::Result<()> {
     };
     within("objective", config.objective.check())?;
     within("optimizer", config.optimizer.check())?;
+    within("intrinsic", config.intrinsic.check())?;
     within("azr", config.azr.composite.check())?;
     let azr = &config.azr;
     within("azr", azr.check())?;

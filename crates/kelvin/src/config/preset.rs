@@ -2,12 +2,12 @@
 //! `code` (what produced the published numbers). They differ in settings only; azr.md sections 5 and 13 say why.
 
 use clap::ValueEnum;
-use kelvin_core::objective::Aggregation;
+use kelvin_core::{measures::Distance, objective::Aggregation};
 use kelvin_env::python_triplet::{InductionPairs, MissingResult, ProgramRules, ProposalForm, SeedRules};
 use kelvin_python::{Entry, Equality, ErrorKeyword, Policy, Strip};
 use kelvin_selfplay::settings::{
-    AdvNorm, AzrSettings, CompositeScheduler, CompositeSettings, EstimateStop, Eviction, ObjectiveSettings,
-    OptimizerSettings, SolveLag, SolverFill,
+    AdvNorm, AzrSettings, CompositeScheduler, CompositeSettings, EstimateStop, Eviction, IntrinsicSettings,
+    ObjectiveSettings, OptimizerSettings, SolveLag, SolverFill,
 };
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,8 @@ impl Preset {
                     estimate_stop: EstimateStop::None,
                     ..kelvin.azr
                 },
+                // Appendix D.4 measures syntax trees.
+                intrinsic: IntrinsicSettings { distance: Distance::Compat, ..kelvin.intrinsic },
                 objective: ObjectiveSettings {
                     clip_high: 0.2,
                     // A loss never reaches 1e9 times an advantage: no dual clip.
@@ -83,12 +85,12 @@ impl Preset {
                         scheduler: CompositeScheduler { count_max: 2, ..kelvin.azr.composite.scheduler },
                         ..kelvin.azr.composite
                     },
-                    // A full buffer drops what is new, and a short batch draws from all of it (docs/divergences/azr.md,
-                    // rows 11 and 17).
+                    // Rows 11 and 17 in docs/divergences/azr.md: a full buffer drops the new, and batches repeat.
                     eviction: Eviction::KeepOldest,
                     solver_fill: SolverFill::Repeats,
                     ..kelvin.azr
                 },
+                intrinsic: IntrinsicSettings { distance: Distance::Compat, ..kelvin.intrinsic },
                 objective: ObjectiveSettings { clip_high: 0.2, dual_clip: 1e9, ..kelvin.objective },
                 optimizer: OptimizerSettings { weight_decay: 0.01, ..kelvin.optimizer },
                 python: PythonSettings {

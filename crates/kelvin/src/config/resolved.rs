@@ -19,8 +19,8 @@ use kelvin_exec::{ExecutorOptions, PythonExecutor};
 use kelvin_model::{Dtype, LoraConfig, NativeOptions, Training};
 use kelvin_python::{Equality, ErrorKeyword, Policy};
 use kelvin_selfplay::settings::{
-    AzrSettings, CheckpointSettings, EvalSettings, ObjectiveSettings, OptimizerSettings, RunSettings,
-    SamplingSettings,
+    AzrSettings, CheckpointSettings, DiagnosticsSettings, EvalSettings, IntrinsicSettings, ObjectiveSettings,
+    OptimizerSettings, RunSettings, SamplingSettings,
 };
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -50,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) policy: PolicySettings,
     /// The recipe.
     pub(crate) azr: AzrSettings,
+    /// Rewards beside learnability.
+    pub(crate) intrinsic: IntrinsicSettings,
     /// The objective.
     pub(crate) objective: ObjectiveSettings,
     /// The optimizer.
@@ -62,6 +64,8 @@ pub(crate) struct Config {
     pub(crate) eval: EvalSettings,
     /// The disk.
     pub(crate) checkpoint: CheckpointSettings,
+    /// What is measured on top.
+    pub(crate) diagnostics: DiagnosticsSettings,
 }
 
 impl Default for Config {
@@ -75,12 +79,14 @@ impl Default for Config {
             steps: 500,
             policy: PolicySettings::default(),
             azr: AzrSettings::default(),
+            intrinsic: IntrinsicSettings::default(),
             objective: ObjectiveSettings::default(),
             optimizer: OptimizerSettings::default(),
             sampling: SamplingSettings::default(),
             python: PythonSettings::default(),
             eval: EvalSettings::default(),
             checkpoint: CheckpointSettings::default(),
+            diagnostics: DiagnosticsSettings::default(),
         }
     }
 }
@@ -149,11 +155,13 @@ impl Config {
             task_types: task_types.to_vec(),
             n_judges,
             azr: self.azr.clone(),
+            intrinsic: self.intrinsic,
             objective: self.objective,
             optimizer: self.optimizer,
             sampling: self.sampling.clone(),
             eval: self.eval,
             checkpoint: self.checkpoint,
+            diagnostics: self.diagnostics,
         }
     }
 }
