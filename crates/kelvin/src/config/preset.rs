@@ -35,83 +35,92 @@ const NO_LIMIT: usize = 1_000_000;
 impl Preset {
     /// Every setting of a run under this preset.
     pub(crate) fn config(self) -> Config {
-        let kelvin = Config::default();
         match self {
-            Preset::Kelvin => kelvin,
-            Preset::Paper => Config {
-                preset: self,
-                azr: AzrSettings {
-                    // Algorithm 1 solves the tasks that the same step proposed.
-                    solve_lag: SolveLag::Zero,
-                    // Equations 4 and 6.
-                    zero_learnability_reward: 0.0,
-                    // Equation 8.
-                    adv_norm: AdvNorm::Sequence,
-                    // Section 3.1: n solves for each proposal.
-                    estimate_stop: EstimateStop::None,
-                    ..kelvin.azr
-                },
-                // Appendix D.4 measures syntax trees.
-                intrinsic: IntrinsicSettings { distance: Distance::Compat, ..kelvin.intrinsic },
-                objective: ObjectiveSettings {
-                    clip_high: 0.2,
-                    // A loss never reaches 1e9 times an advantage: no dual clip.
-                    dual_clip: 1e9,
-                    // Equation 9.
-                    aggregation: Aggregation::Sequence,
-                    ..kelvin.objective
-                },
-                optimizer: OptimizerSettings { weight_decay: 0.01, ..kelvin.optimizer },
-                python: PythonSettings {
-                    policy: Policy::Code,
-                    proposal_form: ProposalForm::Valid,
-                    seeds: SeedRules { strip: BARE_SEEDS, ..kelvin.python.seeds },
-                    induction_pairs: InductionPairs::All,
-                    leak_tokens: 0,
-                    message_chars_max: NO_LIMIT,
-                    composite_wrappers_allowed: true,
-                    ..kelvin.python.clone()
-                },
-                ..kelvin
-            },
-            Preset::Code => Config {
-                preset: self,
-                steps: 960,
-                azr: AzrSettings {
-                    estimate_stop: EstimateStop::None,
-                    // Both bounds are exclusive in the code.
-                    composite: CompositeSettings {
-                        n_max: 2,
-                        scheduler: CompositeScheduler { count_max: 2, ..kelvin.azr.composite.scheduler },
-                        ..kelvin.azr.composite
-                    },
-                    // Rows 11 and 17 in docs/divergences/azr.md: a full buffer drops the new, and batches repeat.
-                    eviction: Eviction::KeepOldest,
-                    solver_fill: SolverFill::Repeats,
-                    ..kelvin.azr
-                },
-                intrinsic: IntrinsicSettings { distance: Distance::Compat, ..kelvin.intrinsic },
-                objective: ObjectiveSettings { clip_high: 0.2, dual_clip: 1e9, ..kelvin.objective },
-                optimizer: OptimizerSettings { weight_decay: 0.01, ..kelvin.optimizer },
-                python: PythonSettings {
-                    policy: Policy::Code,
-                    equality: Equality::Python,
-                    program: ProgramRules {
-                        entry: Entry::NotFirst,
-                        reject_multiple_functions: true,
-                        ..kelvin.python.program
-                    },
-                    seeds: SeedRules { whole_response: true, strip: BARE_SEEDS },
-                    missing_result: MissingResult::Skip,
-                    leak_tokens: 0,
-                    message_chars_max: NO_LIMIT,
-                    // The scripts' list; error tasks are off in them, as in every preset.
-                    banned_error_keywords: vec![ErrorKeyword::Raise],
-                    composite_wrappers_allowed: true,
-                    ..kelvin.python.clone()
-                },
-                ..kelvin
-            },
+            Preset::Kelvin => Config::default(),
+            Preset::Paper => paper(),
+            Preset::Code => code(),
         }
+    }
+}
+
+fn paper() -> Config {
+    let kelvin = Config::default();
+    Config {
+        preset: Preset::Paper,
+        azr: AzrSettings {
+            // Algorithm 1 solves the tasks that the same step proposed.
+            solve_lag: SolveLag::Zero,
+            // Equations 4 and 6.
+            zero_learnability_reward: 0.0,
+            // Equation 8.
+            adv_norm: AdvNorm::Sequence,
+            // Section 3.1: n solves for each proposal.
+            estimate_stop: EstimateStop::None,
+            ..kelvin.azr
+        },
+        // Appendix D.4 measures syntax trees.
+        intrinsic: IntrinsicSettings { distance: Distance::Compat, ..kelvin.intrinsic },
+        objective: ObjectiveSettings {
+            clip_high: 0.2,
+            // A loss never reaches 1e9 times an advantage: no dual clip.
+            dual_clip: 1e9,
+            // Equation 9.
+            aggregation: Aggregation::Sequence,
+            ..kelvin.objective
+        },
+        optimizer: OptimizerSettings { weight_decay: 0.01, ..kelvin.optimizer },
+        python: PythonSettings {
+            policy: Policy::Code,
+            proposal_form: ProposalForm::Valid,
+            seeds: SeedRules { strip: BARE_SEEDS, ..kelvin.python.seeds },
+            induction_pairs: InductionPairs::All,
+            leak_tokens: 0,
+            message_chars_max: NO_LIMIT,
+            composite_wrappers_allowed: true,
+            ..kelvin.python.clone()
+        },
+        ..kelvin
+    }
+}
+
+fn code() -> Config {
+    let kelvin = Config::default();
+    Config {
+        preset: Preset::Code,
+        steps: 960,
+        azr: AzrSettings {
+            estimate_stop: EstimateStop::None,
+            // Both bounds are exclusive in the code.
+            composite: CompositeSettings {
+                n_max: 2,
+                scheduler: CompositeScheduler { count_max: 2, ..kelvin.azr.composite.scheduler },
+                ..kelvin.azr.composite
+            },
+            // Rows 11 and 17 in docs/divergences/azr.md: a full buffer drops the new, and batches repeat.
+            eviction: Eviction::KeepOldest,
+            solver_fill: SolverFill::Repeats,
+            ..kelvin.azr
+        },
+        intrinsic: IntrinsicSettings { distance: Distance::Compat, ..kelvin.intrinsic },
+        objective: ObjectiveSettings { clip_high: 0.2, dual_clip: 1e9, ..kelvin.objective },
+        optimizer: OptimizerSettings { weight_decay: 0.01, ..kelvin.optimizer },
+        python: PythonSettings {
+            policy: Policy::Code,
+            equality: Equality::Python,
+            program: ProgramRules {
+                entry: Entry::NotFirst,
+                reject_multiple_functions: true,
+                ..kelvin.python.program
+            },
+            seeds: SeedRules { whole_response: true, strip: BARE_SEEDS },
+            missing_result: MissingResult::Skip,
+            leak_tokens: 0,
+            message_chars_max: NO_LIMIT,
+            // The scripts' list; error tasks are off in them, as in every preset.
+            banned_error_keywords: vec![ErrorKeyword::Raise],
+            composite_wrappers_allowed: true,
+            ..kelvin.python.clone()
+        },
+        ..kelvin
     }
 }
