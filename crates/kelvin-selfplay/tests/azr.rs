@@ -411,7 +411,7 @@ fn a_seed_file_that_gives_nothing_is_an_error() {
     let mut settings = settings();
     let path = dir.path().join("seeds.jsonl");
     settings.azr.seed_files = vec![path.clone()];
-    let mut told = |text: Option<&str>| {
+    let told = |text: Option<&str>| {
         text.inspect(|text| std::fs::write(&path, text).unwrap());
         let error = format!("{:#}", seeded(&settings).err().expect("no seeds"));
         assert!(error.contains("\nhint: "), "{error}");

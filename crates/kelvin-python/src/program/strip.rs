@@ -31,7 +31,7 @@ pub struct Strip {
 /// [`Refusal::ParseError`] where it does not parse; without anything to remove it is not read.
 pub fn strip(source: &str, strip: Strip) -> Result<String, Refusal> {
     let Strip { remove_comments, remove_after_return, remove_print } = strip;
-    let edits: [(bool, fn(&str, &Parsed<ModModule>) -> Vec<Edit>); 4] = [
+    let edits: [(bool, Removal); 4] = [
         (remove_comments, comments),
         (remove_comments, docstrings),
         (remove_after_return, globals),
@@ -45,6 +45,9 @@ pub fn strip(source: &str, strip: Strip) -> Result<String, Refusal> {
     }
     Ok(text)
 }
+
+/// The edits of a source that one removal takes.
+type Removal = fn(&str, &Parsed<ModModule>) -> Vec<Edit>;
 
 /// Bytes from `start` to `end` that give way to `text`.
 struct Edit {
