@@ -3,7 +3,7 @@
 
 use clap::ValueEnum;
 use kelvin_core::objective::Aggregation;
-use kelvin_env::python_triplet::{InductionPairs, MissingResult, ProgramRules, ProposalForm, SeedRules};
+use kelvin_env::python_triplet::{InductionPairs, MissingResult, ProposalForm, SeedRules};
 use kelvin_python::{Entry, Equality, Policy, Strip};
 use kelvin_selfplay::settings::{AdvNorm, AzrSettings, ObjectiveSettings, OptimizerSettings, SolveLag};
 use serde::{Deserialize, Serialize};
@@ -74,11 +74,8 @@ impl Preset {
                 python: PythonSettings {
                     policy: Policy::Code,
                     equality: Equality::Python,
-                    program: ProgramRules {
-                        entry: Entry::NotFirst,
-                        reject_multiple_functions: true,
-                        ..kelvin.python.program
-                    },
+                    entry: Entry::NotFirst,
+                    reject_multiple_functions: true,
                     seeds: SeedRules { whole_response: true, strip: BARE_SEEDS },
                     missing_result: MissingResult::Skip,
                     leak_tokens: 0,
