@@ -1,7 +1,7 @@
 //! What a proposed program can be stripped of (azr.md section 1.2, step 9). Edits are ranges of the source: whatever is
 //! not removed keeps every byte, unlike in a round trip through a printer of syntax trees.
 
-use ruff_python_ast::token::TokenKind;
+use ruff_python_ast::token::{Token, TokenKind};
 use ruff_python_ast::visitor::{self, Visitor};
 use ruff_python_ast::{Expr, ModModule, Stmt};
 use ruff_python_parser::Parsed;
@@ -46,7 +46,7 @@ pub fn strip(source: &str, strip: Strip) -> Result<String, Refusal> {
     Ok(text)
 }
 
-/// The edits that take one kind of thing away from a source.
+/// The edits of a source that one removal takes.
 type Removal = fn(&str, &Parsed<ModModule>) -> Vec<Edit>;
 
 /// Bytes from `start` to `end` that give way to `text`.
@@ -77,15 +77,12 @@ fn edited(source: &str, mut edits: Vec<Edit>) -> String {
 }
 
 fn comments(source: &str, parsed: &Parsed<ModModule>) -> Vec<Edit> {
-    let comments = parsed.tokens().iter().filter(|token| token.kind() == TokenKind::Comment);
-    let edit = |comment: &ruff_python_ast::token::Token| {
-        let (start, end) = (comment.start().to_usize(), comment.end().to_usize());
-        match first_of_its_line(source, start) {
-            Some(line) => Edit::removal(line, past_line_end(source, end)),
-            None => Edit::removal(source[..start].trim_end_matches(is_blank).len(), end),
-        }
+    let lines = Lines::of(source, parsed);
+    let edit = |&Comment { start, end }: &Comment| match lines.begin(start) {
+        Some(line) => Edit::removal(line, past_line_end(source, end)),
+        None => Edit::removal(source[..start].trim_end_matches(is_blank).len(), end),
     };
-    comments.map(edit).collect()
+    lines.comments.iter().map(edit).collect()
 }
 
 fn docstrings(source: &str, parsed: &Parsed<ModModule>) -> Vec<Edit> {
@@ -95,12 +92,12 @@ fn docstrings(source: &str, parsed: &Parsed<ModModule>) -> Vec<Edit> {
             && suite.body.first().is_some_and(|first| first.range() == stmt.range())
             && matches!(stmt, Stmt::Expr(expr) if expr.value.is_string_literal_expr())
     };
-    suites.without(source, is_docstring)
+    suites.without(&Lines::of(source, parsed), is_docstring)
 }
 
 fn globals(source: &str, parsed: &Parsed<ModModule>) -> Vec<Edit> {
     let suites = Suites::of(parsed);
-    suites.without(source, |stmt, suite| {
+    suites.without(&Lines::of(source, parsed), |stmt, suite| {
         suite.is_module
             && !matches!(
                 stmt,
@@ -116,7 +113,7 @@ fn prints(source: &str, parsed: &Parsed<ModModule>) -> Vec<Edit> {
         // A program with a `print` of its own means that one.
         return Vec::new();
     }
-    Suites::of(parsed).without(source, |stmt, _| {
+    Suites::of(parsed).without(&Lines::of(source, parsed), |stmt, _| {
         let Stmt::Expr(expr) = stmt else { return false };
         let Expr::Call(call) = expr.value.as_ref() else { return false };
         matches!(call.func.as_ref(), Expr::Name(name) if name.id == "print")
@@ -142,7 +139,7 @@ impl<'a> Suites<'a> {
     }
 
     /// The edits that take every statement away that `is_gone`.
-    fn without(&self, source: &str, is_gone: impl Fn(&Stmt, &Suite<'_>) -> bool) -> Vec<Edit> {
+    fn without(&self, lines: &Lines<'_>, is_gone: impl Fn(&Stmt, &Suite<'_>) -> bool) -> Vec<Edit> {
         let mut edits = Vec::new();
         for suite in &self.0 {
             let mut gone: Vec<bool> = suite.body.iter().map(|stmt| is_gone(stmt, suite)).collect();
@@ -151,8 +148,8 @@ impl<'a> Suites<'a> {
                 gone[0] = false;
             }
             let mut from = 0;
-            for line in suite.body.chunk_by(|left, right| share_a_line(source, left, right)) {
-                edits.extend(of_line(source, line, &gone[from..from + line.len()]));
+            for line in suite.body.chunk_by(|left, right| share_a_line(lines.source, left, right)) {
+                edits.extend(of_line(lines, line, &gone[from..from + line.len()]));
                 from += line.len();
             }
         }
@@ -189,10 +186,10 @@ fn share_a_line(source: &str, left: &Stmt, right: &Stmt) -> bool {
 }
 
 /// The edits that take those of the statements of one line away that are `gone`.
-fn of_line(source: &str, line: &[Stmt], gone: &[bool]) -> Vec<Edit> {
+fn of_line(lines: &Lines<'_>, line: &[Stmt], gone: &[bool]) -> Vec<Edit> {
     let kept = || (0..line.len()).filter(|&it| !gone[it]);
     if kept().next().is_none() {
-        return vec![whole_line(source, line)];
+        return vec![whole_line(lines, line)];
     }
     let mut edits = Vec::new();
     let mut at = 0;
@@ -209,7 +206,8 @@ fn of_line(source: &str, line: &[Stmt], gone: &[bool]) -> Vec<Edit> {
 }
 
 /// A line without its statements; a comment after them stays.
-fn whole_line(source: &str, line: &[Stmt]) -> Edit {
+fn whole_line(lines: &Lines<'_>, line: &[Stmt]) -> Edit {
+    let source = lines.source;
     let (start, end) = (line[0].start().to_usize(), line[line.len() - 1].end().to_usize());
     let mut rest = source[end..].trim_start_matches(|it| is_blank(it) || it == ';');
     // A joined line that holds no statement ends this one too.
@@ -217,7 +215,7 @@ fn whole_line(source: &str, line: &[Stmt]) -> Edit {
         rest = joined.trim_start_matches(is_blank);
     }
     let end = source.len() - rest.len();
-    match (first_of_its_line(source, start), rest.chars().next()) {
+    match (lines.begin(start), rest.chars().next()) {
         (Some(start), None | Some('\n')) => Edit::removal(start, past_line_end(source, end)),
         (Some(_), Some('#')) => Edit::removal(start, end),
         // A backslash joins the line to another.
@@ -227,10 +225,35 @@ fn whole_line(source: &str, line: &[Stmt]) -> Edit {
     }
 }
 
-/// Where the line of `at` begins, if nothing stands before `at` and no backslash joins the line to the one before.
-fn first_of_its_line(source: &str, at: usize) -> Option<usize> {
-    let before = source[..at].trim_end_matches(is_blank);
-    (before.is_empty() || before.ends_with('\n') && !before.ends_with("\\\n")).then_some(before.len())
+/// A source and its comments, in order.
+struct Lines<'a> {
+    source: &'a str,
+    comments: Vec<Comment>,
+}
+
+/// Where a comment stands, in bytes.
+struct Comment {
+    start: usize,
+    end: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn of(source: &'a str, parsed: &Parsed<ModModule>) -> Lines<'a> {
+        let comments = parsed.tokens().iter().filter(|token| token.kind() == TokenKind::Comment);
+        let place = |it: &Token| Comment { start: it.start().to_usize(), end: it.end().to_usize() };
+        Lines { source, comments: comments.map(place).collect() }
+    }
+
+    /// Where the line of `at` begins, if nothing stands before `at` and no backslash joins the line to the one before.
+    fn begin(&self, at: usize) -> Option<usize> {
+        let before = self.source[..at].trim_end_matches(is_blank);
+        let is_joined = before.ends_with("\\\n") && !self.ends_a_comment(before.len() - 1);
+        (before.is_empty() || before.ends_with('\n') && !is_joined).then_some(before.len())
+    }
+
+    fn ends_a_comment(&self, at: usize) -> bool {
+        self.comments.binary_search_by_key(&at, |comment| comment.end).is_ok()
+    }
 }
 
 /// The byte after the line break at `at`, or the end.
@@ -273,6 +296,7 @@ mod tests {
                 ("'module'\n'not a docstring'\nx = 1", "'not a docstring'\nx = 1"),
                 ("x = [  # open\n    1,\n    # two\n    2,\n]  # close\n", "x = [\n    1,\n    2,\n]"),
                 ("x = 1 \\\n# c\ny = 2", "x = 1 \\\n\ny = 2"),
+                ("# c \\\n# d\ny = 2", "y = 2"),
                 ("s = '# no comment'\nt = f'#{s}'", "s = '# no comment'\nt = f'#{s}'"),
                 ("if a:\n    'no docstring'", "if a:\n    'no docstring'"),
                 ("def f():\n\tf'{1}'\n\treturn 1", "def f():\n\tf'{1}'\n\treturn 1"),
@@ -298,6 +322,7 @@ mod tests {
                 ("from a import b; x = b; y = 1;", "from a import b;"),
                 ("x = 1; \\\ny = 2\nimport re", "import re"),
                 ("'doc'\nfrom __future__ import annotations", "from __future__ import annotations"),
+                ("# c \\\nx = 1\nimport a", "# c \\\nimport a"),
                 ("x = 1", ""),
             ],
         );

@@ -22,6 +22,8 @@ pub(super) enum Means {
     Word(&'static str, &'static [(&'static str, &'static str)]),
     /// This key, with each word of its list in ours.
     Words(&'static str, &'static [(&'static str, &'static str)]),
+    /// This key, which holds a list, with its one value.
+    Listed(&'static str),
     /// These keys, where its -1 is our 0.
     MinusOneIsZero(&'static [&'static str]),
     /// Nothing, for the reason given; nor is anything below it.
@@ -54,6 +56,7 @@ pub(super) fn meaning(key: &str, value: &Value) -> Result<Option<Meaning>, Refus
             return Err(Refused { what, why: (*why).to_owned() });
         }
         Means::Same(keys) => all(keys, plain(value)),
+        Means::Listed(own) => vec![(*own, Value::Array(vec![value.clone()]))],
         Means::MinusOneIsZero(keys) => match value {
             Value::Integer(-1) => all(keys, Value::Integer(0)),
             other => all(keys, plain(other)),
@@ -134,7 +137,7 @@ mod tests {
     fn keys(alias: &Alias) -> Vec<&'static str> {
         match alias.means {
             Means::Same(keys) | Means::MinusOneIsZero(keys) => keys.to_vec(),
-            Means::Word(key, _) | Means::Words(key, _) => vec![key],
+            Means::Word(key, _) | Means::Words(key, _) | Means::Listed(key) => vec![key],
             Means::Nothing(_) => Vec::new(),
         }
     }
@@ -192,6 +195,11 @@ mod tests {
             "objective.clip_high=0.1",
         ]);
         assert_eq!(theirs.unwrap(), ours.unwrap());
+        let settled =
+            set(&["seed_dataset=seeds.jsonl", "pretrain_pred_steps=-1", "f_replace_location=any_first"]);
+        let config = settled.unwrap().config;
+        assert_eq!(config.azr.seed_files, [std::path::PathBuf::from("seeds.jsonl")]);
+        assert_eq!((config.azr.solver_only_steps, config.python.entry), (0, kelvin_python::Entry::AnyFirst));
         assert!(!set(&["train_propose=False"]).unwrap().config.azr.train_propose);
         let config = set(&["data.max_response_length=77"]).unwrap().config.sampling;
         assert_eq!([config.propose, config.eval].map(|it| it.max_new_tokens), [77, 77]);
@@ -217,7 +225,7 @@ mod tests {
         for text in [
             "n_samples = 4\n[azr]\nn_estimate = 4",
             "clip_ratio = 0.2\nclip_ratio_high = 0.28",
-            "pred_data_mix_strategy = \"step\"",
+            "pred_data_mix_strategy = \"newest\"",
             "algorithm.adv_estimator = \"grpo\"",
             "azr.problem_types = [\"code_x\"]",
             "num_inputs = 5",

@@ -3,7 +3,7 @@
 
 use clap::ValueEnum;
 use kelvin_core::{measures::Distance, objective::Aggregation};
-use kelvin_env::python_triplet::{InductionPairs, MissingResult, ProgramRules, ProposalForm, SeedRules};
+use kelvin_env::python_triplet::{InductionPairs, MissingResult, ProposalForm, SeedRules};
 use kelvin_python::{Entry, Equality, ErrorKeyword, Policy, Strip};
 use kelvin_selfplay::settings::{
     AdvNorm, AzrSettings, CompositeScheduler, CompositeSettings, EstimateStop, Eviction, IntrinsicSettings,
@@ -107,11 +107,8 @@ fn code() -> Config {
         python: PythonSettings {
             policy: Policy::Code,
             equality: Equality::Python,
-            program: ProgramRules {
-                entry: Entry::NotFirst,
-                reject_multiple_functions: true,
-                ..kelvin.python.program
-            },
+            entry: Entry::NotFirst,
+            reject_multiple_functions: true,
             seeds: SeedRules { whole_response: true, strip: BARE_SEEDS },
             missing_result: MissingResult::Skip,
             leak_tokens: 0,

@@ -17,7 +17,7 @@ use kelvin_env::python_triplet::{
 };
 use kelvin_exec::{ExecutorOptions, PythonExecutor};
 use kelvin_model::{Dtype, LoraConfig, NativeOptions, Training};
-use kelvin_python::{Equality, ErrorKeyword, Policy};
+use kelvin_python::{Entry, Equality, ErrorKeyword, Policy, Strip};
 use kelvin_selfplay::settings::{
     AzrSettings, CheckpointSettings, DiagnosticsSettings, EvalSettings, IntrinsicSettings, ObjectiveSettings,
     OptimizerSettings, RunSettings, SamplingSettings,
@@ -233,7 +233,7 @@ impl Default for PolicySettings {
 
 /// The Python triplet environment and what runs its programs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct PythonSettings {
     /// The interpreter; empty looks for one.
     pub(crate) path: PathBuf,
@@ -262,9 +262,18 @@ pub(crate) struct PythonSettings {
     pub(crate) proposal_form: ProposalForm,
     /// Which of several programs in a proposal is meant.
     pub(crate) code_location: CodeLocation,
-    /// What is done to a proposed program before it is validated (azr.md section 1.2).
-    #[serde(flatten)]
-    pub(crate) program: ProgramRules,
+    /// Which function of a proposed program becomes `f` (azr.md section 1.2).
+    pub(crate) entry: Entry,
+    /// Reject programs with more than one function.
+    pub(crate) reject_multiple_functions: bool,
+    /// Reject programs that seem to hold their test input.
+    pub(crate) reject_test_input_in_code: bool,
+    /// Strip programs of comments and docstrings.
+    pub(crate) remove_comments: bool,
+    /// Strip programs of all at the top level but imports, functions and classes.
+    pub(crate) remove_after_return: bool,
+    /// Strip programs of statements that print.
+    pub(crate) remove_print: bool,
     /// What differs in the seed stage.
     pub(crate) seeds: SeedRules,
     /// Task types played (`problem_types`).
@@ -328,6 +337,8 @@ impl Default for PythonSettings {
             composite_wrappers_allowed,
             remove_input_from_snippet,
         } = Settings::default();
+        let ProgramRules { entry, reject_multiple_functions, reject_test_input_in_code, strip } = program;
+        let Strip { remove_comments, remove_after_return, remove_print } = strip;
         let ExecutorOptions { batch_max, restore_after, queue_max, cache_entries, .. } =
             ExecutorOptions::default();
         PythonSettings {
@@ -344,7 +355,12 @@ impl Default for PythonSettings {
             format_reward,
             proposal_form,
             code_location,
-            program,
+            entry,
+            reject_multiple_functions,
+            reject_test_input_in_code,
+            remove_comments,
+            remove_after_return,
+            remove_print,
             seeds,
             task_types,
             timeout_s: limits.cpu_s,
@@ -414,7 +430,16 @@ impl PythonSettings {
             code_location: self.code_location,
             format_reward: self.format_reward,
             proposal_form: self.proposal_form,
-            program: self.program,
+            program: ProgramRules {
+                entry: self.entry,
+                reject_multiple_functions: self.reject_multiple_functions,
+                reject_test_input_in_code: self.reject_test_input_in_code,
+                strip: Strip {
+                    remove_comments: self.remove_comments,
+                    remove_after_return: self.remove_after_return,
+                    remove_print: self.remove_print,
+                },
+            },
             seeds: self.seeds,
             task_types: self.task_types.clone(),
             limits: Limits {

@@ -91,12 +91,42 @@ fn the_tasks_of_a_run_seed_another() {
 
 /// Of each published file: what the preset `kelvin` says of its records.
 const PUBLISHED: [(&str, &str, &str); 6] = [
-    ("14b_code_f_seed_io", "induction_seed_files", ""),
-    ("14b_seed_io", "seed_files", ""),
-    ("7b_code_f_seed_io", "induction_seed_files", ""),
-    ("7b_coder_code_f_seed_io", "induction_seed_files", ""),
-    ("7b_coder_seed_io", "seed_files", ""),
-    ("7b_seed_io", "seed_files", ""),
+    (
+        "14b_code_f_seed_io",
+        "induction_seed_files",
+        "242 of 256 records are seeds; \
+         refused: 2 banned_import, 5 input_not_literal, 2 output_too_large, 3 non_literal_output, 1 hash_order_dependent, 1 leak",
+    ),
+    (
+        "14b_seed_io",
+        "seed_files",
+        "247 of 256 records are seeds; \
+         refused: 4 banned_import, 1 input_not_literal, 1 non_literal_output, 3 hash_order_dependent",
+    ),
+    (
+        "7b_code_f_seed_io",
+        "induction_seed_files",
+        "240 of 256 records are seeds; \
+         refused: 1 banned_import, 8 input_not_literal, 1 output_too_large, 2 non_literal_output, 3 leak, 1 prompt_too_long",
+    ),
+    (
+        "7b_coder_code_f_seed_io",
+        "induction_seed_files",
+        "234 of 256 records are seeds; \
+         refused: 3 banned_import, 7 input_not_literal, 1 output_too_large, 3 non_literal_output, 1 hash_order_dependent, 6 leak, 1 prompt_too_long",
+    ),
+    (
+        "7b_coder_seed_io",
+        "seed_files",
+        "246 of 256 records are seeds; \
+         refused: 2 banned_import, 2 input_not_literal, 3 non_literal_output, 3 hash_order_dependent",
+    ),
+    (
+        "7b_seed_io",
+        "seed_files",
+        "240 of 256 records are seeds; \
+         refused: 6 banned_import, 1 banned_call, 4 input_not_literal, 1 runtime_error, 1 output_too_large, 3 non_literal_output",
+    ),
 ];
 
 #[test]

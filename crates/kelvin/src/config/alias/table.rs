@@ -2,7 +2,7 @@
 
 use super::{
     Alias,
-    Means::{self, MinusOneIsZero, Nothing, Same, Word, Words},
+    Means::{self, Listed, MinusOneIsZero, Nothing, Same, Word, Words},
 };
 
 /// See the module. The first that fits counts, so that whole sections come last.
@@ -24,7 +24,12 @@ pub(in crate::config) const TABLE: &[Alias] = &[
         &["azr.pred_data_mix_strategy", "pred_data_mix_strategy"],
         Word(
             "azr.solver_mix",
-            &[("max_new", "max_new"), ("half_new", "half_new"), ("uniform_total", "uniform")],
+            &[
+                ("max_new", "max_new"),
+                ("half_new", "half_new"),
+                ("uniform_total", "uniform"),
+                ("step", "step"),
+            ],
         ),
     ),
     named(
@@ -49,7 +54,101 @@ pub(in crate::config) const TABLE: &[Alias] = &[
         Word("azr.advantage", &[("reinforce_plus_plus", "trr_plus_plus")]),
     ),
     named(&["azr.seed"], Same(&["seed"])),
+    named(&["pretrain_pred_steps", "azr.pretrain_pred_steps"], MinusOneIsZero(&["azr.solver_only_steps"])),
+    named(&["azr.data_selection_strategy.update_iteration", "update_iteration"], Same(&["azr.new_window"])),
+    named(&["azr.seed_dataset", "seed_dataset"], Listed("azr.seed_files")),
+    named(&["azr.code_f_seed_dataset", "code_f_seed_dataset"], Listed("azr.induction_seed_files")),
+    named(&["azr.error_seed_dataset", "error_seed_dataset"], Listed("azr.error_seed_files")),
+    named(
+        &["azr.data_selection_strategy.generate_seed_dataset_only", "generate_seed_dataset_only"],
+        Same(&["azr.seed_only"]),
+    ),
+    // Composite programs: section 10. Its upper bound is exclusive there and inclusive here.
+    named(
+        &["azr.data_selection_strategy.composite_start_step", "composite_start_step"],
+        Same(&["azr.composite.start_step"]),
+    ),
+    named(
+        &["azr.data_selection_strategy.composite_chance", "composite_chance"],
+        Same(&["azr.composite.chance"]),
+    ),
+    named(
+        &["azr.data_selection_strategy.composite_function_n_min", "composite_function_n_min"],
+        Same(&["azr.composite.n_min"]),
+    ),
+    named(
+        &["azr.data_selection_strategy.composite_function_n_max", "composite_function_n_max"],
+        Same(&["azr.composite.n_max"]),
+    ),
+    named(
+        &["azr.data_selection_strategy.composite_scheduler", "composite_scheduler"],
+        Nothing("azr.composite.scheduler has a key for each of its numbers"),
+    ),
+    // Intrinsic rewards: section 4.3.
+    named(
+        &["azr.reward.generation_reward_config.intrinsic_combine_method", "intrinsic_combine_method"],
+        Same(&["intrinsic.combine"]),
+    ),
+    named(
+        &["azr.reward.generation_reward_config.use_original_code_as_ref", "use_original_code_as_ref"],
+        Same(&["intrinsic.use_original_code_as_ref"]),
+    ),
+    named(&["complexity_reward.coef"], Same(&["intrinsic.complexity.coefficient"])),
+    named(&["complexity_reward.max"], Same(&["intrinsic.complexity.max"])),
+    named(&["halstead_reward.coef"], Same(&["intrinsic.halstead.coefficient"])),
+    named(&["halstead_reward.max"], Same(&["intrinsic.halstead.max"])),
+    named(&["mean_edit_distance_reward.coef"], Same(&["intrinsic.mean_edit_distance.coefficient"])),
+    named(&["mean_edit_distance_reward.max"], Same(&["intrinsic.mean_edit_distance.max"])),
+    named(&["answer_diversity_reward.coef"], Same(&["intrinsic.answer_diversity.coefficient"])),
+    named(&["answer_diversity_reward.max"], Same(&["intrinsic.answer_diversity.max"])),
+    named(&["f_input_answer_diversity_reward.coef"], Same(&["intrinsic.input_diversity.coefficient"])),
+    named(&["f_input_answer_diversity_reward.max"], Same(&["intrinsic.input_diversity.max"])),
+    named(&["f_output_answer_diversity_reward.coef"], Same(&["intrinsic.output_diversity.coefficient"])),
+    named(&["f_output_answer_diversity_reward.max"], Same(&["intrinsic.output_diversity.max"])),
     // The environment: sections 1 and 3.
+    named(
+        &["azr.reward.generation_reward_config.reject_multiple_functions", "reject_multiple_functions"],
+        Same(&["python.reject_multiple_functions"]),
+    ),
+    named(
+        &["azr.reward.generation_reward_config.reject_test_input_in_code", "reject_test_input_in_code"],
+        Same(&["python.reject_test_input_in_code"]),
+    ),
+    named(
+        &["azr.reward.generation_reward_config.f_replace_location", "f_replace_location"],
+        Same(&["python.entry"]),
+    ),
+    named(
+        &["azr.reward.generation_reward_config.code_location", "code_location"],
+        Same(&["python.code_location"]),
+    ),
+    named(
+        &["azr.reward.generation_reward_config.remove_comments", "remove_comments"],
+        Same(&["python.remove_comments"]),
+    ),
+    named(
+        &["azr.reward.generation_reward_config.remove_after_return", "remove_after_return"],
+        Same(&["python.remove_after_return"]),
+    ),
+    named(
+        &["azr.reward.generation_reward_config.remove_print", "remove_print"],
+        Same(&["python.remove_print"]),
+    ),
+    named(
+        &["azr.reward.generation_reward_config.remove_input_from_snippet", "remove_input_from_snippet"],
+        Same(&["python.remove_input_from_snippet"]),
+    ),
+    named(
+        &["azr.reward.generation_reward_config.format_reward", "format_reward"],
+        Same(&["python.format_reward"]),
+    ),
+    named(
+        &[
+            "azr.data_selection_strategy.banned_keywords_for_errors_and_exceptions",
+            "banned_keywords_for_errors_and_exceptions",
+        ],
+        Same(&["python.banned_error_keywords"]),
+    ),
     named(&["azr.problem_types", "problem_types"], Words("python.task_types", TASK_TYPES)),
     named(
         &["azr.reward.code_f_reward_type", "code_f_reward_type"],
