@@ -9,7 +9,7 @@ use kelvin_core::{
 use kelvin_model::{Dtype, LoraConfig, NativeOptions};
 use kelvin_selfplay::settings::{AzrSettings, EstimateStop, Misfit};
 
-use super::resolved::{Config, PolicySettings, PythonSettings};
+use super::{Config, PolicySettings, PythonSettings};
 use crate::{error::Usage, sandbox::WORKERS_MAX};
 
 /// # Errors

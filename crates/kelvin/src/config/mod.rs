@@ -4,11 +4,13 @@
 mod alias;
 mod check;
 mod preset;
+mod python;
 mod raw;
 mod resolved;
 
 pub(crate) use check::check_lora;
 pub(crate) use preset::Preset;
+pub(crate) use python::PythonSettings;
 pub(crate) use raw::{Raw, settings};
 pub(crate) use resolved::{
     Backend, Config, EnvironmentName, PolicySettings, Resolved, require_whole, resolve, threads_or_cores,

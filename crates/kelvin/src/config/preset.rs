@@ -11,7 +11,7 @@ use kelvin_selfplay::settings::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::resolved::{Config, PythonSettings};
+use super::{Config, PythonSettings};
 
 /// A set of values with a name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
