@@ -25,6 +25,9 @@ pub(crate) struct Table {
     pub(crate) folder: PathBuf,
     /// Every arm runs once with each.
     pub(crate) seeds: Vec<u64>,
+    /// The last step that counts, for a table whose arms are of different lengths; all of them where it is not written.
+    #[serde(default)]
+    until: Option<u64>,
     /// The first is the claim, the others are what it is compared with.
     pub(crate) arms: Vec<Arm>,
 }
@@ -35,20 +38,27 @@ pub(crate) struct Table {
 pub(crate) struct Arm {
     /// Names folders and lines.
     pub(crate) name: String,
-    /// The configuration file, from the root.
-    config: PathBuf,
+    /// The configuration file of its runs, from the root.
+    #[serde(default)]
+    config: String,
     /// `key=value` pairs, given as `--set`.
     #[serde(default)]
     overrides: Vec<String>,
+    /// Instead of a configuration: folder and arm of a table that has these runs already.
+    #[serde(default)]
+    of: Option<String>,
 }
 
 impl Arm {
     /// What one run of this arm is started with, but for its folder and its seed.
-    fn arguments(&self) -> anyhow::Result<Vec<String>> {
-        let config = self.config.to_str().context("the configuration's path is not UTF-8")?;
-        let mut arguments = vec!["train".to_owned(), config.to_owned()];
-        arguments.extend(self.overrides.iter().flat_map(|it| ["--set".to_owned(), it.clone()]));
-        Ok(arguments)
+    fn arguments(&self) -> Vec<String> {
+        let set = self.overrides.iter().flat_map(|it| ["--set".to_owned(), it.clone()]);
+        ["train".to_owned(), self.config.clone()].into_iter().chain(set).collect()
+    }
+
+    /// Where its runs come from, for readers.
+    fn origin(&self) -> String {
+        self.of.as_ref().map_or_else(|| format!("kelvin {}", self.arguments().join(" ")), String::clone)
     }
 }
 
@@ -65,7 +75,10 @@ impl Trial<'_> {
 
     /// Where its committed metrics lie.
     pub(crate) fn results(&self, root: &Path, table: &Table) -> PathBuf {
-        root.join(&table.folder).join(self.name())
+        match &self.arm.of {
+            Some(other) => root.join(format!("{other}-{}", self.seed)),
+            None => root.join(&table.folder).join(self.name()),
+        }
     }
 }
 
@@ -81,12 +94,20 @@ impl Table {
         let table: Table =
             toml::from_str(&text).with_context(|| format!("cannot parse {}", path.display()))?;
         ensure!(!table.seeds.is_empty() && !table.arms.is_empty(), "{} names no run", path.display());
+        for arm in &table.arms {
+            ensure!(arm.config.is_empty() == arm.of.is_some(), "arm `{}` needs `config` or `of`", arm.name);
+        }
         Ok(table)
     }
 
     /// Seed by seed, so that what is there at any time is paired.
     pub(crate) fn trials(&self) -> impl Iterator<Item = Trial<'_>> {
         self.seeds.iter().flat_map(|&seed| self.arms.iter().map(move |arm| Trial { arm, seed }))
+    }
+
+    /// Those that it runs itself.
+    fn own_trials(&self) -> impl Iterator<Item = Trial<'_>> {
+        self.trials().filter(|trial| trial.arm.of.is_none())
     }
 }
 
@@ -99,14 +120,14 @@ pub(crate) fn run(root: &Path, table: &Path, only: &[String], start: bool) -> an
     let runs = root.join("runs").join(table.folder.file_name().context("the table's folder has no name")?);
     if start {
         let binary = binary(root, &runs)?;
-        for trial in table.trials() {
+        for trial in table.own_trials() {
             if only.is_empty() || only.contains(&trial.arm.name) {
                 train(root, &binary, &trial, &runs)?;
             }
         }
     }
-    let n_missing = table.trials().filter(|it| !is_complete(&runs.join(it.name()))).count();
-    for trial in table.trials() {
+    let n_missing = table.own_trials().filter(|it| !is_complete(&runs.join(it.name()))).count();
+    for trial in table.own_trials() {
         collect(root, &table, &trial, &runs)?;
     }
     if 0 < n_missing {
@@ -144,7 +165,7 @@ fn train(root: &Path, binary: &str, trial: &Trial, runs: &Path) -> anyhow::Resul
         eprintln!("{}: starting", trial.name());
         let seed = trial.seed.to_string();
         let own = ["--run-dir", shown, "--plain", "--seed", &seed].map(str::to_owned);
-        trial.arm.arguments()?.into_iter().chain(own).collect()
+        trial.arm.arguments().into_iter().chain(own).collect()
     };
     shell::run(root, binary, &arguments, &[])?;
     ensure!(is_complete(&folder), "{shown} ended without an evaluation at its last step");
@@ -191,13 +212,14 @@ fn collect(root: &Path, table: &Table, trial: &Trial, runs: &Path) -> anyhow::Re
     Ok(())
 }
 
-/// A trial's committed rows that carry an evaluation.
+/// A trial's committed rows that carry an evaluation, as far as the table looks.
 ///
 /// # Errors
 /// If they cannot be read, or there are fewer than two: a start and an end.
 pub(crate) fn evaluations(root: &Path, table: &Table, trial: &Trial) -> anyhow::Result<Vec<Row>> {
     let path = trial.results(root, table).join("metrics.jsonl");
-    let rows: Vec<Row> = series::evaluated(&series::read(&path)?).into_iter().cloned().collect();
+    let mut rows: Vec<Row> = series::evaluated(&series::read(&path)?).into_iter().cloned().collect();
+    rows.retain(|row| table.until.is_none_or(|until| row.step <= until));
     ensure!(2 <= rows.len(), "{} holds fewer than two evaluations", path.display());
     Ok(rows)
 }

@@ -20,8 +20,8 @@ struct Summary {
 #[derive(Serialize)]
 struct ArmSummary {
     name: String,
-    /// What its runs were started with, but for folder and seed.
-    command: String,
+    /// What its runs were started with, but for folder and seed; or where they were committed.
+    origin: String,
     first_step: u64,
     last_step: u64,
     metrics: BTreeMap<String, Change>,
@@ -69,7 +69,7 @@ fn summarise(root: &Path, table: &Table) -> anyhow::Result<Summary> {
             .collect::<anyhow::Result<Vec<(Row, Row)>>>()?;
         arms.push(ArmSummary {
             name: arm.name.clone(),
-            command: format!("kelvin {}", arm.arguments()?.join(" ")),
+            origin: arm.origin(),
             first_step: ends[0].0.step,
             last_step: ends[0].1.step,
             metrics: changes(&ends),
@@ -127,7 +127,7 @@ fn markdown(summary: &Summary) -> String {
         let _ = write!(
             text,
             "\n## {}: step {} to step {}\n\n`{}`\n\n| measure | tasks | start | end | gain |\n|---|---|---|---|---|\n",
-            arm.name, arm.first_step, arm.last_step, arm.command
+            arm.name, arm.first_step, arm.last_step, arm.origin
         );
         for (measure, title) in MEASURES {
             for (name, change) in of_measure(&arm.metrics, measure) {
@@ -186,8 +186,8 @@ mod tests {
 
     fn arm(name: &str, ends: &[(f64, f64)]) -> ArmSummary {
         let ends: Vec<(Row, Row)> = ends.iter().map(|it| (row(0, it.0), row(9, it.1))).collect();
-        let command = "kelvin train".to_owned();
-        ArmSummary { name: name.to_owned(), command, first_step: 0, last_step: 9, metrics: changes(&ends) }
+        let origin = "kelvin train".to_owned();
+        ArmSummary { name: name.to_owned(), origin, first_step: 0, last_step: 9, metrics: changes(&ends) }
     }
 
     #[test]
