@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context;
 use kelvin_core::{executor::Executor, policy::Trainer, rollout::Sample, seed::Seed};
-use kelvin_env::corpus;
+use kelvin_env::corpus::{self, Example};
 use kelvin_model::{Checkpoint, Dtype, END_OF_TEXT, KeptFields, NativePolicy, Params, Tokenizer};
 use kelvin_selfplay::{clock::Stopwatch, state::HeldOut};
 use serde_json::json;
@@ -17,7 +17,8 @@ use crate::{
     config::{self, Raw},
     error::Usage,
     interrupt::Interrupt,
-    pretrain::{self, CurvePoint, PretrainSettings},
+    model,
+    pretrain::{self, CurvePoint, PretrainSettings, Start},
     progress,
     sandbox::IsolationArgs,
     terminal::{say, show},
@@ -47,7 +48,10 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let settings = read(args.config.as_deref())?;
     settings.check()?;
-    crate::model::require_new(&args.out)?;
+    if let Start::From(name) = settings.start()? {
+        model::check(name, &[])?;
+    }
+    model::require_new(&args.out)?;
     fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     let watch = Stopwatch::start();
     let seed = Seed::new(settings.seed);
@@ -69,16 +73,11 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         progress::duration(watch.seconds()),
         corpus.digest
     ));
-    let texts = corpus.examples.iter().flat_map(|it| [it.prompt.as_str(), it.response.as_str()]);
-    let tokenizer = Tokenizer::train_bpe(texts, settings.model.vocab_size())?;
-    let end = tokenizer.id(END_OF_TEXT).expect("a trained tokenizer has its end token");
-    let samples = pretrain::samples(&tokenizer, end, &corpus.examples)?;
-    let shape = settings.model.config(tokenizer.vocab_size());
-    let params = Params::random(&shape, seed.fork("init"));
-    let n_params = params.flat.len();
+    let checkpoint = start(&settings, &corpus.examples, seed)?;
+    let end = *checkpoint.end_tokens.first().context("the model has no end token")?;
+    let samples = pretrain::samples(&checkpoint.tokenizer, end, &corpus.examples)?;
+    let n_params = checkpoint.params.flat.len();
     say(&format!("training {n_params} parameters on {} tokens", settings.train.tokens));
-    let checkpoint =
-        Checkpoint { config: shape, params, tokenizer, end_tokens: vec![end], kept: KeptFields::default() };
     let mut policy = NativePolicy::new(checkpoint, quickstart.policy.native_options())?;
     let curve = train(&mut policy, &samples, &settings, seed, interrupt)?;
     policy.export(&args.out, Dtype::Bf16)?;
@@ -106,6 +105,20 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     fs::write(&path, format!("{record:#}\n")).with_context(|| format!("writing {}", path.display()))?;
     say(&format!("{} in {}", args.out.display(), progress::duration(watch.seconds())));
     Ok(())
+}
+
+/// The model that `settings` name, or a new one with a tokenizer of these examples.
+fn start(settings: &PretrainSettings, examples: &[Example], seed: Seed) -> anyhow::Result<Checkpoint> {
+    let shape = match settings.start()? {
+        Start::From(name) => return model::load(name),
+        Start::New(shape) => shape,
+    };
+    let texts = examples.iter().flat_map(|it| [it.prompt.as_str(), it.response.as_str()]);
+    let tokenizer = Tokenizer::train_bpe(texts, shape.vocab_size())?;
+    let end = tokenizer.id(END_OF_TEXT).expect("a trained tokenizer has its end token");
+    let config = shape.config(tokenizer.vocab_size());
+    let params = Params::random(&config, seed.fork("init"));
+    Ok(Checkpoint { config, params, tokenizer, end_tokens: vec![end], kept: KeptFields::default() })
 }
 
 fn read(path: Option<&Path>) -> anyhow::Result<PretrainSettings> {

@@ -18,7 +18,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 pub(crate) use examine::examine;
-pub(crate) use settings::{PretrainSettings, TrainSettings};
+pub(crate) use settings::{PretrainSettings, Start, TrainSettings};
 
 /// One line of the loss curve.
 #[derive(Clone, Debug, Serialize)]

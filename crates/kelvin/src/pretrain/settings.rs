@@ -16,48 +16,60 @@ pub(crate) struct PretrainSettings {
     pub(crate) seed: u64,
     /// What is generated.
     pub(crate) corpus: CorpusConfig,
-    /// What is trained.
-    pub(crate) model: Shape,
+    /// A model that is trained on, in any of the ways to name one; it has its own shape and tokenizer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) from: Option<String>,
+    /// Where `from` names none: the shape of a new one, whose tokenizer is trained on the corpus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) model: Option<Shape>,
     /// How.
     pub(crate) train: TrainSettings,
+}
+
+/// What training starts from.
+pub(crate) enum Start<'settings> {
+    /// A model that is there.
+    From(&'settings str),
+    /// Random weights of this shape.
+    New(&'settings Shape),
 }
 
 /// The largest size that a shape or a corpus may have in any direction.
 const SIZE_MAX: usize = 1 << 24;
 
 impl PretrainSettings {
+    /// What training starts from.
+    ///
+    /// # Errors
+    /// If the settings say both or neither.
+    pub(crate) fn start(&self) -> anyhow::Result<Start<'_>> {
+        match (&self.from, &self.model) {
+            (Some(name), None) => Ok(Start::From(name)),
+            (None, Some(shape)) => Ok(Start::New(shape)),
+            _ => Err(Usage::error(
+                "pretraining starts from one model\nhint: write either `from = \"NAME\"` or the shape of a new one \
+                 below `[model]`",
+            )),
+        }
+    }
+
     /// Checks what would otherwise fail after minutes of generating, or never end.
     ///
     /// # Errors
     /// If a value does not fit; the message names the key.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
-        let (model, train) = (&self.model, &self.train);
+        let train = &self.train;
+        if let Start::New(shape) = self.start()? {
+            shape.check()?;
+        }
         let sizes = [
             ("corpus.n_programs", self.corpus.n_programs),
             ("corpus.n_examples", self.corpus.n_examples),
-            ("model.vocab_size", model.vocab_size),
-            ("model.hidden_size", model.hidden_size),
-            ("model.intermediate_size", model.intermediate_size),
-            ("model.num_hidden_layers", model.num_hidden_layers),
-            ("model.num_attention_heads", model.num_attention_heads),
-            ("model.num_key_value_heads", model.num_key_value_heads),
-            ("model.max_position_embeddings", model.max_position_embeddings),
             ("train.batch_tokens", train.batch_tokens),
         ];
         for (key, size) in sizes {
             require((1..=SIZE_MAX).contains(&size), key, &format!("from 1 to {SIZE_MAX}"))?;
         }
-        let (heads, pairs) = (model.num_attention_heads, 2 * model.num_attention_heads);
-        require(
-            model.hidden_size.is_multiple_of(pairs),
-            "model.hidden_size",
-            &format!("an even number for each of the {heads} heads"),
-        )?;
-        require(
-            heads.is_multiple_of(model.num_key_value_heads),
-            "model.num_key_value_heads",
-            &format!("a divisor of the {heads} heads"),
-        )?;
         let rates = [
             ("train.learning_rate", train.learning_rate, 1e3),
             ("train.weight_decay", train.weight_decay, 1e3),
@@ -94,6 +106,32 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
+    fn check(&self) -> anyhow::Result<()> {
+        let sizes = [
+            ("model.vocab_size", self.vocab_size),
+            ("model.hidden_size", self.hidden_size),
+            ("model.intermediate_size", self.intermediate_size),
+            ("model.num_hidden_layers", self.num_hidden_layers),
+            ("model.num_attention_heads", self.num_attention_heads),
+            ("model.num_key_value_heads", self.num_key_value_heads),
+            ("model.max_position_embeddings", self.max_position_embeddings),
+        ];
+        for (key, size) in sizes {
+            require((1..=SIZE_MAX).contains(&size), key, &format!("from 1 to {SIZE_MAX}"))?;
+        }
+        let (heads, pairs) = (self.num_attention_heads, 2 * self.num_attention_heads);
+        require(
+            self.hidden_size.is_multiple_of(pairs),
+            "model.hidden_size",
+            &format!("an even number for each of the {heads} heads"),
+        )?;
+        require(
+            heads.is_multiple_of(self.num_key_value_heads),
+            "model.num_key_value_heads",
+            &format!("a divisor of the {heads} heads"),
+        )
+    }
+
     /// A Qwen2 of this shape with a tied head. `vocab_size` is what the tokenizer came to, which is less than asked
     /// for where the corpus has too few pairs to merge.
     pub(crate) fn config(&self, vocab_size: usize) -> ModelConfig {
@@ -203,5 +241,16 @@ mod tests {
             let error = settings(&changed.join("\n")).check().unwrap_err().to_string();
             assert!(error.starts_with(key), "{line}: {error}");
         }
+    }
+
+    #[test]
+    fn training_starts_from_one_model() {
+        let text = include_str!("../../../../configs/pretrain.toml");
+        let (before, after) = text.split_once("[model]").unwrap();
+        let train = &after[after.find("[train]").unwrap()..];
+        let check = |text: &str| toml::from_str::<PretrainSettings>(text).unwrap().check();
+        check(&format!("from = \"embedded\"\n{before}{train}")).unwrap();
+        assert!(check(&format!("{before}{train}")).is_err(), "neither");
+        assert!(check(&format!("from = \"embedded\"\n{text}")).is_err(), "both");
     }
 }
