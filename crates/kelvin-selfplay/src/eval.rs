@@ -3,12 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use kelvin_core::{
-    metrics::Metrics,
-    rollout::Sampling,
-    seed::Seed,
-    task::{Grade, TaskType},
-};
+use kelvin_core::{metrics::Metrics, rollout::Sampling, seed::Seed, task::TaskType};
 
 use crate::{
     stage::{self, Scene, Solves},
@@ -16,14 +11,14 @@ use crate::{
 };
 
 /// Accuracies of one task type, in `[0, 1]`, each with half of its 95 % interval over tasks.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Accuracy {
     /// Mean over tasks of the share of right samples.
     pub mean: Estimate,
     /// Share of tasks that the greedy answer solves.
     pub greedy: Estimate,
-    /// Share of tasks that any of the samples solves.
-    pub pass: Estimate,
+    /// Share of tasks that any of k samples solves, for each k of [`pass_sizes`].
+    pub pass: Vec<Estimate>,
 }
 
 /// A mean over tasks and half the width of its 95 % interval (normal approximation, tasks as the units).
@@ -51,28 +46,63 @@ pub fn evaluate(
     let sampled = stage::solve(scene, Solves { tasks, n, sampling, seed: seed.fork("sampled") })?;
     let greedy = Solves { tasks, n: 1, sampling: &greedy, seed: seed.fork("greedy") };
     let greedy = stage::solve(scene, greedy)?;
-    let right = |grade: &Grade| f64::from(u8::from(grade.correct));
-    let mut by_type: BTreeMap<TaskType, [Vec<f64>; 3]> = BTreeMap::new();
+    let mut by_type: BTreeMap<TaskType, Counts> = BTreeMap::new();
     for ((task, sampled), greedy) in held_out.tasks.iter().zip(sampled.chunks(n)).zip(&greedy) {
-        let n_right: f64 = sampled.iter().map(|it| right(&it.grade)).sum();
-        let [mean, first, pass] = by_type.entry(task.task_type).or_default();
-        mean.push(n_right / n as f64);
-        first.push(right(&greedy.grade));
-        pass.push(f64::from(u8::from(n_right > 0.0)));
+        let counts = by_type.entry(task.task_type).or_default();
+        counts.right.push(sampled.iter().filter(|it| it.grade.correct).count());
+        counts.greedy.push(f64::from(u8::from(greedy.grade.correct)));
     }
-    let accuracy = |[mean, greedy, pass]: [Vec<f64>; 3]| Accuracy {
-        mean: estimate(&mean),
-        greedy: estimate(&greedy),
-        pass: estimate(&pass),
-    };
-    Ok(by_type.into_iter().map(|(task_type, values)| (task_type, accuracy(values))).collect())
+    Ok(by_type.into_iter().map(|(task_type, counts)| (task_type, counts.accuracy(n))).collect())
+}
+
+/// What the tasks of one type came to, task by task.
+#[derive(Default)]
+struct Counts {
+    /// Right samples.
+    right: Vec<usize>,
+    /// 1 where the greedy answer is right.
+    greedy: Vec<f64>,
+}
+
+impl Counts {
+    fn accuracy(&self, n: usize) -> Accuracy {
+        let of = |value: &dyn Fn(usize) -> f64| {
+            estimate(&self.right.iter().map(|&it| value(it)).collect::<Vec<f64>>())
+        };
+        Accuracy {
+            mean: of(&|n_right| n_right as f64 / n as f64),
+            greedy: estimate(&self.greedy),
+            pass: pass_sizes(n).into_iter().map(|k| of(&|n_right| pass_at(k, n_right, n))).collect(),
+        }
+    }
+}
+
+/// The numbers of samples that pass@k is given for: powers of two, and all `n`.
+pub fn pass_sizes(n: usize) -> Vec<usize> {
+    let mut sizes: Vec<usize> = (1..).map(|it| 1 << it).take_while(|&it| it < n).collect();
+    sizes.push(n);
+    sizes
+}
+
+/// The chance that `k` samples, drawn from `n` of which `n_right` are right, hold a right one: the unbiased estimate of
+/// pass@k (Chen et al. 2021, eq. 1).
+fn pass_at(k: usize, n_right: usize, n: usize) -> f64 {
+    let n_wrong = n - n_right;
+    if n_wrong < k {
+        return 1.0;
+    }
+    1.0 - (0..k).map(|it| (n_wrong - it) as f64 / (n - it) as f64).product::<f64>()
 }
 
 /// The evaluation as metrics: `eval/<type>/{accuracy,greedy,pass_at_<k>}` with `_ci95`, and their means over types.
 pub fn metrics(accuracies: &BTreeMap<TaskType, Accuracy>, n_samples: usize) -> Metrics {
-    let pass = format!("pass_at_{n_samples}");
-    let columns: [(&str, Column); 3] =
-        [("accuracy", |it| it.mean), ("greedy", |it| it.greedy), (&pass, |it| it.pass)];
+    let mut columns: Vec<(String, Column)> = vec![
+        ("accuracy".to_owned(), Box::new(|it| it.mean)),
+        ("greedy".to_owned(), Box::new(|it| it.greedy)),
+    ];
+    for (size_idx, k) in pass_sizes(n_samples).into_iter().enumerate() {
+        columns.push((format!("pass_at_{k}"), Box::new(move |it| it.pass[size_idx])));
+    }
     let mut metrics = Metrics::new();
     for (name, pick) in columns {
         for (task_type, accuracy) in accuracies {
@@ -88,7 +118,7 @@ pub fn metrics(accuracies: &BTreeMap<TaskType, Accuracy>, n_samples: usize) -> M
     metrics
 }
 
-type Column = fn(&Accuracy) -> Estimate;
+type Column = Box<dyn Fn(&Accuracy) -> Estimate>;
 
 fn estimate(values: &[f64]) -> Estimate {
     let n = values.len() as f64;
@@ -100,6 +130,30 @@ fn estimate(values: &[f64]) -> Estimate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Every choice of k of n samples, of which the first `n_right` are right.
+    fn share_with_a_right_one(k: usize, n_right: usize, n: usize) -> f64 {
+        let choices: Vec<u32> = (0..1u32 << n).filter(|it| it.count_ones() as usize == k).collect();
+        let hits = choices.iter().filter(|&&it| it & ((1 << n_right) - 1) != 0).count();
+        hits as f64 / choices.len() as f64
+    }
+
+    #[test]
+    fn pass_at_k_is_the_share_of_choices_that_hold_a_right_sample() {
+        for n in 1..=8 {
+            for (k, n_right) in (1..=n).flat_map(|k| (0..=n).map(move |it| (k, it))) {
+                let expected = share_with_a_right_one(k, n_right, n);
+                assert!((pass_at(k, n_right, n) - expected).abs() < 1e-12, "{k} of {n}, {n_right} right");
+            }
+        }
+    }
+
+    #[test]
+    fn pass_is_given_for_powers_of_two_and_for_all() {
+        assert_eq!(pass_sizes(1), [1]);
+        assert_eq!(pass_sizes(8), [2, 4, 8]);
+        assert_eq!(pass_sizes(12), [2, 4, 8, 12]);
+    }
 
     #[test]
     fn the_interval_of_a_coin() {

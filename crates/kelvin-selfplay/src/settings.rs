@@ -61,22 +61,32 @@ impl Default for SamplingSettings {
 }
 
 /// The held-out evaluation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvalSettings {
     /// Steps between evaluations; 0 turns them off.
     pub every: Step,
+    /// The types of the held-out tasks; those that are played where none is named. Runs that play fewer are measured on
+    /// all by it.
+    pub task_types: Vec<TaskType>,
     /// Held-out tasks of each type.
     pub n_tasks: usize,
-    /// Samples per task: the mean is accuracy, "any right" is pass@k.
+    /// Samples per task: the mean is accuracy; pass@k is estimated for powers of two up to it.
     pub n_samples: usize,
     /// Seed of the held-out set. It is not the run's: runs are compared on the same set.
     pub seed: u64,
 }
 
+impl EvalSettings {
+    /// The types of the held-out tasks of a run that plays `played`.
+    pub fn types<'types>(&'types self, played: &'types [TaskType]) -> &'types [TaskType] {
+        if self.task_types.is_empty() { played } else { &self.task_types }
+    }
+}
+
 impl Default for EvalSettings {
     fn default() -> EvalSettings {
-        EvalSettings { every: 10, n_tasks: 100, n_samples: 8, seed: 1 }
+        EvalSettings { every: 10, task_types: Vec::new(), n_tasks: 100, n_samples: 8, seed: 1 }
     }
 }
 

@@ -76,19 +76,19 @@ pub struct HeldOut {
 }
 
 impl HeldOut {
-    /// The held-out set of an environment.
+    /// The held-out set of an environment, for a run that plays `played`.
     ///
     /// # Errors
     /// If the environment cannot make it.
     pub fn new(
         env: &dyn DynEnvironment,
-        task_types: &[TaskType],
+        played: &[TaskType],
         settings: &EvalSettings,
     ) -> anyhow::Result<HeldOut> {
         let seed = Seed::new(settings.seed).fork("held-out");
         let mut tasks = Vec::new();
         if settings.every != 0 {
-            for &task_type in task_types {
+            for &task_type in settings.types(played) {
                 tasks.extend(env.held_out(task_type, settings.n_tasks, seed.fork(task_type.as_str()))?);
             }
         }

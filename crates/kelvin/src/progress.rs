@@ -129,14 +129,10 @@ pub(crate) struct Held {
 }
 
 /// The table of before and after, at most 80 columns wide.
-pub(crate) fn before_and_after(
-    first: &Held,
-    last: &Held,
-    task_types: &[TaskType],
-    n_samples: usize,
-) -> String {
+pub(crate) fn before_and_after(first: &Held, last: &Held, n_samples: usize) -> String {
     let pass = format!("pass_at_{n_samples}");
-    let mut rows: Vec<&str> = task_types.iter().map(|it| it.as_str()).collect();
+    let was_asked = |it: &&TaskType| last.metrics.contains_key(&format!("eval/{it}/accuracy"));
+    let mut rows: Vec<&str> = TaskType::ALL.iter().filter(was_asked).map(|it| it.as_str()).collect();
     rows.push("mean");
     let mut text = format!(
         "held-out solve rate in %, 95 % intervals over tasks: step {} -> step {}\n\n{:<11}{:^25}{:^19}{:^19}\n",

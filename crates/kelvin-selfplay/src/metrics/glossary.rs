@@ -171,7 +171,7 @@ pub const DEFINITIONS: &[Definition] = &[
     define(
         "eval/*/pass_at_*",
         "share",
-        "held-out tasks solved by any of the samples (with `_ci95`: half its interval)",
+        "held-out tasks solved by any of so many samples, estimated from all that were drawn (with `_ci95`: half its interval)",
     ),
     define("timing/propose_s", "seconds", "decoding, by the proposals' share of its tokens"),
     define("timing/validate_s", "seconds", "validating while no row was decoded"),

@@ -145,3 +145,13 @@ fn results_do_not_depend_on_the_number_of_judges() {
     let (_, many) = one_step(&RunSettings { n_judges: 8, ..settings() });
     assert_eq!(one.batch, many.batch);
 }
+
+#[test]
+fn a_run_can_be_measured_on_types_that_it_does_not_play() {
+    let mut settings = settings();
+    settings.eval.task_types = vec![TaskType::Induction];
+    assert!(!settings.task_types.contains(&TaskType::Induction));
+    let held_out = HeldOut::new(&Sums, &settings.task_types, &settings.eval).unwrap();
+    assert_eq!(held_out.tasks.len(), settings.eval.n_tasks);
+    assert!(held_out.tasks.iter().all(|it| it.task_type == TaskType::Induction));
+}

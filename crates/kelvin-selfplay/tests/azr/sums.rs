@@ -120,7 +120,7 @@ pub(crate) fn settings() -> RunSettings {
         objective: Default::default(),
         optimizer: Default::default(),
         sampling: SamplingSettings::default(),
-        eval: EvalSettings { every: 2, n_tasks: 5, n_samples: 4, seed: 1 },
+        eval: EvalSettings { every: 2, n_tasks: 5, n_samples: 4, ..EvalSettings::default() },
         checkpoint: CheckpointSettings { every: 1, keep: 3, transcripts_every: 1 },
         diagnostics: Default::default(),
     }

@@ -185,8 +185,7 @@ fn play(
 fn summarize(config: &Config, folder: &RunFolder) -> anyhow::Result<()> {
     let run = report::read(&folder.path)?;
     if let Some((first, last)) = progress::evaluations(&run.rows) {
-        let table =
-            progress::before_and_after(&first, &last, &config.python.task_types, config.eval.n_samples);
+        let table = progress::before_and_after(&first, &last, config.eval.n_samples);
         show(&format!("\n{table}"));
     }
     let path = folder.path.display();

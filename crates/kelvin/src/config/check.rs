@@ -172,6 +172,10 @@ fn python(config: &Config) -> anyhow::Result<()> {
         .map_err(|error| Usage::error(format!("python.task_types: {error}")))?;
     python.environment_settings().check_form().map_err(|error| Usage::error(format!("python: {error}")))?;
     seed_files(&config.azr, &python.task_types)?;
+    let asked = &config.eval.task_types;
+    for (type_idx, task_type) in asked.iter().enumerate() {
+        require(!asked[..type_idx].contains(task_type), "eval.task_types", task_type, "each type once")?;
+    }
     let tolerance = python.float_tolerance;
     require((0.0..=1.0).contains(&tolerance), "python.float_tolerance", tolerance, "from 0 to 1")?;
     let PythonSettings { timeout_s, memory_mb, output_bytes, workers, .. } = *python;

@@ -145,7 +145,7 @@ impl Config {
             objective: self.objective,
             optimizer: self.optimizer,
             sampling: self.sampling.clone(),
-            eval: self.eval,
+            eval: self.eval.clone(),
             checkpoint: self.checkpoint,
             diagnostics: self.diagnostics,
         }

@@ -35,7 +35,7 @@ pub(crate) fn single(run: &Run) -> String {
     let mut page = head(&format!("kelvin: {}", run.name));
     if let Some((first, last)) = progress::evaluations(&run.rows) {
         let n_samples = n_samples(&first.metrics);
-        let table = progress::before_and_after(&first, &last, &types_of(&run.rows), n_samples);
+        let table = progress::before_and_after(&first, &last, n_samples);
         let _ = writeln!(page, "<pre>{}</pre>", escape(&table));
     }
     for (title, pattern) in CHARTS {
@@ -117,7 +117,7 @@ fn types_of(rows: &[BTreeMap<String, f64>]) -> Vec<TaskType> {
 
 fn n_samples(metrics: &BTreeMap<String, f64>) -> usize {
     let count = |name: &String| name.strip_prefix("eval/mean/pass_at_")?.parse().ok();
-    metrics.keys().find_map(count).unwrap_or(1)
+    metrics.keys().filter_map(count).max().unwrap_or(1)
 }
 
 fn rejections(rows: &[BTreeMap<String, f64>]) -> String {
