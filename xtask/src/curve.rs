@@ -55,7 +55,7 @@ fn tasks_of(metric: &str) -> Option<&str> {
     (!tasks.contains('/')).then_some(tasks)
 }
 
-const COLOURS: [&str; 5] = ["#0b62c4", "#c2571a", "#5f6b76", "#2c8a4b", "#8a3fa0"];
+const COLOURS: [&str; 7] = ["#0b62c4", "#c2571a", "#5f6b76", "#2c8a4b", "#8a3fa0", "#b08900", "#c4314b"];
 const PANEL: (f64, f64) = (210.0, 170.0);
 const GAP: f64 = 44.0;
 /// Room above the panels for title and legend, and below them for the steps.
