@@ -1,0 +1,55 @@
+//! The command line of kelvin: parses, dispatches, and turns errors into messages and exit codes. A library only so
+//! that it compiles beside the crates that it needs, which a binary waits for.
+
+mod chat;
+mod clock;
+mod command;
+mod config;
+mod embedded;
+mod error;
+mod interrupt;
+mod jsonl;
+mod machine;
+mod model;
+mod ordered;
+mod plan;
+mod pretrain;
+mod progress;
+mod report;
+mod run_folder;
+mod sandbox;
+mod terminal;
+mod wire;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use clap::Parser;
+
+use crate::{command::Cli, interrupt::Interrupt};
+
+/// Does what the command line says: the exit code of the process.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // Help goes to standard output with exit code 0, mistakes to standard error with 2. Nothing is left to
+            // tell if that stream is closed.
+            drop(usage.print());
+            return ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(error::EXIT_USAGE));
+        }
+    };
+    let result = Interrupt::install()
+        .context("cannot catch signals")
+        .and_then(|interrupt| command::run(cli, &interrupt));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            drop(io::stderr().write_all(error::render(&failure).as_bytes()));
+            ExitCode::from(error::exit_code(&failure))
+        }
+    }
+}
