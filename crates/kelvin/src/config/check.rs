@@ -6,6 +6,7 @@ use kelvin_core::{
     rollout::{STOP_BYTES_MAX, STOPS_MAX, Sampling, is_drawing_temperature},
     task::TaskType,
 };
+use kelvin_env::python_triplet::Settings;
 use kelvin_model::{Dtype, LoraConfig, NativeOptions};
 use kelvin_selfplay::settings::{AzrSettings, EstimateStop, Misfit};
 
@@ -172,10 +173,7 @@ fn python(config: &Config) -> anyhow::Result<()> {
         .map_err(|error| Usage::error(format!("python.task_types: {error}")))?;
     python.environment_settings().check_form().map_err(|error| Usage::error(format!("python: {error}")))?;
     seed_files(&config.azr, &python.task_types)?;
-    let asked = &config.eval.task_types;
-    for (type_idx, task_type) in asked.iter().enumerate() {
-        require(!asked[..type_idx].contains(task_type), "eval.task_types", task_type, "each type once")?;
-    }
+    held_out_types(config)?;
     let tolerance = python.float_tolerance;
     require((0.0..=1.0).contains(&tolerance), "python.float_tolerance", tolerance, "from 0 to 1")?;
     let PythonSettings { timeout_s, memory_mb, output_bytes, workers, .. } = *python;
@@ -183,6 +181,21 @@ fn python(config: &Config) -> anyhow::Result<()> {
     require((0.001..=3600.0).contains(&timeout_s), "python.timeout_s", timeout_s, "from 0.001 to 3600")?;
     require((16..=1 << 20).contains(&memory_mb), "python.memory_mb", memory_mb, "from 16 to 1048576")?;
     require((1..=1 << 24).contains(&output_bytes), "python.output_bytes", output_bytes, "from 1 to 16777216")
+}
+
+/// Held-out tasks are of types that the environment has, each once.
+fn held_out_types(config: &Config) -> anyhow::Result<()> {
+    let asked = &config.eval.task_types;
+    if asked.is_empty() {
+        return Ok(());
+    }
+    for (type_idx, task_type) in asked.iter().enumerate() {
+        require(!asked[..type_idx].contains(task_type), "eval.task_types", task_type, "each type once")?;
+    }
+    Settings { task_types: asked.clone(), ..config.python.environment_settings() }
+        .check()
+        .map_err(|error| Usage::error(format!("eval.task_types: {error}")))?;
+    Ok(())
 }
 
 /// Files seed only what is played.

@@ -71,6 +71,8 @@ fn mistakes_are_named() {
         "steps = ",
         "steps = 0",
         "[python]\ntask_types = [\"question\"]",
+        "[eval]\ntask_types = [\"question\"]",
+        "[eval]\ntask_types = [\"error\", \"error\"]",
         "[python]\nbanned_error_keywords = [\"rise\"]",
         "[azr.composite]\nchance = 2",
         "[azr.composite]\nn_min = 4",
