@@ -246,8 +246,8 @@ mod tests {
     #[test]
     fn training_starts_from_one_model() {
         let text = include_str!("../../../../configs/pretrain.toml");
-        let (before, after) = text.split_once("[model]").unwrap();
-        let train = &after[after.find("[train]").unwrap()..];
+        let (before, after) = text.split_once("\n[model]\n").unwrap();
+        let train = &after[after.find("\n[train]\n").unwrap()..];
         let check = |text: &str| toml::from_str::<PretrainSettings>(text).unwrap().check();
         check(&format!("from = \"embedded\"\n{before}{train}")).unwrap();
         assert!(check(&format!("{before}{train}")).is_err(), "neither");
