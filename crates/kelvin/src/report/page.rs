@@ -87,7 +87,9 @@ fn lines(rows: &[BTreeMap<String, f64>], pattern: &str) -> Vec<Line> {
     let names: Vec<(String, String)> = match pattern.split_once('*') {
         None => vec![(pattern.to_owned(), pattern.rsplit('/').next().unwrap_or(pattern).to_owned())],
         Some((before, after)) => {
-            types_of(rows).iter().map(|it| (format!("{before}{it}{after}"), it.to_string())).collect()
+            let of = |it: &TaskType| (format!("{before}{it}{after}"), it.to_string());
+            let is_recorded = |(metric, _): &(String, String)| rows.iter().any(|it| it.contains_key(metric));
+            TaskType::ALL.iter().map(of).filter(is_recorded).collect()
         }
     };
     let line = |(metric, name): (String, String)| Line {
@@ -108,11 +110,6 @@ fn mean_line(run: &Run, pattern: &str) -> Option<Line> {
         Some((step, values?.iter().sum::<f64>() / n))
     });
     Some(Line { name: run.name.clone(), points: points.collect() })
-}
-
-fn types_of(rows: &[BTreeMap<String, f64>]) -> Vec<TaskType> {
-    let has = |it: &&TaskType| rows.iter().any(|row| row.contains_key(&format!("buffer/{it}/size")));
-    TaskType::ALL.iter().filter(has).copied().collect()
 }
 
 fn n_samples(metrics: &BTreeMap<String, f64>) -> usize {
@@ -161,4 +158,22 @@ fn transcript(lines: &[Value]) -> String {
         );
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_stands_for_each_type_that_was_recorded_played_or_not() {
+        let row = |step: f64| {
+            [("step", step), ("eval/deduction/accuracy", 0.5), ("eval/induction/accuracy", 0.25)]
+                .map(|(name, value)| (name.to_owned(), value))
+                .into()
+        };
+        let drawn = lines(&[row(0.0), row(1.0)], "eval/*/accuracy");
+        let names: Vec<&str> = drawn.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(names, ["deduction", "induction"]);
+        assert_eq!(drawn[1].points, [(0.0, 0.25), (1.0, 0.25)]);
+    }
 }
