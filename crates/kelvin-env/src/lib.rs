@@ -3,4 +3,5 @@
 
 pub mod corpus;
 pub mod grading;
+pub mod prime_inversion;
 pub mod python_triplet;

@@ -72,12 +72,11 @@ fn the_corpus_shows_its_working_as_often_as_asked_for() {
     };
     let examples = generate(&config);
     let of = |wanted: TaskType| examples.iter().filter(move |it| it.kind == Kind::Solve(wanted));
-    for task_type in [TaskType::Deduction, TaskType::Abduction] {
+    for task_type in [TaskType::Deduction, TaskType::Abduction, TaskType::Induction] {
         let n_worked = of(task_type).filter(|it| it.response.starts_with("# ")).count();
         let share = n_worked as f64 / of(task_type).count() as f64;
-        assert!((0.35..0.6).contains(&share), "{task_type}: {share}");
+        assert!((0.25..0.6).contains(&share), "{task_type}: {share}");
     }
-    assert!(of(TaskType::Induction).all(|it| !it.response.starts_with('#')));
     let form = Settings::default().form();
     for Example { response, .. } in of(TaskType::Deduction).filter(|it| it.response.starts_with("# ")) {
         let (working, answer) = response.rsplit_once('\n').unwrap();
@@ -86,6 +85,11 @@ fn the_corpus_shows_its_working_as_often_as_asked_for() {
         let lines: Vec<&str> = working.lines().collect();
         assert!(lines.iter().all(|it| it.starts_with("# ") && it.contains(" = ")), "{response}");
         assert!(parse_literal(answer).is_ok(), "{response}");
+    }
+    for Example { response, .. } in of(TaskType::Abduction).filter(|it| it.response.starts_with("# ")) {
+        let (working, answer) = response.rsplit_once('\n').unwrap();
+        let tries: Vec<&str> = working.lines().filter_map(|it| it.strip_prefix("# try ")).collect();
+        assert!(working.starts_with("# try ") && tries.last() == Some(&answer), "{response}");
     }
     let without = generate(&CorpusConfig { worked: 0, ..config });
     assert!(without.iter().all(|it| !it.response.contains("# ")));

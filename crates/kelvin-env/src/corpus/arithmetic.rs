@@ -3,6 +3,8 @@
 
 use kelvin_core::seed::Draws;
 
+use crate::prime_inversion::{Blank, Inversion, compact_propose_prompt, compact_solve_prompt};
+
 /// A question, the lines that work it out, and its answer.
 pub(crate) struct Question {
     pub(crate) text: String,
@@ -77,32 +79,52 @@ fn two(text: String, (left, first, right): (i64, char, i64), (second, last): (ch
     Question { text, working, answer }
 }
 
-/// `x * y = 1 mod p`.
-pub(crate) struct Inversion {
-    pub(crate) x: u64,
-    pub(crate) y: u64,
-    pub(crate) p: u64,
+/// A question to solve: prompt and response.
+pub(crate) fn question_solution(draws: &mut Draws) -> (String, String) {
+    let question = question(draws);
+    let lines: String = question.working.iter().map(|line| format!("{line}\n")).collect();
+    let response = format!("{lines}\\boxed{{{}}}", question.answer);
+    (format!("### question\n{}\n### answer\n", question.text), response)
+}
+
+/// A question to pose, mostly after none and sometimes after one or two others: prompt and response.
+pub(crate) fn question_proposal(draws: &mut Draws) -> (String, String) {
+    let question = question(draws);
+    let n_references = [0, 0, 1, 2][draws.below(4)];
+    let references: String =
+        (0..n_references).map(|_| format!("### question\n{}\n", self::question(draws).text)).collect();
+    let response = format!("{}\nanswer: \\boxed{{{}}}", question.text, question.answer);
+    (format!("{references}### propose question\n"), response)
+}
+
+/// An equation whose numbers and the letter that stands for one of them are drawn, none of them withheld.
+fn inversion(draws: &mut Draws) -> (Inversion, Blank) {
+    loop {
+        let p = *draws.pick(PRIMES);
+        let x = draws.between(1, i64::from(p) - 1) as u32;
+        let inversion = Inversion::of(x, p).expect("a number below a prime has an inverse");
+        let blank = *draws.pick(&[Blank::X, Blank::Y, Blank::P]);
+        if !inversion.is_withheld() {
+            return (inversion, blank);
+        }
+    }
 }
 
 /// The primes of the equations.
-const PRIMES: &[u64] = &[3, 5, 7, 11, 13, 17, 19, 23];
+const PRIMES: &[u32] = &[5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43];
 
-/// A true equation.
-pub(crate) fn inversion(draws: &mut Draws) -> Inversion {
-    let p = *draws.pick(PRIMES);
-    let x = draws.between(1, p as i64 - 1) as u64;
-    let y = (1..p).find(|y| x * y % p == 1).expect("a number below a prime has an inverse");
-    Inversion { x, y, p }
+/// An equation to solve: prompt and response.
+pub(crate) fn inversion_solution(draws: &mut Draws) -> (String, String) {
+    let (inversion, blank) = inversion(draws);
+    (compact_solve_prompt(&inversion, blank), inversion.value(blank).to_string())
 }
 
-/// The equation with one of its numbers replaced by its name, that name, and the number.
-pub(crate) fn blanked(inversion: &Inversion, draws: &mut Draws) -> (String, &'static str, u64) {
-    let Inversion { x, y, p } = inversion;
-    match draws.below(3) {
-        0 => (format!("x * {y} = 1 mod {p}"), "x", *x),
-        1 => (format!("{x} * y = 1 mod {p}"), "y", *y),
-        _ => (format!("{x} * {y} = 1 mod p"), "p", *p),
-    }
+/// An equation to pose after up to two others: prompt and response.
+pub(crate) fn inversion_proposal(draws: &mut Draws) -> (String, String) {
+    let (inversion, blank) = inversion(draws);
+    let n_references = draws.below(3);
+    let references: Vec<Inversion> = (0..n_references).map(|_| self::inversion(draws).0).collect();
+    (compact_propose_prompt(&references, blank), inversion.with(blank))
 }
 
 #[cfg(test)]
@@ -111,14 +133,26 @@ mod tests {
     use kelvin_core::seed::Seed;
 
     #[test]
-    fn equations_hold() {
+    fn equations_hold_and_none_is_withheld() {
+        for index in 0..2000 {
+            let (inversion, _) = inversion(&mut Seed::new(3).nth(index).draws());
+            assert_eq!(inversion.x * inversion.y % inversion.p, 1);
+            assert!(!inversion.is_withheld());
+        }
+    }
+
+    #[test]
+    fn the_answer_completes_the_equation() {
         for index in 0..500 {
-            let mut draws = Seed::new(3).nth(index).draws();
-            let equation = inversion(&mut draws);
-            assert_eq!(equation.x * equation.y % equation.p, 1);
-            let (text, name, value) = blanked(&equation, &mut draws);
-            let whole = format!("{} * {} = 1 mod {}", equation.x, equation.y, equation.p);
-            assert_eq!(text.replace(name, &value.to_string()), whole);
+            let (prompt, response) = inversion_solution(&mut Seed::new(3).nth(index).draws());
+            let (equation, letter) =
+                prompt.strip_prefix("### inversion\n").unwrap().split_once("\n### ").unwrap();
+            let numbers: Vec<u32> = equation
+                .replace(letter.trim_end(), &response)
+                .split(|it: char| !it.is_ascii_digit())
+                .filter_map(|it| it.parse().ok())
+                .collect();
+            assert_eq!((numbers.len(), numbers[0] * numbers[1] % numbers[3]), (4, numbers[2]), "{equation}");
         }
     }
 

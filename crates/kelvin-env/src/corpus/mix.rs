@@ -16,6 +16,7 @@ use super::{
     HeldOutPrograms, Labelled, Program, arithmetic,
     draft::pick_weighted,
     label::{Draw, label},
+    working::{self, Runs},
 };
 use crate::python_triplet::{AnswerPlace, Problem, PromptSet, ProposalRules};
 
@@ -38,8 +39,8 @@ pub struct CorpusConfig {
     pub max_example_len: usize,
     /// What a program may use: far less than a task may, since the generator writes no long loops.
     pub limits: Limits,
-    /// How many of a thousand solutions of deduction and abduction tasks show their working before the answer, where it
-    /// is short enough. A model that has seen both ways can find out which pays.
+    /// How many of a thousand solutions show their working before the answer, where it is short enough. A model that has
+    /// seen both ways can find out which pays.
     pub worked: u32,
     /// Parts of the mix.
     pub shares: Shares,
@@ -83,7 +84,7 @@ pub struct Shares {
     pub pose_question: u32,
     /// Equation modulo a prime to its missing number.
     pub solve_inversion: u32,
-    /// A true equation modulo a prime.
+    /// Equations modulo primes to another one with a letter in it.
     pub pose_inversion: u32,
 }
 
@@ -98,8 +99,8 @@ impl Default for Shares {
             propose_induction: 80,
             solve_question: 35,
             pose_question: 15,
-            solve_inversion: 15,
-            pose_inversion: 5,
+            solve_inversion: 25,
+            pose_inversion: 10,
         }
     }
 }
@@ -259,27 +260,10 @@ impl Pool<'_> {
         let (prompt, response) = match kind {
             Kind::Solve(task_type) => self.solution(task_type, slot, draws),
             Kind::Propose(task_type) => self.proposal(task_type, slot, draws),
-            Kind::SolveQuestion => {
-                let question = arithmetic::question(draws);
-                let lines: String = question.working.iter().map(|line| format!("{line}\n")).collect();
-                let response = format!("{lines}\\boxed{{{}}}", question.answer);
-                (format!("### question\n{}\n### answer\n", question.text), response)
-            }
-            Kind::PoseQuestion => {
-                let question = arithmetic::question(draws);
-                let response = format!("{}\nanswer: \\boxed{{{}}}", question.text, question.answer);
-                ("### propose question\n".to_string(), response)
-            }
-            Kind::SolveInversion => {
-                let equation = arithmetic::inversion(draws);
-                let (text, blank, number) = arithmetic::blanked(&equation, draws);
-                (format!("### inversion\n{text}\n### {blank}\n"), number.to_string())
-            }
-            Kind::PoseInversion => {
-                let equation = arithmetic::inversion(draws);
-                let text = format!("{} * {} = 1 mod {}", equation.x, equation.y, equation.p);
-                ("### propose inversion\n".to_string(), text)
-            }
+            Kind::SolveQuestion => arithmetic::question_solution(draws),
+            Kind::PoseQuestion => arithmetic::question_proposal(draws),
+            Kind::SolveInversion => arithmetic::inversion_solution(draws),
+            Kind::PoseInversion => arithmetic::inversion_proposal(draws),
         };
         Example { kind, prompt, response }
     }
@@ -294,25 +278,24 @@ impl Pool<'_> {
         }
     }
 
-    /// A task with its solution. The working of a deduction goes from the input to the output; that of an abduction goes
-    /// back from the output, the last operation first.
+    /// A task with its solution, which shows its working in as many cases as the configuration says.
     fn solution(&self, task_type: TaskType, slot: Slot, draws: &mut Draws) -> (String, String) {
         let (set, place) = (PromptSet::Compact, AnswerPlace::Plain);
-        if task_type == TaskType::Induction {
-            let problem = self.problem(task_type, slot, draws);
-            let response = set.solution_text(place, task_type, &problem, &[]);
-            return (set.solve_prompt(place, task_type, &problem), response);
-        }
         let Labelled { program, pairs, workings } = &self.programs[slot.program];
-        let at = slot.first_pair + draws.below(slot.n_pairs);
-        let problem = triplet(program, &pairs[at]);
-        let mut working = match draws.below(1000) < self.config.worked as usize {
-            true => workings[at].clone(),
+        let (first, end) = (slot.first_pair, slot.first_pair + slot.n_pairs);
+        let at = first + draws.below(slot.n_pairs);
+        let problem = match task_type {
+            TaskType::Induction => self.problem(task_type, slot, draws),
+            TaskType::Deduction | TaskType::Abduction => triplet(program, &pairs[at]),
+            TaskType::Error | TaskType::Question => unreachable!("the shares name three task types"),
+        };
+        let working = match draws.below(1000) < self.config.worked as usize {
+            true => {
+                let runs = Runs { pairs: &pairs[first..end], workings: &workings[first..end] };
+                working::lines(task_type, &problem, runs, draws)
+            }
             false => Vec::new(),
         };
-        if task_type == TaskType::Abduction {
-            working.reverse();
-        }
         let response = set.solution_text(place, task_type, &problem, &working);
         (set.solve_prompt(place, task_type, &problem), response)
     }

@@ -11,6 +11,7 @@ mod program;
 mod rules;
 mod shapes;
 mod types;
+mod working;
 
 #[cfg(test)]
 mod tests;
