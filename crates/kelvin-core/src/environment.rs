@@ -132,9 +132,26 @@ pub trait Environment: Send + Sync {
     /// `Err` is a broken world; a bad answer is a [`Grade`].
     fn grade(&self, task: &Task<Self::Payload>, response: &str) -> anyhow::Result<Grade>;
 
-    /// The answer a response commits to; environments without ground truth vote on it.
+    /// Whether nothing but a vote says what the answer to a task is: such tasks have no label when they are posed, and
+    /// nobody grades answers to them before.
+    fn truth_by_vote(&self) -> bool {
+        false
+    }
+
+    /// The answer a response commits to, written so that equal answers are equal texts; what is voted on.
     fn answer(&self, _task: &Task<Self::Payload>, _response: &str) -> Option<String> {
         None
+    }
+
+    /// The answer to a task, as [`Environment::answer`] writes it, where this domain can tell it without a vote. It audits
+    /// labels and is never a reward.
+    fn truth(&self, _task: &Task<Self::Payload>) -> Option<String> {
+        None
+    }
+
+    /// The words of a task, without what all tasks of its type share: proposals that repeat one another are found by them.
+    fn wording(&self, task: &Task<Self::Payload>) -> String {
+        self.solve_prompt(task)
     }
 
     /// What makes two tasks the same problem: the key of duplicate checks.

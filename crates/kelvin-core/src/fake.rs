@@ -66,6 +66,21 @@ impl<F: Fn(&SampleRequest, u64) -> String + Send + Sync> Sampler for FakePolicy<
     }
 }
 
+/// What a fake policy was: its weights say nothing, so neither does this.
+struct Frozen;
+
+impl Sampler for Frozen {
+    fn serve(&self, _: Receiver<Indexed<SampleRequest>>, _: Completions) -> anyhow::Result<()> {
+        unreachable!("what is frozen is compared with, nothing is drawn from it")
+    }
+    fn logprobs(&self, sequences: &[Vec<u32>], _temperature: f32) -> anyhow::Result<Vec<Vec<f32>>> {
+        Ok(sequences.iter().map(|it| vec![0.0; it.len().saturating_sub(1)]).collect())
+    }
+    fn prompt_len(&self, prompt: &str) -> anyhow::Result<usize> {
+        Ok(prompt.len())
+    }
+}
+
 impl<F: Fn(&SampleRequest, u64) -> String + Send + Sync> Trainer for FakePolicy<F> {
     fn forward_backward_part(
         &mut self,
@@ -87,6 +102,12 @@ impl<F: Fn(&SampleRequest, u64) -> String + Send + Sync> Trainer for FakePolicy<
     }
     fn sampler(&self) -> &dyn Sampler {
         self
+    }
+    fn reset_optimizer(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+    fn freeze(&self) -> anyhow::Result<Box<dyn Sampler>> {
+        Ok(Box::new(Frozen))
     }
     fn save(&self, dir: &Path) -> anyhow::Result<()> {
         std::fs::write(dir.join("updates"), self.updates.to_string()).context("saving a fake policy")

@@ -14,3 +14,4 @@ pub mod policy;
 pub mod rollout;
 pub mod seed;
 pub mod task;
+pub mod vote;

@@ -319,6 +319,18 @@ pub trait Trainer: Send {
     /// Draws from the published weights. The borrow is the proof that they cannot move meanwhile.
     fn sampler(&self) -> &dyn Sampler;
 
+    /// Forgets what the optimizer remembers: its moments and its count of steps.
+    ///
+    /// # Errors
+    /// If the backend fails.
+    fn reset_optimizer(&mut self) -> anyhow::Result<()>;
+
+    /// The published weights as they are now, kept beside those that learn: what a KL term pulls towards.
+    ///
+    /// # Errors
+    /// If they cannot be copied.
+    fn freeze(&self) -> anyhow::Result<Box<dyn Sampler>>;
+
     /// Writes weights, tokenizer and optimizer into `dir`, which exists and is empty.
     ///
     /// # Errors

@@ -122,6 +122,8 @@ names! {
         OnlyWrapsHelper = "only_wraps_helper",
         /// The program defines more than one function, where that is not allowed.
         MultipleFunctions = "multiple_functions",
+        /// Too few of the answers to it can be read for a majority.
+        Unanswerable = "unanswerable",
         /// The program seems to hold its test input, where that is not allowed.
         TestInput = "test_input",
     }
@@ -156,9 +158,18 @@ pub struct Task<P = Value> {
     pub born: Step,
     /// The answer where an environment cannot compute one (R-Zero's majority vote).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label: Option<String>,
+    pub label: Option<Label>,
     /// The problem itself.
     pub payload: P,
+}
+
+/// An answer that was voted for, or that is known.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Label {
+    /// The answer, as its environment writes it.
+    pub answer: String,
+    /// Share of the votes that it got: how far it can be trusted. 1 where it is known.
+    pub share: f32,
 }
 
 impl Task {

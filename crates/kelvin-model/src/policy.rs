@@ -282,6 +282,22 @@ impl Trainer for NativePolicy {
         self
     }
 
+    fn reset_optimizer(&mut self) -> anyhow::Result<()> {
+        self.core.reset_moments();
+        Ok(())
+    }
+
+    fn freeze(&self) -> anyhow::Result<Box<dyn Sampler>> {
+        let published = self.pool.install(|| self.core.published());
+        Ok(Box::new(NativeSampler::of_params(
+            &published,
+            self.tokenizer.clone(),
+            self.end_tokens.clone(),
+            self.options.clone(),
+            Arc::clone(&self.pool),
+        )))
+    }
+
     /// Adapters alone, where they are what learns: the model that they are for is named, not copied.
     fn save(&self, dir: &Path) -> anyhow::Result<()> {
         stored::save(self, dir)

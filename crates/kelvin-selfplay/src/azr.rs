@@ -3,7 +3,7 @@
 
 use kelvin_core::{
     environment::DynEnvironment,
-    policy::{LossStats, OptimStats},
+    metrics::Metrics,
     rollout::{Rewarded, Role, Sample},
     seed::Seed,
     task::{Task, TaskType},
@@ -14,10 +14,13 @@ use crate::{
     clock::Stopwatch,
     intrinsic, novelty, posed,
     records::Records,
-    reference, reward,
+    reference,
+    report::{Seconds, StepReport, Updated},
+    reward,
     settings::{AzrSettings, RunSettings, SolveLag},
-    stage::{self, Estimated, Played, Poses, ProposalAsk, Scene, Screen, Solved, Solves, StreamTime},
+    stage::{self, Played, Poses, ProposalAsk, Scene, Screen, Solved, Solves},
     state::{HeldOut, RunState},
+    vote,
 };
 
 /// One step: propose, validate, estimate learnability, solve, reward, TRR++, update.
@@ -33,7 +36,7 @@ pub fn step(
     state.buffer.limit(settings);
     let now = state.step + 1;
     let seed = Seed::new(settings.seed).fork("step").nth(u64::from(now));
-    let scene = Scene { env, player: state.policies.player(), step: now, settings };
+    let scene = Scene { env, player: state.policies.player(Role::Solver), step: now, settings };
     let (azr, types) = (&settings.azr, &settings.task_types);
 
     // Propose a batch per task type from K past examples, validate each proposal by execution, and estimate the
@@ -48,6 +51,7 @@ pub fn step(
     let screen = Screen { buffer: &state.buffer, held_out };
     let poses = poses(&asks, screen, settings, seed);
     let played = stage::play(scene, poses, solves(&problems, settings, seed))?;
+    let played = vote::settled(env, played, azr.unreadable_max)?;
     let (mut played, near) = novelty::screen(scene, &asks, played, &state.buffer)?;
 
     // What proposals show beside their solve rate: seen before they grow the buffer. With lag 0, solve what it then holds.
@@ -79,45 +83,13 @@ pub fn step(
         reference::score(&mut batch, &**reference, temperature)?;
     }
     let objective = settings.objective.objective(temperature);
-    let (loss, optim) = state.policies.update(&batch, &objective, &settings.optimizer.at(now))?;
+    let adam = settings.optimizer.at(now);
+    let (loss, optim) = state.policies.update(Role::Solver, &batch, &objective, &adam)?;
+    let update = Some(Updated { loss, optim, learning_rate: adam.learning_rate });
     (state.step, state.posed) = (now, posed);
     let seconds = Seconds { sampling: time, measure_s, update_s: watch.lap() };
-    Ok(StepReport { estimated, attempts, solved, rewarded, batch, records, loss, optim, n_dropped, seconds })
-}
-
-/// What a step did, for metrics and transcripts.
-pub struct StepReport {
-    /// The proposals.
-    pub estimated: Vec<Estimated>,
-    /// The solves behind their learnability.
-    pub attempts: Vec<Solved>,
-    /// The solutions of the problems that were drawn.
-    pub solved: Vec<Solved>,
-    /// Both with their rewards, proposals first.
-    pub rewarded: Vec<Rewarded>,
-    /// What the update saw: those of `rewarded` that train, then estimates if they do.
-    pub batch: Vec<Sample>,
-    /// What was seen of both.
-    pub records: Records,
-    /// What the loss said.
-    pub loss: LossStats,
-    /// What the optimizer said.
-    pub optim: OptimStats,
-    /// Monte-Carlo solutions that were drawn for copies. Depends on which row finished first.
-    pub n_dropped: usize,
-    /// Where the time went.
-    pub seconds: Seconds,
-}
-
-/// Wall time by phase, in seconds. Phases do not overlap; what a step takes beside them is prompts, the buffer, records.
-#[derive(Clone, Debug, Default)]
-pub struct Seconds {
-    /// The sampling calls, with validating and grading.
-    pub sampling: StreamTime,
-    /// Looking at proposals and solutions for rewards and records.
-    pub measure_s: f64,
-    /// Rewards, advantages, the update and its publication.
-    pub update_s: f64,
+    let own = Metrics::new();
+    Ok(StepReport { estimated, attempts, solved, rewarded, batch, records, update, n_dropped, own, seconds })
 }
 
 /// The proposals of a step, with the tries behind their learnability.

@@ -17,7 +17,7 @@ use kelvin_core::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{behaviour::Alarm, posed::Posed, state::RunState};
+use crate::{behaviour::Alarm, posed::Posed, r_zero::Memory, state::RunState};
 
 /// Version of `COMPLETE`.
 pub const FORMAT: u32 = 1;
@@ -45,6 +45,8 @@ struct SavedState {
     metrics: LogCut,
     alarms: LogCut,
     posed: Posed,
+    #[serde(default)]
+    r_zero: Memory,
     /// By number of the task among those of its type; only with a band.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     solve_rates: BTreeMap<TaskType, Vec<(u32, f32)>>,
@@ -158,18 +160,25 @@ impl RunDir {
         self.path.join("transcripts").join(format!("{step:06}.jsonl"))
     }
 
-    /// Writes a checkpoint of `state` and removes all but the newest `keep`.
+    /// Writes a checkpoint of `state` and removes all but the newest `keep` and those of steps that `stays` names.
     ///
     /// # Errors
     /// If writing fails; earlier checkpoints stand.
-    pub fn save(&self, state: &RunState, keep: usize) -> anyhow::Result<PathBuf> {
+    pub fn save(
+        &self,
+        state: &RunState,
+        keep: usize,
+        stays: impl Fn(Step) -> bool,
+    ) -> anyhow::Result<PathBuf> {
         let target = checkpoint_folder(&self.path, state.step);
         let temporary = self.path.join("checkpoints").join(format!(".writing-{:06}", state.step));
         self.write_checkpoint(state, &temporary, &target)
             .with_context(|| format!("writing checkpoint {}", target.display()))?;
         // Later ones are damaged: the run went back over them.
-        let steps: Vec<Step> =
-            complete_steps(&self.path)?.into_iter().filter(|step| *step <= state.step).collect();
+        let steps: Vec<Step> = complete_steps(&self.path)?
+            .into_iter()
+            .filter(|&step| step <= state.step && !stays(step))
+            .collect();
         for &old in &steps[..steps.len().saturating_sub(keep.max(1))] {
             let old = checkpoint_folder(&self.path, old);
             fs::remove_dir_all(&old).with_context(|| format!("removing checkpoint {}", old.display()))?;
@@ -199,6 +208,7 @@ impl RunDir {
             metrics: self.cut("metrics.jsonl")?,
             alarms: self.cut("alarms.jsonl")?,
             posed: state.posed.clone(),
+            r_zero: state.r_zero.clone(),
             solve_rates: state.buffer.solve_rates(),
         };
         fs::write(temporary.join("state.json"), serde_json::to_vec_pretty(&saved)?)?;
@@ -274,12 +284,7 @@ impl RunDir {
             format
         );
         let saved: SavedState = serde_json::from_slice(&text)?;
-        for policy in &mut state.policies.0 {
-            let saved = saved.policies.iter().find(|it| it.name == *policy.name);
-            let saved = saved.with_context(|| format!("the checkpoint has no policy `{}`", policy.name))?;
-            policy.trainer.restore(&folder.join(&*policy.name))?;
-            policy.version = saved.version;
-        }
+        restore_policies(folder, &saved.policies, state)?;
         self.truncate("metrics.jsonl", &saved.metrics)?;
         self.truncate("tasks.jsonl", &saved.tasks)?;
         self.truncate("alarms.jsonl", &saved.alarms)?;
@@ -298,10 +303,25 @@ impl RunDir {
             state.buffer.take_unlogged();
         }
         state.posed = saved.posed;
+        state.r_zero = saved.r_zero;
         state.buffer.set_solve_rates(&saved.solve_rates);
         state.step = saved.step;
         state.seeded = saved.seeded;
         Ok(())
+    }
+
+    /// Puts the policies back to the checkpoint of a step, and nothing else.
+    ///
+    /// # Errors
+    /// If there is no whole checkpoint of it, or a policy cannot be restored.
+    pub fn put_back(&self, step: Step, state: &mut RunState) -> anyhow::Result<()> {
+        let folder = checkpoint_folder(&self.path, step);
+        let mut read = || {
+            verify(&folder)?;
+            let saved: SavedState = serde_json::from_slice(&fs::read(folder.join("state.json"))?)?;
+            restore_policies(&folder, &saved.policies, state)
+        };
+        read().with_context(|| format!("reading {}", folder.display()))
     }
 
     fn truncate(&self, name: &str, cut: &LogCut) -> anyhow::Result<()> {
@@ -325,6 +345,16 @@ impl RunDir {
         file.rewind()?;
         Ok(())
     }
+}
+
+fn restore_policies(folder: &Path, saved: &[SavedPolicy], state: &mut RunState) -> anyhow::Result<()> {
+    for policy in &mut state.policies.0 {
+        let saved = saved.iter().find(|it| it.name == *policy.name);
+        let saved = saved.with_context(|| format!("the checkpoint has no policy `{}`", policy.name))?;
+        policy.trainer.restore(&folder.join(&*policy.name))?;
+        policy.version = saved.version;
+    }
+    Ok(())
 }
 
 /// The newest checkpoint that is whole of the run in folder `run`, with its step. `None` if none was ever

@@ -45,13 +45,15 @@ mod tests {
         environment::{Environment, Given},
         fake::FakePolicy,
         policy::Policy,
+        rollout::Role,
         task::{Grade, Rejection},
     };
 
     use super::*;
     use crate::{
         settings::{
-            AzrSettings, CheckpointSettings, CompositeSettings, EvalSettings, RunSettings, SamplingSettings,
+            AzrSettings, CheckpointSettings, CompositeSettings, EvalSettings, RZeroSettings, Recipe,
+            RunSettings, SamplingSettings,
         },
         stage::{ProposalAsk, proposal_asks},
         state::RunState,
@@ -107,6 +109,8 @@ mod tests {
             task_types: vec![TaskType::Deduction],
             n_judges: 1,
             azr: AzrSettings { n_references: 2, composite, ..AzrSettings::default() },
+            recipe: Recipe::Azr,
+            r_zero: RZeroSettings::default(),
             intrinsic: Default::default(),
             objective: Default::default(),
             optimizer: Default::default(),
@@ -119,7 +123,8 @@ mod tests {
         let mut state = RunState::new(vec![Policy { name: "policy".into(), version: 0, trainer }]);
         let env = Numbers;
         state.buffer.append(&env, kelvin_core::environment::DynEnvironment::seed_tasks(&env)).unwrap();
-        let scene = Scene { env: &env, player: state.policies.player(), step, settings: &settings };
+        let scene =
+            Scene { env: &env, player: state.policies.player(Role::Proposer), step, settings: &settings };
         proposal_asks(scene, &state.buffer, &[TaskType::Deduction], 600, Seed::new(3)).unwrap()
     }
 

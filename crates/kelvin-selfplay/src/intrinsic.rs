@@ -180,7 +180,7 @@ mod tests {
     use super::*;
     use crate::{
         reward,
-        settings::{AzrSettings, DiagnosticsSettings},
+        settings::{AzrSettings, DiagnosticsSettings, RZeroSettings, Recipe},
         stage::tests::rollout,
     };
 
@@ -192,6 +192,8 @@ mod tests {
             task_types: vec![TaskType::Deduction],
             n_judges: 1,
             azr: AzrSettings::default(),
+            recipe: Recipe::Azr,
+            r_zero: RZeroSettings::default(),
             intrinsic: IntrinsicSettings {
                 combine,
                 complexity: term(0.5, 0.3),

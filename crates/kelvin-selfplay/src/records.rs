@@ -34,9 +34,22 @@ impl Records {
         solved: &[Solved],
         posed: [&Posed; 2],
     ) -> anyhow::Result<Records> {
+        let learnability = posed::of_problems(env, problems, posed)?;
+        Ok(Records { seen, near, learnability, ..Records::of_solutions(env, problems, solved)? })
+    }
+
+    /// What the solutions of `problems` do, which nobody was promised anything for.
+    ///
+    /// # Errors
+    /// If a problem is another environment's.
+    pub fn of_solutions(
+        env: &dyn DynEnvironment,
+        problems: &[Task],
+        solved: &[Solved],
+    ) -> anyhow::Result<Records> {
         let of =
             |it: &Solved| env.behaviours(&problems[it.rollout.group], &it.rollout.completion.text, &it.grade);
         let behaviours = solved.iter().map(of).collect::<anyhow::Result<_>>()?;
-        Ok(Records { seen, near, behaviours, learnability: posed::of_problems(env, problems, posed)? })
+        Ok(Records { behaviours, learnability: vec![None; problems.len()], ..Records::default() })
     }
 }

@@ -7,16 +7,33 @@ use kelvin_core::{policy::Sampler, rollout::Sample};
 /// # Errors
 /// If the backend fails.
 pub fn score(batch: &mut [Sample], reference: &dyn Sampler, temperature: f32) -> anyhow::Result<()> {
+    let scored = logprobs(batch, reference, temperature)?;
+    batch.iter_mut().zip(scored).for_each(|(sample, it)| sample.reference_logprobs = it);
+    Ok(())
+}
+
+/// Fills in each sample's log-probabilities before an update, for those that take several.
+///
+/// # Errors
+/// If the backend fails.
+pub fn remember(batch: &mut [Sample], learner: &dyn Sampler, temperature: f32) -> anyhow::Result<()> {
+    let scored = logprobs(batch, learner, temperature)?;
+    batch.iter_mut().zip(scored).for_each(|(sample, it)| sample.old_logprobs = it);
+    Ok(())
+}
+
+/// Of the response tokens of each sample.
+fn logprobs(batch: &[Sample], sampler: &dyn Sampler, temperature: f32) -> anyhow::Result<Vec<Vec<f32>>> {
     let sequences: Vec<Vec<u32>> =
         batch.iter().map(|it| it.prompt.iter().chain(&it.response).copied().collect()).collect();
-    let scored = reference.logprobs(&sequences, temperature)?;
+    let scored = sampler.logprobs(&sequences, temperature)?;
     assert_eq!(scored.len(), batch.len(), "a score for each sequence");
-    for (sample, mut logprobs) in batch.iter_mut().zip(scored) {
+    let of_response = |(sample, mut logprobs): (&Sample, Vec<f32>)| {
         // Every token after the first has one; the response's are the last.
         let first = logprobs.len().checked_sub(sample.response.len());
-        sample.reference_logprobs = logprobs.split_off(first.expect("a response follows a token"));
-    }
-    Ok(())
+        logprobs.split_off(first.expect("a response follows a token"))
+    };
+    Ok(batch.iter().zip(scored).map(of_response).collect())
 }
 
 #[cfg(test)]
@@ -57,5 +74,7 @@ mod tests {
         score(&mut batch, &Echo, 0.5).unwrap();
         assert_eq!(batch[0].reference_logprobs, [1.5, 2.0, 2.5]);
         assert_eq!(batch[1].reference_logprobs, [3.5]);
+        remember(&mut batch, &Echo, 1.0).unwrap();
+        assert_eq!((&batch[0].old_logprobs[..], batch[1].reference_logprobs[0]), (&[3.0, 4.0, 5.0][..], 3.5));
     }
 }

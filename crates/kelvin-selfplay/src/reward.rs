@@ -44,24 +44,24 @@ pub fn solve_rate(grades: &[Grade]) -> f32 {
 
 /// Both roles' rollouts with their rewards, proposers first.
 pub fn all(estimated: &[Estimated], solved: &[Solved], settings: &AzrSettings, seed: Seed) -> Vec<Rewarded> {
-    let proposers = estimated.iter().map(|it| (&it.rollout, proposer(it, settings)));
-    let solvers = solved.iter().map(|it| (&it.rollout, solver(&it.grade)));
+    let proposers = estimated.iter().map(|it| (it.rollout.clone(), proposer(it, settings)));
+    let solvers = solved.iter().map(|it| (it.rollout.clone(), solver(&it.grade)));
     pay(proposers.chain(solvers), settings, seed)
 }
 
 /// Solutions with their rewards.
 pub fn solutions(solved: &[Solved], settings: &AzrSettings, seed: Seed) -> Vec<Rewarded> {
-    pay(solved.iter().map(|it| (&it.rollout, solver(&it.grade))), settings, seed)
+    pay(solved.iter().map(|it| (it.rollout.clone(), solver(&it.grade))), settings, seed)
 }
 
 /// The verifier's reward, or the coin's of the control.
-fn pay<'rollout>(
-    verified: impl Iterator<Item = (&'rollout Rollout, f32)>,
+pub(crate) fn pay(
+    verified: impl Iterator<Item = (Rollout, f32)>,
     settings: &AzrSettings,
     seed: Seed,
 ) -> Vec<Rewarded> {
     let rewarded = verified.enumerate().map(|(index, (rollout, verified))| Rewarded {
-        rollout: rollout.clone(),
+        rollout,
         reward: match settings.reward {
             RewardSource::Verifier => verified,
             RewardSource::Random if seed.nth(index as u64).unit() < 0.5 => 1.0,

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use kelvin_core::{environment::DynEnvironment, metrics::Metrics, seed::Seed, task::Step};
+use kelvin_core::{environment::DynEnvironment, metrics::Metrics, rollout::Role, seed::Seed, task::Step};
 
 use crate::{
     azr, behaviour,
@@ -11,8 +11,14 @@ use crate::{
     clock::Stopwatch,
     eval,
     metrics::{self, Recorder},
+    r_zero::{
+        self,
+        phase::Place,
+        probe::{self, Verdict},
+    },
+    report::StepReport,
     seeding::{self, Loaded},
-    settings::RunSettings,
+    settings::{Recipe, RunSettings},
     stage::Scene,
     state::{HeldOut, RunState},
     transcript,
@@ -31,7 +37,7 @@ pub enum Event<'run> {
         /// Its metrics.
         metrics: &'run Metrics,
         /// What the step did; absent at step 0.
-        report: Option<&'run azr::StepReport>,
+        report: Option<&'run StepReport>,
     },
     /// A checkpoint is complete.
     Saved {
@@ -69,18 +75,38 @@ pub fn run(
     if settings.azr.seed_only {
         return Ok(End::Finished);
     }
+    if settings.recipe == Recipe::RZero {
+        r_zero::resume(state, dir, settings)?;
+    }
     let mut saved = state.step;
-    while state.step < settings.steps && !interrupted() {
+    let is_over = |state: &RunState| settings.steps <= state.step || state.r_zero.ended;
+    while !is_over(state) && !interrupted() {
         step(state, env, &held_out, settings, dir, watcher)?;
-        if is_due(state.step, settings.checkpoint.every) {
-            watcher(Event::Saved { path: dir.save(state, settings.checkpoint.keep)? });
+        if is_due(state.step, settings.checkpoint.every) || stays(state.step, settings) {
+            save(state, settings, dir, watcher)?;
             saved = state.step;
         }
     }
     if saved != state.step {
-        watcher(Event::Saved { path: dir.save(state, settings.checkpoint.keep)? });
+        save(state, settings, dir, watcher)?;
     }
-    Ok(if state.step < settings.steps { End::Interrupted } else { End::Finished })
+    Ok(if is_over(state) { End::Finished } else { End::Interrupted })
+}
+
+fn save(
+    state: &RunState,
+    settings: &RunSettings,
+    dir: &RunDir,
+    watcher: &mut dyn FnMut(Event<'_>),
+) -> anyhow::Result<()> {
+    let path = dir.save(state, settings.checkpoint.keep, |step| stays(step, settings))?;
+    watcher(Event::Saved { path });
+    Ok(())
+}
+
+/// Whether the checkpoint of a step is never removed: R-Zero goes back to the ends of its phases.
+fn stays(step: Step, settings: &RunSettings) -> bool {
+    settings.recipe == Recipe::RZero && (step == 0 || Place::of(step, &settings.r_zero).ends())
 }
 
 fn begin(
@@ -107,10 +133,10 @@ fn begin(
     }
     if !settings.azr.seed_only {
         evaluate(&mut metrics, state, env, held_out, settings)?;
+        probe(&metrics, state, settings, dir)?;
     }
     record(0, metrics, None, dir, watcher)?;
-    watcher(Event::Saved { path: dir.save(state, settings.checkpoint.keep)? });
-    Ok(())
+    save(state, settings, dir, watcher)
 }
 
 fn step(
@@ -122,8 +148,11 @@ fn step(
     watcher: &mut dyn FnMut(Event<'_>),
 ) -> anyhow::Result<()> {
     let watch = Stopwatch::start();
-    let sampled = state.policies.player().sampler.stats();
-    let mut report = azr::step(state, env, held_out, settings)?;
+    let sampled = state.policies.player(Role::Solver).sampler.stats();
+    let mut report = match settings.recipe {
+        Recipe::Azr => azr::step(state, env, held_out, settings)?,
+        Recipe::RZero => r_zero::step(state, env, held_out, settings)?,
+    };
     dir.append_tasks(&state.buffer.take_unlogged())?;
     if is_due(state.step, settings.checkpoint.transcripts_every) {
         transcript::write(&dir.transcript(state.step), &report)?;
@@ -135,11 +164,17 @@ fn step(
     metrics.extend(metrics::of_alarms(&alarms));
     dir.append_alarms(&alarms[..alarms.len().min(settings.diagnostics.alarms_max)])?;
     report.seconds.measure_s += measuring.seconds();
-    metrics.extend(metrics::of_sampler(state.policies.player().sampler.stats().since(sampled)));
+    metrics.extend(metrics::of_sampler(state.policies.player(Role::Solver).sampler.stats().since(sampled)));
     metrics.extend(env.timing());
     metrics.extend(metrics::of_time(&report.seconds, watch.seconds()));
-    if is_due(state.step, settings.eval.every) || (state.step == settings.steps && settings.eval.every != 0) {
+    let ends_iteration =
+        settings.recipe == Recipe::RZero && Place::of(state.step, &settings.r_zero).ends_iteration();
+    let is_last = state.step == settings.steps || ends_iteration;
+    if is_due(state.step, settings.eval.every) || (is_last && settings.eval.every != 0) {
         evaluate(&mut metrics, state, env, held_out, settings)?;
+    }
+    if ends_iteration {
+        probe(&metrics, state, settings, dir)?;
     }
     record(state.step, metrics, Some(&report), dir, watcher)
 }
@@ -155,7 +190,7 @@ fn evaluate(
         return Ok(());
     }
     let watch = Stopwatch::start();
-    let scene = Scene { env, player: state.policies.player(), step: state.step, settings };
+    let scene = Scene { env, player: state.policies.player(Role::Solver), step: state.step, settings };
     let seed = Seed::new(settings.seed).fork("eval").nth(u64::from(state.step));
     let accuracies = eval::evaluate(scene, held_out, seed)?;
     metrics.extend(eval::metrics(&accuracies, settings.eval.n_samples));
@@ -163,10 +198,25 @@ fn evaluate(
     Ok(())
 }
 
+/// Looks at what an iteration of R-Zero came to, and puts its policies back where it fell too far.
+fn probe(
+    metrics: &Recorder,
+    state: &mut RunState,
+    settings: &RunSettings,
+    dir: &RunDir,
+) -> anyhow::Result<()> {
+    let accuracy = metrics.get("eval/mean/accuracy").filter(|_| settings.recipe == Recipe::RZero);
+    let Some(accuracy) = accuracy else { return Ok(()) };
+    match probe::judge(&mut state.r_zero, accuracy as f32, &settings.r_zero) {
+        Verdict::GoOn => Ok(()),
+        Verdict::PutBack(step) => dir.put_back(step, state),
+    }
+}
+
 fn record(
     step: Step,
     metrics: Recorder,
-    report: Option<&azr::StepReport>,
+    report: Option<&StepReport>,
     dir: &RunDir,
     watcher: &mut dyn FnMut(Event<'_>),
 ) -> anyhow::Result<()> {

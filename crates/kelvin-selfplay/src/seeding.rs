@@ -5,6 +5,7 @@ pub mod files;
 
 use kelvin_core::{
     environment::DynEnvironment,
+    rollout::Role,
     seed::Seed,
     task::{SEED_STAGE, Task, TaskType},
 };
@@ -76,7 +77,7 @@ fn seed_round(
     types: &[TaskType],
     seed: Seed,
 ) -> anyhow::Result<usize> {
-    let scene = Scene { env, player: state.policies.player(), step: SEED_STAGE, settings };
+    let scene = Scene { env, player: state.policies.player(Role::Proposer), step: SEED_STAGE, settings };
     let n = settings.azr.batch_size;
     let asks = stage::proposal_asks(scene, &state.buffer, types, n, seed.fork("references"))?;
     let screen = Some(Screen { buffer: &state.buffer, held_out });

@@ -7,6 +7,7 @@ mod diagnostics;
 mod intrinsic;
 mod objective;
 mod optimizer;
+mod r_zero;
 
 use kelvin_core::{
     rollout::Sampling,
@@ -23,6 +24,7 @@ pub use diagnostics::DiagnosticsSettings;
 pub use intrinsic::{Combine, Diversity, IntrinsicSettings, Term};
 pub use objective::{Loss, ObjectiveSettings};
 pub use optimizer::{OptimizerSettings, Schedule};
+pub use r_zero::{KnownQuestions, RZeroSettings, Reference, Uncertainty};
 
 /// How each kind of completion is drawn. They are separate because the original's shared one made its estimates
 /// greedy (azr.md section 4.2).
@@ -58,6 +60,16 @@ impl Default for SamplingSettings {
             solve_prompt_tokens_max: 6144,
         }
     }
+}
+
+/// Who trains on what, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Recipe {
+    /// Absolute Zero: one policy proposes and solves.
+    Azr,
+    /// R-Zero: a challenger and a solver take turns.
+    RZero,
 }
 
 /// The held-out evaluation.
@@ -119,8 +131,12 @@ pub struct RunSettings {
     pub task_types: Vec<TaskType>,
     /// Threads that validate and grade.
     pub n_judges: usize,
-    /// The recipe.
+    /// Who trains on what, and when.
+    pub recipe: Recipe,
+    /// Absolute Zero; of R-Zero, what the stages read that both play on.
     pub azr: AzrSettings,
+    /// R-Zero; unread by Absolute Zero.
+    pub r_zero: RZeroSettings,
     /// Rewards beside learnability.
     pub intrinsic: IntrinsicSettings,
     /// The objective.

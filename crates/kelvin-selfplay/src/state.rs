@@ -6,12 +6,12 @@ use kelvin_core::{
     environment::DynEnvironment,
     objective::Objective,
     policy::{AdamParams, LossStats, OptimStats, Player, Policy, Sampler},
-    rollout::Sample,
+    rollout::{Role, Sample},
     seed::Seed,
     task::{Step, Task, TaskType},
 };
 
-use crate::{buffer::TaskBuffer, posed::Posed, settings::EvalSettings};
+use crate::{buffer::TaskBuffer, posed::Posed, r_zero::Memory, settings::EvalSettings};
 
 /// The state between two steps. Recipes add what they need here: phase cursors, probe history, memories.
 pub struct RunState {
@@ -27,6 +27,8 @@ pub struct RunState {
     pub buffer: TaskBuffer,
     /// What the last step's proposals promised.
     pub posed: Posed,
+    /// What R-Zero remembers; nothing in a run of Absolute Zero.
+    pub r_zero: Memory,
 }
 
 impl RunState {
@@ -40,30 +42,41 @@ impl RunState {
             reference: None,
             buffer: TaskBuffer::default(),
             posed: Posed::default(),
+            r_zero: Memory::default(),
         }
     }
 }
 
-/// The policies of a run. AZR has one, which plays both roles.
+/// The policies of a run: one that plays both roles, or the proposer's and then the solver's.
 pub struct Policies(pub Vec<Policy>);
 
 impl Policies {
-    /// The policy that plays both roles.
-    pub fn player(&self) -> Player<'_> {
-        self.0[0].player()
+    /// Who plays a role.
+    pub fn player(&self, role: Role) -> Player<'_> {
+        self.0[self.idx(role)].player()
     }
 
-    /// One update of the policy that plays both roles.
+    /// One update of who plays a role.
     ///
     /// # Errors
     /// If the trainer fails.
     pub fn update(
         &mut self,
+        role: Role,
         batch: &[Sample],
         objective: &Objective,
         adam: &AdamParams,
     ) -> anyhow::Result<(LossStats, OptimStats)> {
-        self.0[0].update(batch, objective, adam)
+        let idx = self.idx(role);
+        self.0[idx].update(batch, objective, adam)
+    }
+
+    /// Where who plays a role stands among the policies.
+    pub fn idx(&self, role: Role) -> usize {
+        match role {
+            Role::Proposer => 0,
+            Role::Solver => self.0.len() - 1,
+        }
     }
 }
 

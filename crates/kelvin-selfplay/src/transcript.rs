@@ -9,7 +9,7 @@ use kelvin_core::{
 };
 use serde::Serialize;
 
-use crate::{azr::StepReport, reward};
+use crate::{report::StepReport, reward};
 
 /// One line. Tokens are left out: the text is for people, and the ids follow from the seed path.
 #[derive(Serialize)]

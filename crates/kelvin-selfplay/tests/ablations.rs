@@ -20,13 +20,15 @@ use kelvin_core::{
     task::{Grade, Miss, Reason, Rejection, Task, TaskType},
 };
 use kelvin_selfplay::{
-    azr::{self, StepReport},
+    azr,
     checkpoint::RunDir,
     metrics,
+    report::StepReport,
     run::{self, Event},
     seeding,
     settings::{
-        AzrSettings, CheckpointSettings, EvalSettings, Eviction, NearDuplicates, RunSettings, SolverMix,
+        AzrSettings, CheckpointSettings, EvalSettings, Eviction, NearDuplicates, RZeroSettings, Recipe,
+        RunSettings, SolverMix,
     },
     state::{HeldOut, RunState},
 };
@@ -104,6 +106,8 @@ fn settings(azr: AzrSettings) -> RunSettings {
         task_types: TYPES.to_vec(),
         n_judges: 2,
         azr: AzrSettings { batch_size: 8, n_estimate: 4, seed_factor: 1, n_references: 2, ..azr },
+        recipe: Recipe::Azr,
+        r_zero: RZeroSettings::default(),
         intrinsic: Default::default(),
         objective: Default::default(),
         optimizer: Default::default(),

@@ -21,12 +21,14 @@ use kelvin_core::{
     task::{Grade, Miss, Reason, Rejection, Task, TaskType},
 };
 use kelvin_selfplay::{
-    azr::{self, StepReport},
+    azr,
     buffer::TaskBuffer,
-    metrics, seeding,
+    metrics,
+    report::StepReport,
+    seeding,
     settings::{
-        AzrSettings, CheckpointSettings, Duplicates, EstimateStop, EvalSettings, RunSettings,
-        SamplingSettings, SolveLag,
+        AzrSettings, CheckpointSettings, Duplicates, EstimateStop, EvalSettings, RZeroSettings, Recipe,
+        RunSettings, SamplingSettings, SolveLag,
     },
     stage::{self, Played, Poses, Scene, Screen, Solves},
     state::{HeldOut, RunState},
@@ -154,6 +156,12 @@ impl Trainer for Shuffled {
     fn sampler(&self) -> &dyn Sampler {
         self
     }
+    fn reset_optimizer(&mut self) -> anyhow::Result<()> {
+        unreachable!("one step has no phases")
+    }
+    fn freeze(&self) -> anyhow::Result<Box<dyn Sampler>> {
+        unreachable!("nothing pulls to a reference")
+    }
     fn save(&self, dir: &Path) -> anyhow::Result<()> {
         self.learner.save(dir)
     }
@@ -169,6 +177,8 @@ fn settings(azr: AzrSettings) -> RunSettings {
         task_types: vec![TaskType::Deduction],
         n_judges: 3,
         azr: AzrSettings { batch_size: 24, seed_factor: 1, seed_rounds_max: 1, ..azr },
+        recipe: Recipe::Azr,
+        r_zero: RZeroSettings::default(),
         intrinsic: Default::default(),
         objective: Default::default(),
         optimizer: Default::default(),

@@ -26,8 +26,18 @@ const NESTED_MAX: usize = 4;
 /// The word for the base model inside the binary.
 pub(crate) const EMBEDDED: &str = "embedded";
 
-/// The folder of the policy in a checkpoint of a run.
-pub(crate) const POLICY_FOLDER: &str = "policy";
+/// The policy that plays both roles, and its folder in a checkpoint of a run.
+pub(crate) const POLICY: &str = "policy";
+/// The proposer's policy where the roles have one each, and its folder.
+pub(crate) const CHALLENGER: &str = "challenger";
+/// The solver's policy there.
+pub(crate) const SOLVER: &str = "solver";
+
+/// The folder in a checkpoint of the policy that solves.
+pub(crate) fn solver_folder(checkpoint: &Path) -> PathBuf {
+    let [alone, solver] = [POLICY, SOLVER].map(|it| checkpoint.join(it));
+    if holds_model(&solver) { solver } else { alone }
+}
 
 /// Where a model's files are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -274,18 +284,19 @@ fn in_folder(dir: &Path) -> anyhow::Result<PathBuf> {
     if holds_model(dir) {
         return Ok(dir.to_owned());
     }
-    if dir.join(COMPLETE).is_file() && holds_model(&dir.join(POLICY_FOLDER)) {
+    let solver = solver_folder(dir);
+    if dir.join(COMPLETE).is_file() && holds_model(&solver) {
         checkpoint::verify(dir).with_context(|| {
             format!(
-                "checkpoint {} is damaged\nhint: name another one, or the `{POLICY_FOLDER}` folder in it to read \
-                 what is left",
-                dir.display()
+                "checkpoint {} is damaged\nhint: name another one, or the folder {} to read what is left",
+                dir.display(),
+                solver.display()
             )
         })?;
-        return Ok(dir.join(POLICY_FOLDER));
+        return Ok(solver);
     }
     if dir.join("checkpoints").is_dir() {
-        return Ok(newest_checkpoint(dir)?.join(POLICY_FOLDER));
+        return Ok(solver_folder(&newest_checkpoint(dir)?));
     }
     bail!(
         "{} is neither a model nor a run: it has no config.json and no checkpoints folder\nhint: a model folder \

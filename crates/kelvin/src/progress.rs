@@ -7,7 +7,12 @@ use std::{
 };
 
 use kelvin_core::{metrics::Metrics, task::Step, task::TaskType};
-use kelvin_selfplay::{clock::Stopwatch, run::Event, settings::RunSettings};
+use kelvin_selfplay::{
+    clock::Stopwatch,
+    r_zero::phase::{Phase, Place},
+    run::Event,
+    settings::{Recipe, RunSettings},
+};
 
 /// Steps that the estimate of the time left is averaged over.
 const RECENT_STEPS: usize = 8;
@@ -30,7 +35,7 @@ impl<'run> Progress<'run> {
     /// Shows an event.
     pub(crate) fn show(&mut self, event: Event<'_>) {
         match event {
-            Event::Seeding => self.transient("seeding the task buffer from the zero triplet ..."),
+            Event::Seeding => self.transient("seeding the task buffer ..."),
             Event::Loaded(file) => self.lasting(&file.line()),
             Event::Recorded { step: 0, metrics, .. } => {
                 self.watch.lap();
@@ -59,14 +64,41 @@ impl<'run> Progress<'run> {
         let recent = &self.recent_s[self.recent_s.len().saturating_sub(RECENT_STEPS)..];
         let step_s = recent.iter().sum::<f64>() / recent.len() as f64;
         let left = step_s * f64::from(self.settings.steps.saturating_sub(step));
+        let did = match self.settings.recipe {
+            Recipe::Azr => self.absolute_zero(metrics),
+            Recipe::RZero => self.r_zero(step, metrics),
+        };
+        format!("step {step:>3}/{}  {did} | {step_s:.1} s/step, {} left", self.settings.steps, duration(left))
+    }
+
+    fn absolute_zero(&self, metrics: &Metrics) -> String {
         let solved = self.per_type(metrics, |it| format!("solver/{it}/accuracy"), percent);
         let valid = self.mean(metrics, "proposer", "valid");
         let learnable = self.mean(metrics, "proposer", "learnability");
-        format!(
-            "step {step:>3}/{}  {solved} | valid {valid:.2} learn {learnable:.2} | {step_s:.1} s/step, {} left",
-            self.settings.steps,
-            duration(left)
-        )
+        format!("{solved} | valid {valid:.2} learn {learnable:.2}")
+    }
+
+    fn r_zero(&self, step: Step, metrics: &Metrics) -> String {
+        let Place { iteration, phase, .. } = Place::of(step, &self.settings.r_zero);
+        let of = |key: &str| metrics.get(key).copied().unwrap_or_default();
+        let did = match phase {
+            Phase::Challenge => format!(
+                "challenger  valid {:.2} unsure {:.2} repeats {:.2}",
+                self.mean(metrics, "proposer", "valid"),
+                of("challenger/uncertainty"),
+                of("challenger/repetition")
+            ),
+            Phase::Curriculum => {
+                let right = metrics.get("curriculum/label_accuracy");
+                let right = right.map_or(String::new(), |it| format!(", labels {} right", percent(*it)));
+                format!("curriculum  {:.0} questions{right}", of("curriculum/size"))
+            }
+            Phase::Solve => {
+                let solved = self.per_type(metrics, |it| format!("solver/{it}/accuracy"), percent);
+                format!("solver  as voted: {solved}")
+            }
+        };
+        format!("{iteration}: {did}")
     }
 
     fn evaluation(&self, step: Step, metrics: &Metrics) {

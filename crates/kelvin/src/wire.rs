@@ -7,11 +7,14 @@ use kelvin_core::{environment::DynEnvironment, executor::Executor, policy::Polic
 use kelvin_env::python_triplet::PythonTriplet;
 use kelvin_exec::PythonExecutor;
 use kelvin_model::{Checkpoint, Dtype, NativePolicy, NativeSampler, kernels::Storage};
-use kelvin_selfplay::state::RunState;
+use kelvin_selfplay::{
+    settings::{Recipe, Reference},
+    state::RunState,
+};
 
 use crate::{
     config::{Backend, Config, EnvironmentName, PolicySettings},
-    model::{self, POLICY_FOLDER},
+    model::{self, CHALLENGER, POLICY, SOLVER},
 };
 
 /// What a run plays with.
@@ -63,9 +66,14 @@ pub(crate) fn check_state(config: &Config) -> anyhow::Result<()> {
 /// # Errors
 /// If the model cannot be read, or is a run and there is a reference.
 pub(crate) fn state(config: &Config) -> anyhow::Result<RunState> {
-    let has_reference = config.objective.kl_coefficient != 0.0;
+    let has_reference = config.objective.kl_coefficient != 0.0 && !keeps_its_own_reference(config);
     require_reference(config)?;
-    let mut state = RunState::new(vec![policy(config)?]);
+    let names: &[&str] = match config.recipe {
+        Recipe::RZero if config.r_zero.two_policies => &[CHALLENGER, SOLVER],
+        Recipe::RZero | Recipe::Azr => &[POLICY],
+    };
+    let policies = names.iter().map(|it| policy(config, it)).collect::<anyhow::Result<_>>()?;
+    let mut state = RunState::new(policies);
     // So that a resume does not hold the whole log for a moment.
     state.buffer.limit(&config.run_settings(1));
     if has_reference {
@@ -76,8 +84,13 @@ pub(crate) fn state(config: &Config) -> anyhow::Result<RunState> {
     Ok(state)
 }
 
+/// Whether what a KL term pulls towards comes from the run itself.
+fn keeps_its_own_reference(config: &Config) -> bool {
+    config.recipe == Recipe::RZero && config.r_zero.reference == Reference::PhaseStart
+}
+
 fn require_reference(config: &Config) -> anyhow::Result<()> {
-    if config.objective.kl_coefficient == 0.0 {
+    if config.objective.kl_coefficient == 0.0 || keeps_its_own_reference(config) {
         return Ok(());
     }
     model::require_lasting(
@@ -108,11 +121,11 @@ fn loaded(policy: &PolicySettings) -> anyhow::Result<Checkpoint> {
     Ok(checkpoint)
 }
 
-/// Loads the policy of a run.
+/// Loads a policy of a run, to be called `name`.
 ///
 /// # Errors
 /// If its model cannot be read.
-pub(crate) fn policy(config: &Config) -> anyhow::Result<Policy> {
+pub(crate) fn policy(config: &Config, name: &str) -> anyhow::Result<Policy> {
     let trainer = match config.policy.backend {
         Backend::Native => {
             let checkpoint = loaded(&config.policy)?;
@@ -120,7 +133,7 @@ pub(crate) fn policy(config: &Config) -> anyhow::Result<Policy> {
             NativePolicy::training(checkpoint, config.policy.native_options(), training)?
         }
     };
-    Ok(Policy { name: POLICY_FOLDER.into(), version: 0, trainer: Box::new(trainer) })
+    Ok(Policy { name: name.into(), version: 0, trainer: Box::new(trainer) })
 }
 
 fn cannot_load(name: &str) -> String {
@@ -130,6 +143,8 @@ fn cannot_load(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::{fs, path::Path};
+
+    use kelvin_core::rollout::Role;
 
     use crate::config::{Raw, resolve};
 
@@ -172,7 +187,7 @@ mod tests {
         for dtype in ["policy.dtype=f32", "policy.dtype=bf16"] {
             let state = state(&config(&[&model, "objective.kl_coefficient=0.01", dtype])).unwrap();
             let sequences = [vec![1, 5, 9, 30, 2, 77]];
-            let player = state.policies.player().sampler.logprobs(&sequences, 1.0).unwrap();
+            let player = state.policies.player(Role::Solver).sampler.logprobs(&sequences, 1.0).unwrap();
             assert_eq!(
                 state.reference.as_ref().unwrap().logprobs(&sequences, 1.0).unwrap(),
                 player,

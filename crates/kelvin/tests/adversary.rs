@@ -19,7 +19,7 @@ use kelvin_env::python_triplet::{AnswerPlace, Problem, PromptSet, PythonTriplet,
 use kelvin_exec::{ExecutorOptions, Level, PythonExecutor};
 use kelvin_selfplay::{
     azr,
-    settings::{AzrSettings, Duplicates, EvalSettings, NearDuplicates, RunSettings},
+    settings::{AzrSettings, Duplicates, EvalSettings, NearDuplicates, RZeroSettings, Recipe, RunSettings},
     stage::Estimated,
     state::{HeldOut, RunState},
 };
@@ -280,6 +280,8 @@ fn settings(task_types: &[TaskType]) -> RunSettings {
             near_duplicates: NearDuplicates::Reject,
             ..AzrSettings::default()
         },
+        recipe: Recipe::Azr,
+        r_zero: RZeroSettings::default(),
         intrinsic: Default::default(),
         objective: Default::default(),
         optimizer: Default::default(),

@@ -4,7 +4,7 @@
 use kelvin_core::{
     environment::{Environment, Given},
     policy::Policy,
-    rollout::Sampling,
+    rollout::{Role, Sampling},
     seed::Seed,
     task::{Grade, Miss, Rejection, Task, TaskType},
 };
@@ -15,8 +15,8 @@ use kelvin_model::{
 use kelvin_selfplay::{
     azr, metrics, seeding,
     settings::{
-        AzrSettings, CheckpointSettings, EvalSettings, ObjectiveSettings, OptimizerSettings, RewardSource,
-        RunSettings, SamplingSettings,
+        AzrSettings, CheckpointSettings, EvalSettings, ObjectiveSettings, OptimizerSettings, RZeroSettings,
+        Recipe, RewardSource, RunSettings, SamplingSettings,
     },
     stage::{self, Scene, Solves},
     state::{HeldOut, RunState},
@@ -85,6 +85,8 @@ fn settings(reward: RewardSource) -> RunSettings {
         task_types: vec![TaskType::Question],
         n_judges: 1,
         azr: AzrSettings { batch_size: 64, n_estimate: 2, seed_factor: 1, reward, ..AzrSettings::default() },
+        recipe: Recipe::Azr,
+        r_zero: RZeroSettings::default(),
         intrinsic: Default::default(),
         objective: ObjectiveSettings::default(),
         optimizer: OptimizerSettings { learning_rate: 3e-3, ..OptimizerSettings::default() },
@@ -118,7 +120,7 @@ fn begun(settings: &RunSettings) -> (RunState, HeldOut) {
 fn before_and_after(settings: &RunSettings) -> (f64, f64) {
     let (mut state, held_out) = begun(settings);
     let accuracy = |state: &RunState| {
-        let scene = Scene { env: &Letters, player: state.policies.player(), step: 0, settings };
+        let scene = Scene { env: &Letters, player: state.policies.player(Role::Solver), step: 0, settings };
         let task = Letters.seed_tasks().remove(0);
         let task = Task { task_type: task.0, born: 0, label: None, payload: serde_json::Value::Null };
         let solved = stage::solve(

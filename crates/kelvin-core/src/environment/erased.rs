@@ -76,6 +76,18 @@ pub trait DynEnvironment: Send + Sync {
     /// # Errors
     /// If the task is another environment's.
     fn answer(&self, task: &Task, response: &str) -> anyhow::Result<Option<String>>;
+    /// See [`Environment::truth_by_vote`].
+    fn truth_by_vote(&self) -> bool;
+    /// See [`Environment::truth`].
+    ///
+    /// # Errors
+    /// If the task is another environment's.
+    fn truth(&self, task: &Task) -> anyhow::Result<Option<String>>;
+    /// See [`Environment::wording`].
+    ///
+    /// # Errors
+    /// If the task is another environment's.
+    fn wording(&self, task: &Task) -> anyhow::Result<String>;
     /// See [`Environment::identity`].
     ///
     /// # Errors
@@ -188,6 +200,15 @@ impl<E: Environment> DynEnvironment for E {
     }
     fn answer(&self, task: &Task, response: &str) -> anyhow::Result<Option<String>> {
         Ok(Environment::answer(self, &task.typed()?, response))
+    }
+    fn truth_by_vote(&self) -> bool {
+        Environment::truth_by_vote(self)
+    }
+    fn truth(&self, task: &Task) -> anyhow::Result<Option<String>> {
+        Ok(Environment::truth(self, &task.typed()?))
+    }
+    fn wording(&self, task: &Task) -> anyhow::Result<String> {
+        Ok(Environment::wording(self, &task.typed()?))
     }
     fn identity(&self, task: &Task) -> anyhow::Result<String> {
         Ok(Environment::identity(self, &task.typed()?))

@@ -210,6 +210,10 @@ impl Environment for PythonTriplet {
         self.settings.prompt_set.parse_solution(self.settings.form(), task.task_type, response)
     }
 
+    fn wording(&self, task: &Task<Problem>) -> String {
+        format!("{}\n{}", task.payload.program(), task.payload.pairs()[0].0)
+    }
+
     /// The program with its input, or with its inputs in any order. Deduction and abduction on one triplet have
     /// one identity: they are compared within a task type.
     fn identity(&self, task: &Task<Problem>) -> String {

@@ -114,6 +114,14 @@ impl TrainCore {
         }
     }
 
+    /// Forgets the state of AdamW.
+    pub fn reset_moments(&mut self) {
+        let Moments { first, second, step } = &mut self.moments;
+        first.fill(0.0);
+        second.fill(0.0);
+        *step = 0;
+    }
+
     /// The same, going on from the optimizer's state of another.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use kelvin_core::{
 use serde::{Deserialize, Serialize};
 
 use super::words::{Phrases, Words};
-use crate::{azr::StepReport, settings::DiagnosticsSettings};
+use crate::{report::StepReport, settings::DiagnosticsSettings};
 
 /// What a response was drawn for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]

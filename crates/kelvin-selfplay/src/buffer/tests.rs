@@ -1,7 +1,7 @@
 //! What is drawn, how often, and what stays.
 
 use super::*;
-use crate::settings::{Eviction, SolverFill, SolverMix};
+use crate::settings::{Eviction, RZeroSettings, Recipe, SolverFill, SolverMix};
 
 const TYPE: TaskType = TaskType::Deduction;
 
@@ -28,6 +28,8 @@ fn settings(azr: &AzrSettings) -> RunSettings {
         task_types: vec![TYPE],
         n_judges: 1,
         azr: azr.clone(),
+        recipe: Recipe::Azr,
+        r_zero: RZeroSettings::default(),
         intrinsic: Default::default(),
         objective: Default::default(),
         optimizer: Default::default(),

@@ -14,7 +14,12 @@ use kelvin_core::{metrics::Metrics, policy::SamplerStats, rollout::Role};
 pub use glossary::{DEFINITIONS, Definition};
 pub use timing::of_time;
 
-use crate::{azr::StepReport, behaviour::Alarm, settings::RunSettings, state::RunState};
+use crate::{
+    behaviour::Alarm,
+    report::{StepReport, Updated},
+    settings::RunSettings,
+    state::RunState,
+};
 
 /// Metrics that refuse names without a definition.
 #[derive(Default)]
@@ -36,6 +41,11 @@ impl Recorder {
         for (name, value) in metrics {
             self.set(name, value);
         }
+    }
+
+    /// The value of a metric that was set.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.0.get(name).copied()
     }
 
     /// What was set.
@@ -73,25 +83,27 @@ pub fn of_step(report: &StepReport, state: &RunState, settings: &RunSettings) ->
         }
     }
     metrics.extend(state.buffer.types().metrics());
-    of_update(&mut metrics, report, state, settings);
+    of_update(&mut metrics, report, settings);
+    metrics.extend(report.own.clone());
     metrics.set("system/estimates_dropped".into(), report.n_dropped as f64);
     metrics.into_metrics()
 }
 
-fn of_update(metrics: &mut Recorder, report: &StepReport, state: &RunState, settings: &RunSettings) {
-    metrics.set("update/loss".into(), report.loss.loss);
-    metrics.set("update/entropy".into(), report.loss.entropy);
-    metrics.set("update/clipped_share".into(), report.loss.clipped_share);
-    metrics.set("update/tokens".into(), report.loss.n_tokens as f64);
+fn of_update(metrics: &mut Recorder, report: &StepReport, settings: &RunSettings) {
+    let Some(Updated { loss, optim, learning_rate }) = report.update else { return };
+    metrics.set("update/loss".into(), loss.loss);
+    metrics.set("update/entropy".into(), loss.entropy);
+    metrics.set("update/clipped_share".into(), loss.clipped_share);
+    metrics.set("update/tokens".into(), loss.n_tokens as f64);
     if settings.objective.kl_coefficient != 0.0 {
-        metrics.set("update/kl_reference".into(), report.loss.kl_reference);
+        metrics.set("update/kl_reference".into(), loss.kl_reference);
     }
     if settings.objective.importance_cap != 0.0 {
-        metrics.set("update/importance_mean".into(), report.loss.importance_mean);
-        metrics.set("update/importance_max".into(), report.loss.importance_max);
+        metrics.set("update/importance_mean".into(), loss.importance_mean);
+        metrics.set("update/importance_max".into(), loss.importance_max);
     }
-    metrics.set("update/grad_norm".into(), report.optim.grad_norm);
-    metrics.set("update/learning_rate".into(), settings.optimizer.at(state.step).learning_rate);
+    metrics.set("update/grad_norm".into(), optim.grad_norm);
+    metrics.set("update/learning_rate".into(), learning_rate);
 }
 
 /// How many responses of a step alarm, in all and by category.

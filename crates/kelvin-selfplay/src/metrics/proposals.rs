@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use kelvin_core::task::TaskType;
 
 use super::{Recorder, mean_of, share};
-use crate::{azr::StepReport, intrinsic::Seen, learnability, reward, settings::RunSettings};
+use crate::{intrinsic::Seen, learnability, report::StepReport, reward, settings::RunSettings};
 
 /// The metrics of a step's proposals of one task type.
 pub(super) fn record(

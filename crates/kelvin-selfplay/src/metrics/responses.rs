@@ -7,8 +7,8 @@ use kelvin_core::{
 
 use super::{Recorder, mean_of, share, spread};
 use crate::{
-    azr::StepReport,
     behaviour::{cues, mixes_scripts},
+    report::StepReport,
 };
 
 /// The metrics `{role}/{task_type}/...` of all responses that were rewarded.

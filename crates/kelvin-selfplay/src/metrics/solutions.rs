@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kelvin_core::{measures::Behaviour, task::TaskType};
 
 use super::{Recorder, mean_of, share};
-use crate::{azr::StepReport, behaviour::cues, posed, state::RunState};
+use crate::{behaviour::cues, posed, report::StepReport, state::RunState};
 
 /// The metrics of a step's solutions of one task type.
 pub(super) fn record(metrics: &mut Recorder, report: &StepReport, task_type: TaskType, state: &RunState) {

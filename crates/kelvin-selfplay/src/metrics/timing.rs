@@ -3,7 +3,7 @@
 use kelvin_core::metrics::Metrics;
 
 use super::Recorder;
-use crate::azr::Seconds;
+use crate::report::Seconds;
 
 /// Where the `step_s` seconds of a step went.
 pub fn of_time(seconds: &Seconds, step_s: f64) -> Metrics {

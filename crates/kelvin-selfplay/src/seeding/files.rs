@@ -14,6 +14,7 @@ use std::{
 use anyhow::{Context, ensure};
 use kelvin_core::{
     environment::{DynEnvironment, SeedRecord},
+    rollout::Role,
     task::{Reason, SEED_STAGE, Task, TaskType},
 };
 use serde_json::Value;
@@ -122,7 +123,7 @@ fn keep(
     settings: &RunSettings,
     task: &Task,
 ) -> anyhow::Result<Result<(), Reason>> {
-    let scene = Scene { env, player: state.policies.player(), step: SEED_STAGE, settings };
+    let scene = Scene { env, player: state.policies.player(Role::Proposer), step: SEED_STAGE, settings };
     let mut is_new = false;
     let mut twins = Vec::new();
     for task_type in env.seed_types(task.task_type) {

@@ -53,6 +53,9 @@ pub struct AzrSettings {
     /// wrong + s/2). It takes the edge off one lucky guess in eight, which is worth the most otherwise (azr.md section
     /// 12). A task that is never or always solved is worth what it is without. 0 is off.
     pub prior_strength: f64,
+    /// In a domain whose truth is the majority of the tries, a task with a larger share of answers that cannot be read is
+    /// none.
+    pub unreadable_max: f32,
     /// The reward of a valid proposal whose learnability is 0: -0.5 in the original's code, 0 in AZR Eq. 4 and 6.
     pub zero_learnability_reward: f32,
     /// Which valid proposals enter the buffer (`valid_program_filter`).
@@ -137,6 +140,8 @@ impl AzrSettings {
         require(has_room, "n_estimate", self.n_estimate, "at most 500 where prior_strength is over 0")?;
         let similarity = self.near_duplicate_similarity;
         require((0.5..=1.0).contains(&similarity), "near_duplicate_similarity", similarity, "from 0.5 to 1")?;
+        let unreadable = self.unreadable_max;
+        require((0.0..=1.0).contains(&unreadable), "unreadable_max", unreadable, "from 0 to 1")?;
         require(1 <= self.new_window, "new_window", self.new_window, "at least 1")?;
         let [low, high] = self.band;
         require(
@@ -172,6 +177,7 @@ impl Default for AzrSettings {
             admit: Admit::All,
             duplicates: Duplicates::Admit,
             near_duplicates: NearDuplicates::Admit,
+            unreadable_max: 0.2,
             near_duplicate_similarity: 0.8,
             buffer_max: 16_384,
             eviction: Eviction::Oldest,

@@ -24,6 +24,7 @@ use super::{
     stream::{Judge, stream},
     timeline::{Tokens, Work},
 };
+use crate::vote;
 
 /// Proposals to draw, one for each ask, and the tries behind their learnability.
 #[derive(Clone, Copy)]
@@ -283,7 +284,11 @@ impl Stage<'_> {
         prompt: &Prompt,
         completion: Completion,
     ) -> anyhow::Result<Solved> {
-        let grade = self.scene.env.grade(task, &completion.text)?;
+        let env = self.scene.env;
+        let grade = match &task.label {
+            None if env.truth_by_vote() => vote::provisional(env, task, &completion.text)?,
+            _ => env.grade(task, &completion.text)?,
+        };
         let rollout = self.rollout(Role::Solver, task.task_type, group, prompt, completion);
         Ok(Solved { rollout, grade, born: task.born })
     }

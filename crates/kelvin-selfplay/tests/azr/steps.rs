@@ -2,7 +2,9 @@
 
 use kelvin_core::task::{Reason, TaskType};
 use kelvin_selfplay::{
-    azr, seeding,
+    azr,
+    report::StepReport,
+    seeding,
     settings::{Duplicates, RewardSource, RunSettings, SolveLag, Term},
     state::{HeldOut, RunState},
 };
@@ -10,7 +12,7 @@ use kelvin_selfplay::{
 use crate::sums::{Sums, settings, state};
 
 /// One step with the given settings after seeding.
-fn one_step(settings: &RunSettings) -> (RunState, azr::StepReport) {
+fn one_step(settings: &RunSettings) -> (RunState, StepReport) {
     let mut state = state();
     let held_out = HeldOut::new(&Sums, &settings.task_types, &settings.eval).unwrap();
     seeding::seed(&mut state, &Sums, &held_out, settings).unwrap();

@@ -15,7 +15,9 @@ use kelvin_core::{
 use kelvin_selfplay::{
     checkpoint::RunDir,
     run::{self, End, Event},
-    settings::{AzrSettings, CheckpointSettings, EvalSettings, RunSettings, SamplingSettings},
+    settings::{
+        AzrSettings, CheckpointSettings, EvalSettings, RZeroSettings, Recipe, RunSettings, SamplingSettings,
+    },
     state::RunState,
 };
 use serde_json::Value;
@@ -116,6 +118,8 @@ pub(crate) fn settings() -> RunSettings {
             n_references: 2,
             ..AzrSettings::default()
         },
+        recipe: Recipe::Azr,
+        r_zero: RZeroSettings::default(),
         intrinsic: Default::default(),
         objective: Default::default(),
         optimizer: Default::default(),

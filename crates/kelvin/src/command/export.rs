@@ -11,7 +11,7 @@ use kelvin_model::{Dtype, Tokenizer, adapter_base};
 use crate::{
     config::{self, Raw},
     error::Usage,
-    model::{self, POLICY_FOLDER},
+    model,
 };
 
 /// Save what a run has learnt as a Hugging Face folder
@@ -25,9 +25,9 @@ pub(crate) struct Args {
     /// Where to, a new or empty folder
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Which policy of the run
-    #[arg(long, value_name = "NAME", default_value = POLICY_FOLDER)]
-    policy: String,
+    /// Which policy of the run; without it, the one that solves
+    #[arg(long, value_name = "NAME")]
+    policy: Option<String>,
     /// The adapter alone, as PEFT reads it
     #[arg(long)]
     adapter: bool,
@@ -46,7 +46,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     })?;
     model::require_new(&args.out)?;
     let checkpoint = model::newest_checkpoint(&args.run_dir)?;
-    let folder = policy_folder(&checkpoint, &args.policy)?;
+    let folder = match &args.policy {
+        Some(name) => policy_folder(&checkpoint, name)?,
+        None => model::solver_folder(&checkpoint),
+    };
     if !args.adapter {
         let dtype: Dtype = config::resolve(&[&settings])?.config.policy.dtype;
         let checkpoint = model::load(&folder.display().to_string())?;

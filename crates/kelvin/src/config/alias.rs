@@ -111,6 +111,7 @@ fn translated(key: &str, value: &Value, words: &[(&str, &str)]) -> Result<Value,
 mod tests {
     use std::collections::BTreeSet;
 
+    use kelvin_selfplay::settings::Recipe;
     use toml::Table;
 
     use super::*;
@@ -144,7 +145,7 @@ mod tests {
 
     #[test]
     fn every_alias_points_to_a_key_and_is_none_itself() {
-        let own = Table::try_from(Preset::Kelvin.config()).unwrap();
+        let own = Table::try_from(Preset::Kelvin.config(Recipe::Azr)).unwrap();
         let mut seen = BTreeSet::new();
         for alias in TABLE {
             for key in keys(alias) {
@@ -207,7 +208,7 @@ mod tests {
 
     #[test]
     fn each_name_is_noted_with_its_place() {
-        let mut own = Table::try_from(Preset::Kelvin.config()).unwrap();
+        let mut own = Table::try_from(Preset::Kelvin.config(Recipe::Azr)).unwrap();
         let raw = Raw::parse("steps = 3\nn_samples = 4\nclip_ratio = 0.3", "run.toml").unwrap();
         let (_, notes) = raw.translated(&mut own).unwrap();
         assert_eq!(

@@ -145,6 +145,7 @@ fn learning(config: &Config) -> anyhow::Result<()> {
     within("optimizer", config.optimizer.check())?;
     within("intrinsic", config.intrinsic.check())?;
     within("azr", config.azr.composite.check())?;
+    within("r_zero", config.r_zero.check())?;
     let azr = &config.azr;
     within("azr", azr.check())?;
     require(

@@ -4,6 +4,7 @@
 mod alias;
 mod check;
 mod preset;
+mod preset_r_zero;
 mod python;
 mod raw;
 mod resolved;

@@ -1,5 +1,6 @@
 //! Sets of values with a name: `kelvin` (defects repaired, the default), `paper` (what the paper states) and
-//! `code` (what produced the published numbers). They differ in settings only; azr.md sections 5 and 13 say why.
+//! `code` (what produced the published numbers). They differ in settings only; azr.md sections 5 and 13 say why. Those of
+//! R-Zero are beside them.
 
 use clap::ValueEnum;
 use kelvin_core::{measures::Distance, objective::Aggregation};
@@ -7,11 +8,11 @@ use kelvin_env::python_triplet::{InductionPairs, MissingResult, ProposalForm, Se
 use kelvin_python::{Entry, Equality, ErrorKeyword, Policy, Strip};
 use kelvin_selfplay::settings::{
     AdvNorm, AzrSettings, CompositeScheduler, CompositeSettings, EstimateStop, Eviction, IntrinsicSettings,
-    ObjectiveSettings, OptimizerSettings, SolveLag, SolverFill,
+    ObjectiveSettings, OptimizerSettings, Recipe, SolveLag, SolverFill,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Config, PythonSettings};
+use super::{Config, PythonSettings, preset_r_zero::r_zero};
 
 /// A set of values with a name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -33,12 +34,13 @@ const BARE_SEEDS: Strip = Strip { remove_comments: true, remove_after_return: tr
 const NO_LIMIT: usize = 1_000_000;
 
 impl Preset {
-    /// Every setting of a run under this preset.
-    pub(crate) fn config(self) -> Config {
-        match self {
-            Preset::Kelvin => Config::default(),
-            Preset::Paper => paper(),
-            Preset::Code => code(),
+    /// Every setting of a run of `recipe` under this preset.
+    pub(crate) fn config(self, recipe: Recipe) -> Config {
+        match (recipe, self) {
+            (Recipe::Azr, Preset::Kelvin) => Config::default(),
+            (Recipe::Azr, Preset::Paper) => paper(),
+            (Recipe::Azr, Preset::Code) => code(),
+            (Recipe::RZero, preset) => r_zero(preset),
         }
     }
 }

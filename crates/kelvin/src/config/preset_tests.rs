@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
+use kelvin_selfplay::settings::Recipe;
 use toml::{Table, Value};
 
 use super::*;
@@ -104,7 +105,7 @@ fn keys_of(table: &Table, above: &str, keys: &mut Vec<(String, Value)>) {
 
 fn keys(preset: Preset) -> Vec<(String, Value)> {
     let mut keys = Vec::new();
-    keys_of(&Table::try_from(preset.config()).unwrap(), "", &mut keys);
+    keys_of(&Table::try_from(preset.config(Recipe::Azr)).unwrap(), "", &mut keys);
     keys
 }
 

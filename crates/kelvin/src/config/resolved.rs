@@ -7,7 +7,7 @@ use kelvin_core::{seed::Seed, task::Step};
 use kelvin_model::{Dtype, LoraConfig, NativeOptions, Training};
 use kelvin_selfplay::settings::{
     AzrSettings, CheckpointSettings, DiagnosticsSettings, EvalSettings, IntrinsicSettings, ObjectiveSettings,
-    OptimizerSettings, RunSettings, SamplingSettings,
+    OptimizerSettings, RZeroSettings, Recipe, RunSettings, SamplingSettings,
 };
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -34,8 +34,10 @@ pub(crate) struct Config {
     pub(crate) steps: Step,
     /// The model.
     pub(crate) policy: PolicySettings,
-    /// The recipe.
+    /// Absolute Zero; R-Zero reads what the stages of both do, such as `reward`.
     pub(crate) azr: AzrSettings,
+    /// R-Zero; unread by Absolute Zero.
+    pub(crate) r_zero: RZeroSettings,
     /// Rewards beside learnability.
     pub(crate) intrinsic: IntrinsicSettings,
     /// The objective.
@@ -65,6 +67,7 @@ impl Default for Config {
             steps: 500,
             policy: PolicySettings::default(),
             azr: AzrSettings::default(),
+            r_zero: RZeroSettings::default(),
             intrinsic: IntrinsicSettings::default(),
             objective: ObjectiveSettings::default(),
             optimizer: OptimizerSettings::default(),
@@ -116,7 +119,13 @@ pub(crate) fn resolve(raws: &[&Raw]) -> anyhow::Result<Resolved> {
             ))
         })?,
     };
-    let defaults = preset.config();
+    let recipe = match raws.iter().rev().find_map(|raw| raw.get("recipe")) {
+        None => Recipe::Azr,
+        Some(written) => Recipe::deserialize(written.clone()).map_err(|_| {
+            Usage::error(format!("there is no recipe {written}\nhint: recipes are \"azr\" and \"r_zero\""))
+        })?,
+    };
+    let defaults = preset.config(recipe);
     let mut own = Table::try_from(&defaults).expect("settings are plain data");
     let mut translated = Vec::with_capacity(raws.len());
     for raw in raws {
@@ -140,7 +149,12 @@ impl Config {
             steps: self.steps,
             task_types: task_types.to_vec(),
             n_judges,
-            azr: self.azr.clone(),
+            recipe: self.recipe,
+            azr: match self.recipe {
+                Recipe::Azr => self.azr.clone(),
+                Recipe::RZero => self.r_zero.shared(self.azr.clone()),
+            },
+            r_zero: self.r_zero.clone(),
             intrinsic: self.intrinsic,
             objective: self.objective,
             optimizer: self.optimizer,
@@ -158,14 +172,6 @@ pub(crate) fn threads_or_cores(n: usize) -> usize {
         0 => thread::available_parallelism().map_or(1, usize::from),
         n => n,
     }
-}
-
-/// Who trains on what, and when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Recipe {
-    /// Absolute Zero: one policy proposes and solves.
-    Azr,
 }
 
 /// What a task is.

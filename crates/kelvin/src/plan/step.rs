@@ -121,6 +121,8 @@ impl Step {
 
 #[cfg(test)]
 mod tests {
+    use kelvin_selfplay::settings::Recipe;
+
     use super::*;
     use crate::config::Preset;
 
@@ -128,7 +130,7 @@ mod tests {
     #[test]
     fn a_step_at_defaults_is_that_of_the_original() {
         for preset in [Preset::Kelvin, Preset::Paper, Preset::Code] {
-            let step = Step::of(&preset.config());
+            let step = Step::of(&preset.config(Recipe::Azr));
             assert_eq!((step.proposals, step.solutions, step.estimates), (192, 192, 1536));
             assert_eq!((step.trained, step.new_tokens), (384, 1920 * 8096));
             let of =
@@ -149,7 +151,7 @@ mod tests {
 
     #[test]
     fn what_is_switched_off_is_not_counted() {
-        let mut config = Preset::Kelvin.config();
+        let mut config = Preset::Kelvin.config(Recipe::Azr);
         config.azr.train_propose = false;
         config.azr.n_solutions = 4;
         config.python.task_types = vec![TaskType::Deduction, TaskType::Deduction];

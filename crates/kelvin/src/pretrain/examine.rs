@@ -1,7 +1,7 @@
 //! What a base model can do before self-play: how many of its proposals are tasks, and how many held-out tasks it
 //! solves.
 
-use kelvin_core::{environment::DynEnvironment, metrics::Metrics, seed::Seed};
+use kelvin_core::{environment::DynEnvironment, metrics::Metrics, rollout::Role, seed::Seed};
 use kelvin_selfplay::{
     eval,
     settings::RunSettings,
@@ -25,7 +25,7 @@ pub(crate) fn examine(
 ) -> anyhow::Result<Metrics> {
     state.buffer.append(env, env.seed_tasks())?;
     let seed = Seed::new(settings.seed).fork("examine");
-    let scene = Scene { env, player: state.policies.player(), step: 0, settings };
+    let scene = Scene { env, player: state.policies.player(Role::Solver), step: 0, settings };
     let asks = stage::proposal_asks(
         scene,
         &state.buffer,
