@@ -15,6 +15,7 @@ pub mod novelty;
 pub mod posed;
 pub mod records;
 pub mod reference;
+pub mod repetition;
 pub mod reward;
 pub mod run;
 pub mod seeding;
