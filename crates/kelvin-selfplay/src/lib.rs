@@ -4,6 +4,7 @@ pub mod advantage;
 pub mod azr;
 pub mod behaviour;
 pub mod buffer;
+pub mod challenge;
 pub mod checkpoint;
 pub mod clock;
 pub mod eval;
