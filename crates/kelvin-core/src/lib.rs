@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`task`] (what is proposed), [`rollout`] (what a policy said), [`environment`] (what makes a
 //! task and checks it), [`policy`] (what draws and learns), [`executor`] (what runs programs), [`objective`]
-//! (what is minimised), [`measures`] (what can be seen of a task without running it), [`seed`] (where every random choice comes from).
+//! (what is minimised), [`measures`] (what can be seen of a task without running it), [`vote`] (what
+//! several answers agree on), [`seed`] (where every random choice comes from).
 
 pub mod environment;
 pub mod executor;

@@ -47,14 +47,14 @@ pub fn settle(
             .map(|it| env.answer(task, &it.rollout.completion.text))
             .collect::<anyhow::Result<_>>()?;
         let vote = majority_vote(&answers);
-        let unreadable = vote.n_unreadable as f32 / vote.n.max(1) as f32;
-        let Some(winner) = vote.winner.clone().filter(|_| unreadable <= unreadable_max) else {
-            let detail = format!("{} of {} answers to it cannot be read", vote.n_unreadable, vote.n);
+        let unreadable = vote.n_unparsable as f32 / vote.denominator.max(1) as f32;
+        let Some(winner) = vote.winner.cloned().filter(|_| unreadable <= unreadable_max) else {
+            let detail = format!("{} of {} answers to it cannot be read", vote.n_unparsable, vote.denominator);
             it.outcome = Err(Rejection::new(Reason::Unanswerable, detail));
             refused.push(place);
             continue;
         };
-        task.label = Some(Label { answer: winner, share: vote.share() });
+        task.label = Some(Label { answer: winner, share: vote.share() as f32 });
         for (attempt, grade) in own.iter_mut().zip(grades) {
             attempt.grade = env.grade(task, &attempt.rollout.completion.text)?;
             *grade = attempt.grade;

@@ -1,113 +1,215 @@
-//! Numbers as people write them in answers, read as exact rationals.
+//! Exact rational numbers of short answers, in lowest terms.
 
-use num_bigint::BigInt;
+use std::fmt;
 
-/// The largest power of ten that is read: beyond it a short text would stand for megabytes of digits.
-const MAX_EXPONENT: i64 = 4096;
+use num_bigint::{BigInt, Sign};
 
-/// A rational number. Equality is exact.
-#[derive(Clone, Debug)]
-pub struct Number {
+/// The largest power of ten and the most digits that a literal may have: beyond it a short text would stand for
+/// megabytes of digits.
+const LITERAL_DIGITS_MAX: i64 = 4096;
+/// The longest numerator or denominator that arithmetic may make, in bits. It bounds the work of one answer.
+const COMPUTED_BITS_MAX: u64 = 2048;
+/// The largest number under a square root: its square factors are found by 10^4 divisions.
+pub(super) const RADICAND_MAX: u64 = 1_000_000_000_000;
+
+/// A rational number in lowest terms; the denominator is positive. Equality is exact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Number {
     numerator: BigInt,
-    /// Positive.
     denominator: BigInt,
 }
 
-impl PartialEq for Number {
-    fn eq(&self, other: &Number) -> bool {
-        &self.numerator * &other.denominator == &other.numerator * &self.denominator
-    }
+/// A square root as `factor` times the root of a number without square factors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Surd {
+    pub(super) factor: Number,
+    pub(super) radicand: u64,
 }
 
 impl Number {
-    /// Reads an integer, a decimal with or without exponent, or a fraction `a/b`, `\frac{a}{b}` of such numbers.
-    /// Dollar signs, TeX spacing, thousands separators and a final period are ignored.
-    pub fn parse(text: &str) -> Option<Number> {
-        let mut plain = text.to_owned();
-        for ignored in ["$", "\\(", "\\)", "\\[", "\\]", "\\,", "\\!", "\\;", "\\ ", "{,}", " ", "\n", "\t"] {
-            let replacement = if ignored == "{,}" { "," } else { "" };
-            plain = plain.replace(ignored, replacement);
-        }
-        let plain = plain.replace('\u{2212}', "-");
-        let (negative, magnitude) = match plain.strip_prefix('-') {
-            Some(rest) => (true, rest),
-            None => (false, plain.strip_prefix('+').unwrap_or(&plain)),
+    /// Digits with an optional fraction and exponent; no sign.
+    pub(super) fn literal(text: &str) -> Option<Number> {
+        let (mantissa, exponent) = match text.split_once('e') {
+            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()?),
+            None => (text, 0),
         };
-        let magnitude = magnitude.strip_suffix('.').unwrap_or(magnitude);
-        let number = match tex_fraction(magnitude).or_else(|| magnitude.split_once('/')) {
-            Some((above, below)) => quotient(signed_decimal(above)?, signed_decimal(below)?)?,
-            None => decimal(magnitude)?,
-        };
-        Some(if negative { Number { numerator: -number.numerator, ..number } } else { number })
-    }
-}
-
-/// The two braces of `\frac{a}{b}`, or the two digits of `\frac12`.
-fn tex_fraction(text: &str) -> Option<(&str, &str)> {
-    let rest = ["\\frac", "\\dfrac", "\\tfrac"].into_iter().find_map(|command| text.strip_prefix(command))?;
-    if let Some(inside) = rest.strip_prefix('{') {
-        let (above, rest) = inside.split_once("}{")?;
-        return Some((above, rest.strip_suffix('}')?));
-    }
-    (rest.len() == 2 && rest.bytes().all(|it| it.is_ascii_digit())).then(|| rest.split_at(1))
-}
-
-fn quotient(above: Number, below: Number) -> Option<Number> {
-    let zero = BigInt::ZERO;
-    if below.numerator == zero {
-        return None;
-    }
-    let numerator = above.numerator * &below.denominator;
-    let denominator = above.denominator * below.numerator;
-    Some(if denominator < zero {
-        Number { numerator: -numerator, denominator: -denominator }
-    } else {
-        Number { numerator, denominator }
-    })
-}
-
-fn signed_decimal(text: &str) -> Option<Number> {
-    match text.strip_prefix('-') {
-        Some(magnitude) => decimal(magnitude).map(|it| Number { numerator: -it.numerator, ..it }),
-        None => decimal(text.strip_prefix('+').unwrap_or(text)),
-    }
-}
-
-/// Digits with optional thousands separators, fraction and exponent; no sign.
-fn decimal(text: &str) -> Option<Number> {
-    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()?),
-        None => (text, 0),
-    };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let whole = without_separators(whole)?;
-    let digits = format!("{whole}{fraction}");
-    if digits.is_empty() || !digits.bytes().all(|it| it.is_ascii_digit()) {
-        return None;
-    }
-    if MAX_EXPONENT < exponent.checked_abs()? || MAX_EXPONENT < digits.len() as i64 {
-        return None;
-    }
-    let mantissa: BigInt = digits.parse().ok()?;
-    let shift = exponent - fraction.len() as i64;
-    let scale = BigInt::from(10).pow(shift.unsigned_abs() as u32);
-    Some(if shift < 0 {
-        Number { numerator: mantissa, denominator: scale }
-    } else {
-        Number { numerator: mantissa * scale, denominator: BigInt::from(1) }
-    })
-}
-
-/// `1,234,567` as `1234567`; a comma elsewhere separates two numbers, which is not a number.
-fn without_separators(whole: &str) -> Option<String> {
-    let mut groups = whole.split(',');
-    let first = groups.next()?;
-    let mut digits = first.to_owned();
-    for group in groups {
-        if group.len() != 3 || first.is_empty() || 3 < first.len() {
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let digits = format!("{whole}{fraction}");
+        if digits.is_empty() || !digits.bytes().all(|it| it.is_ascii_digit()) {
             return None;
         }
-        digits.push_str(group);
+        if LITERAL_DIGITS_MAX < exponent.checked_abs()? || LITERAL_DIGITS_MAX < digits.len() as i64 {
+            return None;
+        }
+        let mantissa: BigInt = digits.parse().ok()?;
+        let shift = exponent - fraction.len() as i64;
+        let scale = BigInt::from(10).pow(shift.unsigned_abs() as u32);
+        Some(if shift < 0 { ratio(mantissa, scale) } else { ratio(mantissa * scale, BigInt::from(1)) })
     }
-    Some(digits)
+
+    /// A decimal whose last digits repeat for ever, as `0.1` and `6` for one sixth.
+    pub(super) fn repeating(start: &str, period: &str) -> Option<Number> {
+        let (_, fraction) = start.split_once('.').unwrap_or((start, ""));
+        let shift = Number::literal(&format!("1e{}", fraction.len()))?;
+        let nines = Number::literal(&"9".repeat(period.len()))?;
+        let tail = Number::literal(period)?.times(&shift.times(&nines)?.reciprocal()?)?;
+        Number::literal(start)?.plus(&tail)
+    }
+
+    pub(super) fn plus(&self, other: &Number) -> Option<Number> {
+        let numerator = &self.numerator * &other.denominator + &other.numerator * &self.denominator;
+        bounded(numerator, &self.denominator * &other.denominator)
+    }
+
+    pub(super) fn times(&self, other: &Number) -> Option<Number> {
+        bounded(&self.numerator * &other.numerator, &self.denominator * &other.denominator)
+    }
+
+    pub(super) fn negated(self) -> Number {
+        Number { numerator: -self.numerator, ..self }
+    }
+
+    /// None of zero.
+    pub(super) fn reciprocal(&self) -> Option<Number> {
+        (!self.is_zero()).then(|| ratio(self.denominator.clone(), self.numerator.clone()))
+    }
+
+    /// None of a zero to a negative power, and of what would be too long.
+    pub(super) fn power(&self, exponent: i64) -> Option<Number> {
+        let base = if exponent < 0 { self.reciprocal()? } else { self.clone() };
+        let n = exponent.unsigned_abs();
+        // A number of b bits, b over 1, has more than (b - 1) n bits when raised to n.
+        let bits = base.numerator.bits().max(base.denominator.bits());
+        if COMPUTED_BITS_MAX < bits.saturating_sub(1).saturating_mul(n) {
+            return None;
+        }
+        let n = u32::try_from(n).ok()?;
+        bounded(base.numerator.pow(n), base.denominator.pow(n))
+    }
+
+    /// The root of this degree, where it is rational.
+    pub(super) fn root(&self, degree: u32) -> Option<Number> {
+        if self.is_negative() && degree.is_multiple_of(2) || !(1..=64).contains(&degree) {
+            return None;
+        }
+        let root = ratio(self.numerator.nth_root(degree), self.denominator.nth_root(degree));
+        (root.power(i64::from(degree)).as_ref() == Some(self)).then_some(root)
+    }
+
+    /// The square root, with a radicand of 1 where it is rational. None of negative numbers and of long ones that are no
+    /// squares.
+    pub(super) fn square_root(&self) -> Option<Surd> {
+        if let Some(factor) = self.root(2) {
+            return Some(Surd { factor, radicand: 1 });
+        }
+        // The root of a / b is the root of a b, over b.
+        let mut rest = u64::try_from(&self.numerator * &self.denominator).ok()?;
+        if RADICAND_MAX < rest {
+            return None;
+        }
+        let (mut outside, mut radicand) = (1u64, 1u64);
+        for factor in 2.. {
+            if rest < factor * factor * factor {
+                break;
+            }
+            while rest.is_multiple_of(factor * factor) {
+                rest /= factor * factor;
+                outside *= factor;
+            }
+            if rest.is_multiple_of(factor) {
+                rest /= factor;
+                radicand *= factor;
+            }
+        }
+        // What is left has at most two prime factors.
+        match rest.isqrt() {
+            root if root * root == rest => outside *= root,
+            _ => radicand *= rest,
+        }
+        let factor = ratio(BigInt::from(outside), self.denominator.clone());
+        Some(Surd { factor, radicand })
+    }
+
+    pub(super) fn is_zero(&self) -> bool {
+        self.numerator.sign() == Sign::NoSign
+    }
+
+    pub(super) fn is_negative(&self) -> bool {
+        self.numerator.sign() == Sign::Minus
+    }
+
+    /// The value, where it is an integer that fits.
+    pub(super) fn as_i64(&self) -> Option<i64> {
+        (self.denominator == BigInt::from(1)).then(|| i64::try_from(&self.numerator).ok())?
+    }
+}
+
+impl From<u64> for Number {
+    fn from(value: u64) -> Number {
+        Number { numerator: value.into(), denominator: 1.into() }
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.denominator == BigInt::from(1) {
+            true => write!(f, "{}", self.numerator),
+            false => write!(f, "{}/{}", self.numerator, self.denominator),
+        }
+    }
+}
+
+fn bounded(numerator: BigInt, denominator: BigInt) -> Option<Number> {
+    let number = ratio(numerator, denominator);
+    (number.numerator.bits().max(number.denominator.bits()) <= COMPUTED_BITS_MAX).then_some(number)
+}
+
+/// Lowest terms of a quotient; the denominator is not zero.
+fn ratio(numerator: BigInt, denominator: BigInt) -> Number {
+    let (mut a, mut b) = (numerator.magnitude().clone(), denominator.magnitude().clone());
+    while b.bits() != 0 {
+        (a, b) = (b.clone(), a % b);
+    }
+    let divisor = match denominator.sign() {
+        Sign::Minus => -BigInt::from(a),
+        Sign::NoSign | Sign::Plus => BigInt::from(a),
+    };
+    Number { numerator: numerator / &divisor, denominator: denominator / divisor }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kelvin_core::seed::Seed;
+
+    #[test]
+    fn roots_are_free_of_squares() {
+        for (text, factor, radicand) in
+            [("8", "2", 2), ("0.5", "1/2", 2), ("999999000000", "3000", 111_111), ("2.25", "3/2", 1)]
+        {
+            let surd = Number::literal(text).unwrap().square_root().unwrap();
+            assert_eq!((surd.factor.to_string().as_str(), surd.radicand), (factor, radicand), "{text}");
+        }
+        let mut draws = Seed::new(4).draws();
+        for _ in 0..100 {
+            let n = draws.between(2, 1_000_000) as u64 * draws.between(1, 1_000_000) as u64;
+            let surd = Number::from(n).square_root().unwrap();
+            let square = surd.factor.power(2).unwrap().times(&Number::from(surd.radicand)).unwrap();
+            assert_eq!(square, Number::from(n));
+            let has_square = (2..1000).any(|it: u64| surd.radicand.is_multiple_of(it * it));
+            assert!(!has_square, "{n} {surd:?}");
+        }
+        assert_eq!(Number::from(2).negated().square_root(), None);
+        assert_eq!(Number::from(RADICAND_MAX + 2).square_root(), None);
+    }
+
+    #[test]
+    fn long_numbers_are_refused_before_they_are_made() {
+        assert_eq!(Number::from(10).power(1_000_000_000_000), None);
+        assert_eq!(Number::literal("1e5000"), None);
+        assert_eq!(Number::literal("1e99999999999999999999"), None);
+        let long = Number::literal("1e2000").unwrap();
+        assert_eq!(long.times(&long), None);
+        assert_eq!(Number::from(1).power(i64::MAX), None);
+    }
 }
