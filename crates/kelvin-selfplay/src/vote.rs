@@ -49,7 +49,8 @@ pub fn settle(
         let vote = majority_vote(&answers);
         let unreadable = vote.n_unparsable as f32 / vote.denominator.max(1) as f32;
         let Some(winner) = vote.winner.cloned().filter(|_| unreadable <= unreadable_max) else {
-            let detail = format!("{} of {} answers to it cannot be read", vote.n_unparsable, vote.denominator);
+            let detail =
+                format!("{} of {} answers to it cannot be read", vote.n_unparsable, vote.denominator);
             it.outcome = Err(Rejection::new(Reason::Unanswerable, detail));
             refused.push(place);
             continue;

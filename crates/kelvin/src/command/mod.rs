@@ -1,5 +1,6 @@
 //! The command tree: each command is a variant here, a file beside this one, and an arm of [`run`].
 
+mod audit;
 mod bench;
 mod completions;
 mod doctor;
@@ -45,6 +46,7 @@ enum Command {
     Pretrain(pretrain::Args),
     Report(report::Args),
     Tasks(tasks::Args),
+    Audit(audit::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -67,6 +69,7 @@ pub(crate) fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<()> {
         Command::Pretrain(args) => pretrain::run(&args, interrupt),
         Command::Report(args) => report::run(&args),
         Command::Tasks(args) => tasks::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

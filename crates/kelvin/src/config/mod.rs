@@ -18,6 +18,8 @@ pub(crate) use resolved::{
 };
 
 #[cfg(test)]
+mod preset_r_zero_tests;
+#[cfg(test)]
 mod preset_tests;
 #[cfg(test)]
 mod tests;

@@ -93,7 +93,7 @@ const ROWS: &[Row] = &[
     same("eval.every", "5.3", "10"),
 ];
 
-fn keys_of(table: &Table, above: &str, keys: &mut Vec<(String, Value)>) {
+pub(super) fn keys_of(table: &Table, above: &str, keys: &mut Vec<(String, Value)>) {
     for (key, value) in table {
         let key = format!("{above}{key}");
         match value {
