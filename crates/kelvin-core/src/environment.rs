@@ -59,7 +59,7 @@ pub trait Environment: Send + Sync {
     /// The task types it can pose.
     fn task_types(&self) -> &'static [TaskType];
 
-    /// What a run without seed files starts from.
+    /// What a run without seed files starts from, labelled with its [`Environment::truth`].
     fn seed_tasks(&self) -> Vec<(TaskType, Self::Payload)>;
 
     /// Whose tasks a proposer sees. AZR's induction sees abduction and deduction.
@@ -137,6 +137,12 @@ pub trait Environment: Send + Sync {
         None
     }
 
+    /// The right answer in canonical form, where this domain can compute it from the problem alone. For audits, and the
+    /// label of tasks that no policy proposed; never for a reward, where recipes vote.
+    fn truth(&self, _task: &Task<Self::Payload>) -> Option<String> {
+        None
+    }
+
     /// What makes two tasks the same problem: the key of duplicate checks.
     fn identity(&self, task: &Task<Self::Payload>) -> String;
 
@@ -183,8 +189,8 @@ pub trait Environment: Send + Sync {
         Vec::new()
     }
 
-    /// `n` fresh tasks of one type that no policy proposed, for a held-out set. Empty where the domain has no
-    /// generator of its own.
+    /// `n` fresh tasks of one type that no policy proposed, for a held-out set; they are labelled with their
+    /// [`Environment::truth`]. Empty where the domain has no generator of its own.
     ///
     /// # Errors
     /// If making them needs the world and the world is broken.

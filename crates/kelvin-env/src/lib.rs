@@ -3,4 +3,5 @@
 
 pub mod corpus;
 pub mod grading;
+pub mod math_question;
 pub mod python_triplet;

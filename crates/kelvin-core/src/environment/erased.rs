@@ -76,6 +76,11 @@ pub trait DynEnvironment: Send + Sync {
     /// # Errors
     /// If the task is another environment's.
     fn answer(&self, task: &Task, response: &str) -> anyhow::Result<Option<String>>;
+    /// See [`Environment::truth`].
+    ///
+    /// # Errors
+    /// If the task is another environment's.
+    fn truth(&self, task: &Task) -> anyhow::Result<Option<String>>;
     /// See [`Environment::identity`].
     ///
     /// # Errors
@@ -134,7 +139,7 @@ impl<E: Environment> DynEnvironment for E {
     fn seed_tasks(&self) -> Vec<Task> {
         Environment::seed_tasks(self)
             .into_iter()
-            .map(|(task_type, payload)| erase(task_type, payload))
+            .map(|(task_type, payload)| labelled(self, task_type, payload))
             .collect()
     }
     fn reference_types(&self, task_type: TaskType) -> Vec<TaskType> {
@@ -189,6 +194,9 @@ impl<E: Environment> DynEnvironment for E {
     fn answer(&self, task: &Task, response: &str) -> anyhow::Result<Option<String>> {
         Ok(Environment::answer(self, &task.typed()?, response))
     }
+    fn truth(&self, task: &Task) -> anyhow::Result<Option<String>> {
+        Ok(Environment::truth(self, &task.typed()?))
+    }
     fn identity(&self, task: &Task) -> anyhow::Result<String> {
         Ok(Environment::identity(self, &task.typed()?))
     }
@@ -223,7 +231,7 @@ impl<E: Environment> DynEnvironment for E {
     }
     fn held_out(&self, task_type: TaskType, n: usize, seed: Seed) -> anyhow::Result<Vec<Task>> {
         let payloads = Environment::held_out(self, task_type, n, seed)?;
-        Ok(payloads.into_iter().map(|payload| erase(task_type, payload)).collect())
+        Ok(payloads.into_iter().map(|payload| labelled(self, task_type, payload)).collect())
     }
     fn timing(&self) -> Metrics {
         Environment::timing(self)
@@ -245,6 +253,13 @@ impl<P: DeserializeOwned> Typed<P> {
     fn given(&self) -> Given<'_, P> {
         Given { references: &self.references, helpers: &self.helpers }
     }
+}
+
+/// A task that no policy proposed, with its truth where that is known.
+fn labelled<E: Environment>(env: &E, task_type: TaskType, payload: E::Payload) -> Task {
+    let task = Task { task_type, born: 0, label: None, payload };
+    let label = env.truth(&task);
+    Task { label, ..erase(task_type, task.payload) }
 }
 
 fn erase(task_type: TaskType, payload: impl Serialize) -> Task {
