@@ -149,6 +149,11 @@ pub trait Environment: Send + Sync {
         None
     }
 
+    /// Why a task stays out of what solvers learn from although it is one, seen with its label; `None` for most.
+    fn untaught(&self, _task: &Task<Self::Payload>) -> Option<Rejection> {
+        None
+    }
+
     /// The words of a task, without what all tasks of its type share: proposals that repeat one another are found by them.
     fn wording(&self, task: &Task<Self::Payload>) -> String {
         self.solve_prompt(task)

@@ -126,6 +126,22 @@ names! {
         Unanswerable = "unanswerable",
         /// The program seems to hold its test input, where that is not allowed.
         TestInput = "test_input",
+        /// No question in the response.
+        NoQuestion = "no_question",
+        /// The question has fewer words than asked for.
+        TooShort = "too_short",
+        /// The question has more words than allowed.
+        TooLong = "too_long",
+        /// The question holds a tag, such as those of a thought or of another question.
+        HoldsTag = "holds_tag",
+        /// Something stands behind the proposer's own answer, where that is not allowed.
+        TextAfterAnswer = "text_after_answer",
+        /// The question asks for a proof, which no short answer is.
+        AsksProof = "asks_proof",
+        /// The question speaks of a box, where that is not allowed.
+        SpeaksOfBox = "speaks_of_box",
+        /// The answer that won the vote holds text, where that is not allowed.
+        TextAnswer = "text_answer",
     }
 }
 

@@ -3,5 +3,6 @@
 
 pub mod corpus;
 pub mod grading;
+pub mod math_question;
 pub mod prime_inversion;
 pub mod python_triplet;

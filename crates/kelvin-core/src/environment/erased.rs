@@ -9,7 +9,7 @@ use crate::{
     metrics::Metrics,
     rollout::Prompt,
     seed::Seed,
-    task::{Grade, Rejection, Task, TaskType},
+    task::{Grade, Label, Rejection, Task, TaskType},
 };
 
 /// [`Environment`] with the payload erased to JSON, which is also how tasks lie on disk.
@@ -83,6 +83,11 @@ pub trait DynEnvironment: Send + Sync {
     /// # Errors
     /// If the task is another environment's.
     fn truth(&self, task: &Task) -> anyhow::Result<Option<String>>;
+    /// See [`Environment::untaught`].
+    ///
+    /// # Errors
+    /// If the task is another environment's.
+    fn untaught(&self, task: &Task) -> anyhow::Result<Option<Rejection>>;
     /// See [`Environment::wording`].
     ///
     /// # Errors
@@ -146,7 +151,7 @@ impl<E: Environment> DynEnvironment for E {
     fn seed_tasks(&self) -> Vec<Task> {
         Environment::seed_tasks(self)
             .into_iter()
-            .map(|(task_type, payload)| erase(task_type, payload))
+            .map(|(task_type, payload)| labelled(self, task_type, payload))
             .collect()
     }
     fn reference_types(&self, task_type: TaskType) -> Vec<TaskType> {
@@ -207,6 +212,9 @@ impl<E: Environment> DynEnvironment for E {
     fn truth(&self, task: &Task) -> anyhow::Result<Option<String>> {
         Ok(Environment::truth(self, &task.typed()?))
     }
+    fn untaught(&self, task: &Task) -> anyhow::Result<Option<Rejection>> {
+        Ok(Environment::untaught(self, &task.typed()?))
+    }
     fn wording(&self, task: &Task) -> anyhow::Result<String> {
         Ok(Environment::wording(self, &task.typed()?))
     }
@@ -244,7 +252,7 @@ impl<E: Environment> DynEnvironment for E {
     }
     fn held_out(&self, task_type: TaskType, n: usize, seed: Seed) -> anyhow::Result<Vec<Task>> {
         let payloads = Environment::held_out(self, task_type, n, seed)?;
-        Ok(payloads.into_iter().map(|payload| erase(task_type, payload)).collect())
+        Ok(payloads.into_iter().map(|payload| labelled(self, task_type, payload)).collect())
     }
     fn timing(&self) -> Metrics {
         Environment::timing(self)
@@ -266,6 +274,14 @@ impl<P: DeserializeOwned> Typed<P> {
     fn given(&self) -> Given<'_, P> {
         Given { references: &self.references, helpers: &self.helpers }
     }
+}
+
+/// A task that no policy proposed, with its truth where votes are the rule and it is known.
+fn labelled<E: Environment>(env: &E, task_type: TaskType, payload: E::Payload) -> Task {
+    let task = Task { task_type, born: 0, label: None, payload };
+    let truth = env.truth(&task).filter(|_| env.truth_by_vote());
+    let label = truth.map(|answer| Label { answer, share: 1.0 });
+    Task { label, ..erase(task_type, task.payload) }
 }
 
 fn erase(task_type: TaskType, payload: impl Serialize) -> Task {

@@ -1,7 +1,7 @@
 //! Programs of our own making: what the embedded base model reads and what a held-out set is drawn from. No
 //! text of a person is in it, and every output comes from the executor.
 
-mod arithmetic;
+pub(crate) mod arithmetic;
 mod draft;
 mod errors;
 mod label;

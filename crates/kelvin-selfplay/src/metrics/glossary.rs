@@ -165,6 +165,7 @@ pub const DEFINITIONS: &[Definition] = &[
     define("curriculum/too_easy", "tasks", "those whose answers agree too much"),
     define("curriculum/too_hard", "tasks", "those whose answers agree too little"),
     define("curriculum/known", "tasks", "those that an earlier curriculum holds, or nearly"),
+    define("curriculum/refused", "tasks", "those that the environment keeps out of what solvers learn from"),
     define("curriculum/no_question", "tasks", "responses that pose no question that can be answered"),
     define("curriculum/audited", "tasks", "those of the curriculum whose true answer is known"),
     define(

@@ -60,7 +60,7 @@ impl Fates {
 
     fn metrics(&self) -> Metrics {
         let of = |fate: &&str| (format!("curriculum/{fate}"), self.0.get(fate).copied().unwrap_or(0) as f64);
-        ["kept", "too_easy", "too_hard", "known", "no_question"].iter().map(of).collect()
+        ["kept", "too_easy", "too_hard", "known", "refused", "no_question"].iter().map(of).collect()
     }
 }
 
@@ -86,6 +86,7 @@ fn keep(
             _ if is_known => fates.count("known"),
             share if share < rules.band_low => fates.count("too_hard"),
             share if rules.band_high < share => fates.count("too_easy"),
+            _ if world.env.untaught(task)?.is_some() => fates.count("refused"),
             _ => {
                 fates.count("kept");
                 here.push(identity);

@@ -106,7 +106,7 @@ fn a_step_without_a_curriculum_changes_nothing() {
     assert_eq!(rows.len(), 15);
     assert_eq!(rows[5]["curriculum/size"], 0.0);
     // Three rounds of twenty, all in vain.
-    let fates = ["kept", "too_easy", "too_hard", "known", "no_question"];
+    let fates = ["kept", "too_easy", "too_hard", "known", "refused", "no_question"];
     let n: f64 = fates.iter().map(|it| rows[3][&format!("curriculum/{it}")]).sum();
     assert_eq!(n, 60.0);
 }
