@@ -5,3 +5,4 @@ pub mod corpus;
 pub mod grading;
 pub mod prime_inversion;
 pub mod python_triplet;
+mod task_types;

@@ -40,6 +40,12 @@ impl Number {
         };
         Some(if negative { Number { numerator: -number.numerator, ..number } } else { number })
     }
+
+    /// Its value, where that is an integer.
+    pub fn integer(&self) -> Option<BigInt> {
+        let is_whole = &self.numerator % &self.denominator == BigInt::ZERO;
+        is_whole.then(|| &self.numerator / &self.denominator)
+    }
 }
 
 /// The two braces of `\frac{a}{b}`, or the two digits of `\frac12`.
