@@ -51,6 +51,15 @@ pub enum SeedRecord<P> {
     OtherType,
 }
 
+/// What answers that look at nothing get right of the evaluation's tasks, in `[0, 1]`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Floors {
+    /// Drawing uniformly among the answers that a question leaves open.
+    pub uniform: f64,
+    /// Always giving the one answer that is right most often.
+    pub constant: f64,
+}
+
 /// One self-play domain. Implement this; the recipes hold it as `dyn DynEnvironment`.
 pub trait Environment: Send + Sync {
     /// A problem of this domain.
@@ -212,6 +221,18 @@ pub trait Environment: Send + Sync {
     /// If making them needs the world and the world is broken.
     fn held_out(&self, _task_type: TaskType, _n: usize, _seed: Seed) -> anyhow::Result<Vec<Self::Payload>> {
         Ok(Vec::new())
+    }
+
+    /// Whether a run may train on this task of the evaluation all the same. Where a domain is small enough to be measured
+    /// whole, only a part of it is withheld.
+    fn may_teach(&self, _task: &Task<Self::Payload>) -> bool {
+        false
+    }
+
+    /// What guesses get right of all tasks of this type that [`Environment::held_out`] can give; `None` where nobody
+    /// can count that.
+    fn floors(&self, _task_type: TaskType) -> Option<Floors> {
+        None
     }
 
     /// How long its checks take, as metrics below `timing/`; nothing where it does not measure.

@@ -64,7 +64,7 @@ names! {
     Reason {
         /// No top-level function that could be the entry.
         NoEntry = "no_entry",
-        /// The program does not parse.
+        /// The program, or the equation, does not parse.
         ParseError = "parse_error",
         /// An import that the policy does not allow.
         BannedImport = "banned_import",
@@ -100,7 +100,7 @@ names! {
         TooFewInputs = "too_few_inputs",
         /// No message in the answer.
         NoMessage = "no_message",
-        /// The message gives the program away.
+        /// It gives away what is asked for: the message tells the program, or the equation leaves nothing out.
         Leak = "leak",
         /// The solver's prompt would be too long.
         PromptTooLong = "prompt_too_long",
@@ -142,6 +142,16 @@ names! {
         SpeaksOfBox = "speaks_of_box",
         /// The answer that won the vote holds text, where that is not allowed.
         TextAnswer = "text_answer",
+        /// The equation leaves out another number than the one to ask for, or more than one.
+        WrongBlank = "wrong_blank",
+        /// A number is not in the range that it may come from.
+        OutOfRange = "out_of_range",
+        /// The modulus is not a prime.
+        NotPrime = "not_prime",
+        /// No number completes the equation.
+        NotInvertible = "not_invertible",
+        /// The answer can be read off: 1 and p - 1 are their own inverses.
+        Trivial = "trivial",
     }
 }
 

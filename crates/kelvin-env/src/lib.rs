@@ -6,3 +6,4 @@ pub mod grading;
 pub mod math_question;
 pub mod prime_inversion;
 pub mod python_triplet;
+mod task_types;

@@ -1,9 +1,12 @@
 //! Held-out evaluation: accuracy at the sampling temperature, greedy accuracy and pass@k side by side, so that a
-//! reader sees what is sharpening (the mean moves to the greedy and pass@k values) and what is new.
+//! reader sees what is sharpening (the mean moves to the greedy and pass@k values) and what is new. Beside them stand
+//! what guesses would get, and what withheld tasks come to where others of the evaluation may be trained on.
 
 use std::collections::BTreeMap;
 
-use kelvin_core::{metrics::Metrics, rollout::Sampling, seed::Seed, task::TaskType};
+use kelvin_core::{
+    environment::DynEnvironment, metrics::Metrics, rollout::Sampling, seed::Seed, task::TaskType,
+};
 
 use crate::{
     stage::{self, Scene, Solves},
@@ -19,6 +22,8 @@ pub struct Accuracy {
     pub greedy: Estimate,
     /// Share of tasks that any of k samples solves, for each k of [`pass_sizes`].
     pub pass: Vec<Estimate>,
+    /// The mean over the withheld tasks alone, where others of the type may be trained on.
+    pub withheld: Option<Estimate>,
 }
 
 /// A mean over tasks and half the width of its 95 % interval (normal approximation, tasks as the units).
@@ -51,6 +56,7 @@ pub fn evaluate(
         let counts = by_type.entry(task.task_type).or_default();
         counts.right.push(sampled.iter().filter(|it| it.grade.correct).count());
         counts.greedy.push(f64::from(u8::from(greedy.grade.correct)));
+        counts.is_withheld.push(held_out.families.contains(&scene.env.family(task)?));
     }
     Ok(by_type.into_iter().map(|(task_type, counts)| (task_type, counts.accuracy(n))).collect())
 }
@@ -62,6 +68,8 @@ struct Counts {
     right: Vec<usize>,
     /// 1 where the greedy answer is right.
     greedy: Vec<f64>,
+    /// Whether no run may train on it.
+    is_withheld: Vec<bool>,
 }
 
 impl Counts {
@@ -69,8 +77,13 @@ impl Counts {
         let of = |value: &dyn Fn(usize) -> f64| {
             estimate(&self.right.iter().map(|&it| value(it)).collect::<Vec<f64>>())
         };
+        let share = |n_right: usize| n_right as f64 / n as f64;
+        let withheld = self.right.iter().zip(&self.is_withheld).filter(|(_, it)| **it);
+        let withheld: Vec<f64> = withheld.map(|(&n_right, _)| share(n_right)).collect();
+        let some_teach = !withheld.is_empty() && withheld.len() < self.right.len();
         Accuracy {
-            mean: of(&|n_right| n_right as f64 / n as f64),
+            mean: of(&share),
+            withheld: some_teach.then(|| estimate(&withheld)),
             greedy: estimate(&self.greedy),
             pass: pass_sizes(n).into_iter().map(|k| of(&|n_right| pass_at(k, n_right, n))).collect(),
         }
@@ -94,31 +107,50 @@ fn pass_at(k: usize, n_right: usize, n: usize) -> f64 {
     1.0 - (0..k).map(|it| (n_wrong - it) as f64 / (n - it) as f64).product::<f64>()
 }
 
-/// The evaluation as metrics: `eval/<type>/{accuracy,greedy,pass_at_<k>}` with `_ci95`, and their means over types.
+/// The evaluation as metrics: `eval/<type>/{accuracy,greedy,pass_at_<k>,withheld}` with `_ci95`, and their means over
+/// types.
 pub fn metrics(accuracies: &BTreeMap<TaskType, Accuracy>, n_samples: usize) -> Metrics {
     let mut columns: Vec<(String, Column)> = vec![
-        ("accuracy".to_owned(), Box::new(|it| it.mean)),
-        ("greedy".to_owned(), Box::new(|it| it.greedy)),
+        ("accuracy".to_owned(), Box::new(|it| Some(it.mean))),
+        ("greedy".to_owned(), Box::new(|it| Some(it.greedy))),
+        ("withheld".to_owned(), Box::new(|it| it.withheld)),
     ];
     for (size_idx, k) in pass_sizes(n_samples).into_iter().enumerate() {
-        columns.push((format!("pass_at_{k}"), Box::new(move |it| it.pass[size_idx])));
+        columns.push((format!("pass_at_{k}"), Box::new(move |it| Some(it.pass[size_idx]))));
     }
     let mut metrics = Metrics::new();
     for (name, pick) in columns {
-        for (task_type, accuracy) in accuracies {
-            metrics.insert(format!("eval/{task_type}/{name}"), pick(accuracy).value);
-            metrics.insert(format!("eval/{task_type}/{name}_ci95"), pick(accuracy).half_width);
+        let picked: Vec<(TaskType, Estimate)> =
+            accuracies.iter().filter_map(|(&task_type, it)| Some((task_type, pick(it)?))).collect();
+        if picked.is_empty() {
+            continue;
         }
-        let n = accuracies.len() as f64;
-        let mean = accuracies.values().map(|it| pick(it).value).sum::<f64>() / n;
-        let variance = accuracies.values().map(|it| pick(it).half_width.powi(2)).sum::<f64>();
+        for (task_type, estimate) in &picked {
+            metrics.insert(format!("eval/{task_type}/{name}"), estimate.value);
+            metrics.insert(format!("eval/{task_type}/{name}_ci95"), estimate.half_width);
+        }
+        let n = picked.len() as f64;
+        let mean = picked.iter().map(|it| it.1.value).sum::<f64>() / n;
+        let variance = picked.iter().map(|it| it.1.half_width.powi(2)).sum::<f64>();
         metrics.insert(format!("eval/mean/{name}"), mean);
         metrics.insert(format!("eval/mean/{name}_ci95"), variance.sqrt() / n);
     }
     metrics
 }
 
-type Column = Box<dyn Fn(&Accuracy) -> Estimate>;
+type Column = Box<dyn Fn(&Accuracy) -> Option<Estimate>>;
+
+/// What guesses get of these types, where the environment can count it: `eval/<type>/{floor_uniform,floor_constant}`.
+pub fn floors(env: &dyn DynEnvironment, task_types: &[TaskType]) -> Metrics {
+    let mut metrics = Metrics::new();
+    for &task_type in task_types {
+        if let Some(floors) = env.floors(task_type) {
+            metrics.insert(format!("eval/{task_type}/floor_uniform"), floors.uniform);
+            metrics.insert(format!("eval/{task_type}/floor_constant"), floors.constant);
+        }
+    }
+    metrics
+}
 
 fn estimate(values: &[f64]) -> Estimate {
     let n = values.len() as f64;

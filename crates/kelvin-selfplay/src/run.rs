@@ -132,6 +132,9 @@ fn begin(
         metrics.set(format!("buffer/{task_type}/size"), size as f64);
     }
     if !settings.azr.seed_only {
+        if !held_out.tasks.is_empty() {
+            metrics.extend(eval::floors(env, settings.eval.types(&settings.task_types)));
+        }
         evaluate(&mut metrics, state, env, held_out, settings)?;
         probe(&metrics, state, settings, dir)?;
     }

@@ -80,11 +80,12 @@ impl Policies {
     }
 }
 
-/// Tasks that measure and never teach. They follow from the settings, so they are made anew at every start.
+/// Tasks that measure. They never teach, but for those of which the environment says that they may. They follow from the
+/// settings, so they are made anew at every start.
 pub struct HeldOut {
     /// The tasks, by type.
     pub tasks: Vec<Task>,
-    /// What no admitted task may share with them.
+    /// The families of the withheld ones, which no admitted task may share.
     pub families: HashSet<String>,
 }
 
@@ -105,7 +106,12 @@ impl HeldOut {
                 tasks.extend(env.held_out(task_type, settings.n_tasks, seed.fork(task_type.as_str()))?);
             }
         }
-        let families = tasks.iter().map(|it| env.family(it)).collect::<anyhow::Result<_>>()?;
+        let mut families = HashSet::new();
+        for task in &tasks {
+            if !env.may_teach(task)? {
+                families.insert(env.family(task)?);
+            }
+        }
         Ok(HeldOut { tasks, families })
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{Environment, Given, SeedRecord};
+use super::{Environment, Floors, Given, SeedRecord};
 use crate::{
     measures::{Behaviour, Distance, Extent, Measures, Values},
     metrics::Metrics,
@@ -140,6 +140,13 @@ pub trait DynEnvironment: Send + Sync {
     /// # Errors
     /// If the world is broken.
     fn held_out(&self, task_type: TaskType, n: usize, seed: Seed) -> anyhow::Result<Vec<Task>>;
+    /// See [`Environment::may_teach`].
+    ///
+    /// # Errors
+    /// If the task is another environment's.
+    fn may_teach(&self, task: &Task) -> anyhow::Result<bool>;
+    /// See [`Environment::floors`].
+    fn floors(&self, task_type: TaskType) -> Option<Floors>;
     /// See [`Environment::timing`].
     fn timing(&self) -> Metrics;
 }
@@ -253,6 +260,12 @@ impl<E: Environment> DynEnvironment for E {
     fn held_out(&self, task_type: TaskType, n: usize, seed: Seed) -> anyhow::Result<Vec<Task>> {
         let payloads = Environment::held_out(self, task_type, n, seed)?;
         Ok(payloads.into_iter().map(|payload| labelled(self, task_type, payload)).collect())
+    }
+    fn may_teach(&self, task: &Task) -> anyhow::Result<bool> {
+        Ok(Environment::may_teach(self, &task.typed()?))
+    }
+    fn floors(&self, task_type: TaskType) -> Option<Floors> {
+        Environment::floors(self, task_type)
     }
     fn timing(&self) -> Metrics {
         Environment::timing(self)

@@ -1,8 +1,6 @@
 //! The named settings of the environment, with the values of the preset `kelvin`.
 
-use std::sync::LazyLock;
-
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use kelvin_core::{executor::Limits, task::TaskType};
 use kelvin_python::{
     program::{ErrorKeyword, Policy},
@@ -15,20 +13,12 @@ use super::{
     ProposalForm, SeedRules,
     check::{Comparison, InductionScore},
 };
+use crate::task_types::chosen;
 
 /// The paper's three; the error task is not in its final recipe.
 const THREE: &[TaskType] = &[TaskType::Deduction, TaskType::Abduction, TaskType::Induction];
 
 const ALL: &[TaskType] = &[TaskType::Deduction, TaskType::Abduction, TaskType::Induction, TaskType::Error];
-
-/// Every nonempty choice of task types, in order.
-static CHOICES: LazyLock<Vec<Vec<TaskType>>> = LazyLock::new(|| {
-    let choice = |bits: usize| {
-        let chosen = ALL.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1);
-        chosen.map(|(_, task_type)| *task_type).collect()
-    };
-    (1..1 << ALL.len()).map(choice).collect()
-});
 
 /// What can be chosen about the environment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -163,15 +153,6 @@ impl Settings {
     /// # Errors
     /// If there is none, or one that this environment does not pose.
     pub fn check(&self) -> anyhow::Result<&'static [TaskType]> {
-        let known = "expected one or more of deduction, abduction, induction, error";
-        for task_type in &self.task_types {
-            ensure!(
-                ALL.contains(task_type),
-                "the python environment has no {task_type} tasks\nhint: {known}"
-            );
-        }
-        let chosen: Vec<TaskType> = ALL.iter().copied().filter(|it| self.task_types.contains(it)).collect();
-        let choice = CHOICES.iter().find(|choice| **choice == chosen);
-        choice.map(Vec::as_slice).with_context(|| format!("no task type is chosen\nhint: {known}"))
+        chosen("python", ALL, &self.task_types)
     }
 }

@@ -201,6 +201,22 @@ pub const DEFINITIONS: &[Definition] = &[
     define("eval/*/greedy", "share", "held-out tasks solved greedily"),
     define("eval/*/greedy_ci95", "share", "half of its 95 % interval over tasks"),
     define(
+        "eval/*/withheld",
+        "share",
+        "solve rate at the sampling temperature over the tasks that no run trains on, where the evaluation has others too",
+    ),
+    define("eval/*/withheld_ci95", "share", "half of its 95 % interval over tasks"),
+    define(
+        "eval/*/floor_uniform",
+        "share",
+        "evaluated tasks that a uniform guess among the answers left open would solve; counted, at step 0",
+    ),
+    define(
+        "eval/*/floor_constant",
+        "share",
+        "evaluated tasks that the best constant answer would solve; counted, at step 0",
+    ),
+    define(
         "eval/*/pass_at_*",
         "share",
         "held-out tasks solved by any of so many samples, estimated from all that were drawn (with `_ci95`: half its interval)",

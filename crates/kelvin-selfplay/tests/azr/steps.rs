@@ -1,6 +1,9 @@
 //! What a step pays, trains on and records.
 
-use kelvin_core::task::{Reason, TaskType};
+use kelvin_core::{
+    rollout::Role,
+    task::{Reason, TaskType},
+};
 use kelvin_selfplay::{
     azr,
     report::StepReport,
@@ -139,6 +142,31 @@ fn distances_are_sampled_and_copies_are_seen() {
     assert_eq!(metrics["types/output/int/instances"], n_seeds as f64, "deduction's outputs alone");
     assert!(metrics["proposer/deduction/duplicate"] <= 1.0);
     assert!(metrics["solver/deduction/reward_min"] <= metrics["solver/deduction/reward"]);
+}
+
+/// Each role and task type has its own number, which is recorded under its own name and no other.
+#[test]
+fn rewards_are_recorded_under_their_role_and_type() {
+    let (state, mut report) = one_step(&settings());
+    let synthetic = |role: Role, task_type: TaskType| match (role, task_type) {
+        (Role::Proposer, TaskType::Deduction) => 0.125,
+        (Role::Proposer, _) => 0.25,
+        (Role::Solver, TaskType::Deduction) => 0.5,
+        (Role::Solver, _) => 1.0,
+    };
+    for rewarded in &mut report.rewarded {
+        rewarded.reward = synthetic(rewarded.rollout.role, rewarded.rollout.task_type);
+    }
+    let metrics = kelvin_selfplay::metrics::of_step(&report, &state, &settings());
+    for (name, reward) in [
+        ("proposer/deduction/reward", 0.125),
+        ("proposer/abduction/reward", 0.25),
+        ("solver/deduction/reward", 0.5),
+        ("solver/abduction/reward", 1.0),
+    ] {
+        let recorded = ["", "_min", "_max"].map(|it| metrics[&format!("{name}{it}")]);
+        assert_eq!(recorded, [reward; 3], "{name}");
+    }
 }
 
 #[test]
