@@ -76,6 +76,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Pairs of the evaluation, each of which is a task of every type, but for 1 * 1 in a unique induction.
+    pub fn n_evaluated(&self) -> usize {
+        primes(self.eval_p_min, self.eval_p_max).map(|p| p as usize - 1).sum()
+    }
+
     /// Checks the whole, and gives the chosen task types, in order and once each.
     ///
     /// # Errors

@@ -11,7 +11,6 @@ use std::{
 use anyhow::{Context, ensure};
 use kelvin_core::{
     environment::DynEnvironment,
-    executor::Executor,
     policy::Player,
     seed::Seed,
     task::{Label, Task},
@@ -87,7 +86,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     ensure!(0 < args.samples && 0 < args.questions, "there is nothing to ask\nhint: give at least 1 of each");
     let world = wire::world(&config)?;
-    let settings = config.run_settings(world.executor.parallelism());
+    let settings = config.run_settings(world.n_judges());
     let questions = questions(&args.run_dir, &*world.env, &settings, args.questions)?;
     let mut iterations: Vec<Iteration> = questions
         .iter()

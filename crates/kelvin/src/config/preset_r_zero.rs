@@ -1,6 +1,7 @@
 //! The presets of R-Zero (r-zero.md sections 1.2, 4 to 7): docs/divergences/r-zero.md has a row for each difference.
 
 use kelvin_core::{objective::Aggregation, rollout::Sampling};
+use kelvin_env::math_question;
 use kelvin_selfplay::{
     repetition::Direction,
     settings::{
@@ -9,7 +10,7 @@ use kelvin_selfplay::{
     },
 };
 
-use super::{Config, Preset};
+use super::{Config, EnvironmentName, Preset};
 
 /// Longest prompt and longest response (section 7.1).
 const LENGTHS: (usize, usize) = (2048, 4096);
@@ -24,6 +25,11 @@ pub(super) fn r_zero(preset: Preset) -> Config {
     Config {
         preset,
         recipe: Recipe::RZero,
+        environment: EnvironmentName::MathQuestion,
+        question: match preset {
+            Preset::Kelvin | Preset::Paper => math_question::Settings::default(),
+            Preset::Code => math_question::Settings::original(),
+        },
         steps: iterations * rules.iteration_steps(),
         r_zero: rules,
         objective: ObjectiveSettings {
