@@ -30,7 +30,7 @@ impl<'run> Progress<'run> {
     /// Shows an event.
     pub(crate) fn show(&mut self, event: Event<'_>) {
         match event {
-            Event::Seeding => self.transient("seeding the task buffer from the zero triplet ..."),
+            Event::Seeding => self.transient("seeding the task buffer ..."),
             Event::Loaded(file) => self.lasting(&file.line()),
             Event::Recorded { step: 0, metrics, .. } => {
                 self.watch.lap();
@@ -73,8 +73,11 @@ impl<'run> Progress<'run> {
         if let Some(mean) = metrics.get("eval/mean/accuracy") {
             let solved = self.per_type(metrics, |it| format!("eval/{it}/accuracy"), percent);
             let greedy = metrics.get("eval/mean/greedy").copied().unwrap_or_default();
+            let withheld = metrics.get("eval/mean/withheld");
+            let what = if withheld.is_some() { "evaluated" } else { "held-out" };
+            let withheld = withheld.map_or(String::new(), |it| format!(" withheld {}", percent(*it)));
             self.lasting(&format!(
-                "held-out at step {step:>3}  {solved} | mean {} greedy {}",
+                "{what} at step {step:>3}  {solved} | mean {} greedy {}{withheld}",
                 percent(*mean),
                 percent(greedy)
             ));
@@ -128,14 +131,18 @@ pub(crate) struct Held {
     pub(crate) metrics: Metrics,
 }
 
-/// The table of before and after, at most 80 columns wide.
+/// The table of before and after, at most 80 columns wide, and below it what withheld tasks come to where others of the
+/// evaluation may be trained on, and what guesses would get where that was counted.
 pub(crate) fn before_and_after(first: &Held, last: &Held, n_samples: usize) -> String {
     let pass = format!("pass_at_{n_samples}");
     let was_asked = |it: &&TaskType| last.metrics.contains_key(&format!("eval/{it}/accuracy"));
     let mut rows: Vec<&str> = TaskType::ALL.iter().filter(was_asked).map(|it| it.as_str()).collect();
     rows.push("mean");
+    let is_recorded = |key: &str| first.metrics.keys().any(|it| it.starts_with("eval/") && it.ends_with(key));
+    let has_withheld = is_recorded("/withheld");
     let mut text = format!(
-        "held-out solve rate in %, 95 % intervals over tasks: step {} -> step {}\n\n{:<11}{:^25}{:^19}{:^19}\n",
+        "{} in %, 95 % intervals over tasks: step {} -> step {}\n\n{:<11}{:^25}{:^19}{:^19}\n",
+        if has_withheld { "solve rate of all tasks" } else { "held-out solve rate" },
         first.step,
         last.step,
         "",
@@ -143,21 +150,43 @@ pub(crate) fn before_and_after(first: &Held, last: &Held, n_samples: usize) -> S
         "greedy",
         format!("pass@{n_samples}"),
     );
-    for row in rows {
-        let cell = |held: &Held, key: &str| {
-            held.metrics.get(&format!("eval/{row}/{key}")).map_or(f64::NAN, |it| 100.0 * it)
-        };
-        let with_interval =
-            |held: &Held| format!("{:.1} ±{:.1}", cell(held, "accuracy"), cell(held, "accuracy_ci95"));
-        let pair = |key: &str| format!("{:.1} -> {:.1}", cell(first, key), cell(last, key));
+    for row in &rows {
+        let pair = |key: &str| format!("{} -> {}", cell(first, row, key), cell(last, row, key));
         text.push_str(&format!(
             "{row:<11}{:^25}{:^19}{:^19}\n",
-            format!("{} -> {}", with_interval(first), with_interval(last)),
+            with_intervals(first, last, row, "accuracy"),
             pair("greedy"),
             pair(&pass)
         ));
     }
-    text
+    if has_withheld || is_recorded("/floor_uniform") {
+        text.push_str(&format!(
+            "\n{:<11}{:^25}{:^19}{:^19}\n",
+            "", "withheld", "uniform guess", "best constant"
+        ));
+        for row in &rows {
+            text.push_str(&format!(
+                "{row:<11}{:^25}{:^19}{:^19}\n",
+                if has_withheld { with_intervals(first, last, row, "withheld") } else { String::new() },
+                cell(first, row, "floor_uniform"),
+                cell(first, row, "floor_constant"),
+            ));
+        }
+    }
+    text.lines().map(|it| format!("{}\n", it.trim_end())).collect()
+}
+
+/// A share in %, empty where it was not recorded.
+fn cell(held: &Held, row: &str, key: &str) -> String {
+    held.metrics.get(&format!("eval/{row}/{key}")).map_or(String::new(), |it| format!("{:.1}", 100.0 * it))
+}
+
+fn with_intervals(first: &Held, last: &Held, row: &str, key: &str) -> String {
+    let of = |held: &Held| format!("{} ±{}", cell(held, row, key), cell(held, row, &format!("{key}_ci95")));
+    match first.metrics.contains_key(&format!("eval/{row}/{key}")) {
+        true => format!("{} -> {}", of(first), of(last)),
+        false => String::new(),
+    }
 }
 
 /// First and last rows with an evaluation.
@@ -191,4 +220,47 @@ fn clear() -> String {
 fn print(text: &str) {
     let mut out = stderr().lock();
     drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(step: Step, values: &[(&str, f64)]) -> Held {
+        Held { step, metrics: values.iter().map(|(name, it)| (format!("eval/{name}"), *it)).collect() }
+    }
+
+    fn tables(more: &[(&str, f64)]) -> String {
+        let at = |step, by: f64| {
+            let mut values = Vec::new();
+            for row in ["deduction", "induction", "mean"] {
+                for key in ["accuracy", "accuracy_ci95", "greedy", "greedy_ci95", "pass_at_8"] {
+                    values.push((format!("{row}/{key}"), by));
+                }
+            }
+            let mut values: Vec<(&str, f64)> = values.iter().map(|(name, it)| (name.as_str(), *it)).collect();
+            values.extend(more);
+            held(step, &values)
+        };
+        before_and_after(&at(0, 0.125), &at(80, 0.5), 8)
+    }
+
+    #[test]
+    fn withheld_tasks_and_floors_have_a_table_of_their_own() {
+        let plain = tables(&[]);
+        assert!(plain.starts_with("held-out solve rate in %"), "{plain}");
+        assert!(plain.contains("12.5 ±12.5 -> 50.0 ±50.0") && !plain.contains("uniform"), "{plain}");
+        let whole = tables(&[
+            ("deduction/withheld", 0.25),
+            ("deduction/withheld_ci95", 0.01),
+            ("deduction/floor_uniform", 0.0324),
+            ("induction/floor_constant", 0.196),
+        ]);
+        insta::assert_snapshot!(whole);
+        assert!(whole.lines().all(|it| it.chars().count() <= 80 && it.trim_end() == it));
+        assert!(
+            !tables(&[("induction/floor_uniform", 0.2), ("mean/floor_uniform", 0.2)])
+                .contains("of all tasks")
+        );
+    }
 }

@@ -80,20 +80,22 @@ fn lock(path: &Path) -> anyhow::Result<RunFolder> {
     }
 }
 
-/// Writes `manifest.json`: what the configuration does not say about where a run ran.
+/// Writes `manifest.json`: what the configuration does not say about where a run ran; null for what runs programs where
+/// none are run.
 ///
 /// # Errors
 /// If it cannot be written.
 pub(crate) fn describe(folder: &RunFolder, world: &World, model: &str) -> anyhow::Result<()> {
-    let (major, minor, micro) = world.executor.python().version;
-    let isolation = world.executor.isolation();
+    let executor = world.executor.as_ref();
+    let python = executor.map(|it| it.python().version);
+    let isolation = executor.map(|it| it.isolation());
     let manifest = json!({
         "format": 1,
         "kelvin": env!("CARGO_PKG_VERSION"),
         "model": model,
-        "python": format!("{major}.{minor}.{micro}"),
-        "isolation": isolation.level.name(),
-        "layers": isolation.layers.iter().map(|it| it.name()).collect::<Vec<_>>(),
+        "python": python.map(|(major, minor, micro)| format!("{major}.{minor}.{micro}")),
+        "isolation": isolation.map(|it| it.level.name()),
+        "layers": isolation.map(|it| it.layers.iter().map(|it| it.name()).collect::<Vec<_>>()),
         "simd": kelvin_model::kernels::simd::level().as_str(),
         "threads": std::thread::available_parallelism().map_or(1, usize::from),
         "os": std::env::consts::OS,

@@ -4,46 +4,58 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use kelvin_core::{environment::DynEnvironment, executor::Executor, policy::Policy};
-use kelvin_env::python_triplet::PythonTriplet;
+use kelvin_env::{prime_inversion::PrimeInversion, python_triplet::PythonTriplet};
 use kelvin_exec::PythonExecutor;
 use kelvin_model::{Checkpoint, Dtype, NativePolicy, NativeSampler, kernels::Storage};
 use kelvin_selfplay::state::RunState;
 
 use crate::{
-    config::{Backend, Config, EnvironmentName, PolicySettings},
+    config::{Backend, Config, EnvironmentName, PolicySettings, threads_or_cores},
     model::{self, POLICY_FOLDER},
 };
 
 /// What a run plays with.
 pub(crate) struct World {
-    /// Runs programs; kept for its report.
-    pub(crate) executor: Arc<PythonExecutor>,
+    /// Runs programs, in a domain that has any; kept for its report.
+    pub(crate) executor: Option<Arc<PythonExecutor>>,
     /// The domain.
     pub(crate) env: Box<dyn DynEnvironment>,
 }
 
-/// Starts the executor and the environment on it.
+impl World {
+    /// Threads that validate and grade: as many as there are programs at once, or cores.
+    pub(crate) fn n_judges(&self) -> usize {
+        self.executor.as_ref().map_or_else(|| threads_or_cores(0), |it| it.parallelism())
+    }
+}
+
+/// Makes the environment, and starts the executor of one that runs programs.
 ///
 /// # Errors
 /// If no Python is found, it does not start, or programs would be confined less than the configuration wants.
 pub(crate) fn world(config: &Config) -> anyhow::Result<World> {
-    let executor = Arc::new(config.python.start_executor()?);
-    let env = environment(config, executor.clone())?;
+    let mut executor = None;
+    let env = environment(config, || {
+        let started = Arc::new(config.python.start_executor()?);
+        executor = Some(started.clone());
+        Ok(started)
+    })?;
     Ok(World { executor, env })
 }
 
-/// The environment on an executor.
+/// The environment, on an executor that is only started if it runs programs.
 ///
 /// # Errors
-/// If its settings contradict themselves.
+/// If its settings contradict themselves, or the executor does not start.
 pub(crate) fn environment(
     config: &Config,
-    executor: Arc<dyn Executor>,
+    start_executor: impl FnOnce() -> anyhow::Result<Arc<dyn Executor>>,
 ) -> anyhow::Result<Box<dyn DynEnvironment>> {
     let env: Box<dyn DynEnvironment> = match config.environment {
         EnvironmentName::PythonTriplet => {
-            Box::new(PythonTriplet::new(executor, config.python.environment_settings())?)
+            Box::new(PythonTriplet::new(start_executor()?, config.python.environment_settings())?)
         }
+        EnvironmentName::PrimeInversion => Box::new(PrimeInversion::new(config.inversion.clone())?),
     };
     Ok(env)
 }

@@ -76,6 +76,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Pairs of the evaluation, each of which is a task of every type, but for 1 * 1 in a unique induction.
+    pub fn n_evaluated(&self) -> usize {
+        primes(self.eval_p_min, self.eval_p_max).map(|p| p as usize - 1).sum()
+    }
+
     /// Checks the whole, and gives the chosen task types, in order and once each.
     ///
     /// # Errors
@@ -85,8 +90,8 @@ impl Settings {
         for (name, low, high) in ranges {
             ensure!(
                 5 <= low && high <= P_CAP && primes(low, high).next().is_some(),
-                "there is no prime from {name}_min = {low} to {name}_max = {high}, or one beyond the domain\nhint: primes \
-                 go from 5 to {P_CAP}; smaller ones have trivial pairs alone"
+                "{name}_min = {low} and {name}_max = {high} give no range of primes\nhint: from 5 to {P_CAP}, with a prime \
+                 in between; smaller primes have trivial pairs alone"
             );
         }
         ensure!(1 <= self.n_seeds, "n_seeds = 0 leaves nothing to begin with\nhint: at least 1, such as 64");

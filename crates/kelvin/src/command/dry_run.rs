@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use kelvin_core::{
-    environment::Given,
+    environment::{DynEnvironment, Floors, Given},
     executor::{Executor, Job, Outcome},
     rollout::Role,
     task::{Task, TaskType},
@@ -33,19 +33,36 @@ pub(super) fn run(resolved: &Resolved) -> anyhow::Result<()> {
         say(&format!("warning: {}", told.trim_start_matches("error: ").trim_end()));
     }
     show(&plan::describe(config, model.as_ref())?);
-    for (role, task_type, prompt) in prompts(config)? {
+    let env = wire::environment(config, || Ok(Arc::new(NotStarted)))?;
+    if let Some(floors) = floors(config, &*env) {
+        show(&floors);
+    }
+    for (role, task_type, prompt) in prompts(config, &*env)? {
         let tokens = tokens(config, model.as_ref(), role, &prompt)?;
         show(&format!("--- {}, {task_type}{tokens}\n{prompt}", role.as_str()));
     }
     Ok(())
 }
 
+/// What guesses would get of the evaluation; `None` where nobody can count that.
+fn floors(config: &Config, env: &dyn DynEnvironment) -> Option<String> {
+    let types = if config.eval.every == 0 { &[] } else { config.eval.types(env.task_types()) };
+    let lines = types.iter().filter_map(|&task_type| {
+        let Floors { uniform, constant } = env.floors(task_type)?;
+        let (uniform, constant) = (100.0 * uniform, 100.0 * constant);
+        Some(format!(
+            "{task_type:<11} uniform guess {uniform:>5.1} %, best constant answer {constant:>5.1} %\n"
+        ))
+    });
+    let lines: String = lines.collect();
+    (!lines.is_empty()).then(|| format!("--- floors of the evaluation\n{lines}"))
+}
+
 /// A prompt of each role and task type, as the first round of the seed stage would have it.
-fn prompts(config: &Config) -> anyhow::Result<Vec<(Role, TaskType, String)>> {
-    let env = wire::environment(config, Arc::new(NotStarted))?;
+fn prompts(config: &Config, env: &dyn DynEnvironment) -> anyhow::Result<Vec<(Role, TaskType, String)>> {
     let seeds: Vec<Task> = env.seed_tasks();
     let mut prompts = Vec::new();
-    for &task_type in &config.python.task_types {
+    for &task_type in env.task_types() {
         let from = env.reference_types(task_type);
         let references: Vec<Task> = seeds.iter().filter(|it| from.contains(&it.task_type)).cloned().collect();
         let wanted = if config.azr.include_references { config.azr.n_references } else { 0 };

@@ -58,11 +58,11 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let mut quickstart =
         config::resolve(&[&Raw::parse(super::train::QUICKSTART, "the embedded quick start")?])?.config;
     quickstart.python.isolation = args.isolation.isolation.unwrap_or(quickstart.python.isolation);
-    let world = wire::world(&quickstart)?;
-    let executor: Arc<dyn Executor> = world.executor.clone();
+    let executor: Arc<dyn Executor> = Arc::new(quickstart.python.start_executor()?);
+    let env = wire::environment(&quickstart, || Ok(executor.clone()))?;
 
     say("generating and labelling programs");
-    let held_out = HeldOut::new(&*world.env, &quickstart.python.task_types, &quickstart.eval)?;
+    let held_out = HeldOut::new(&*env, &quickstart.python.task_types, &quickstart.eval)?;
     let held_out_programs = corpus::held_out_programs(&held_out.tasks)?;
     let corpus = corpus::generate(&settings.corpus, seed.fork("corpus"), &*executor, &held_out_programs)?;
     interrupt.check()?;
@@ -84,9 +84,9 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     // What is examined is what the file holds: weights rounded to bf16.
     let mut config = quickstart;
     config.policy.model = args.out.to_string_lossy().into_owned();
-    let run_settings = config.run_settings(world.executor.parallelism());
+    let run_settings = config.run_settings(executor.parallelism());
     let mut state = wire::state(&config)?;
-    let examined = pretrain::examine(&mut state, &*world.env, &held_out, &run_settings)?;
+    let examined = pretrain::examine(&mut state, &*env, &held_out, &run_settings)?;
     for (name, value) in &examined {
         show(&format!("{name:<32} {value:.3}"));
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use kelvin_core::{executor::Executor, task::Step};
+use kelvin_core::task::Step;
 use kelvin_selfplay::{
     checkpoint::RunDir,
     run::{self, End},
@@ -160,14 +160,14 @@ fn play(
     plain: bool,
     interrupt: &Interrupt,
 ) -> anyhow::Result<()> {
-    let settings = config.run_settings(world.executor.parallelism());
+    let settings = config.run_settings(world.n_judges());
     let mut progress = Progress::new(&settings, plain);
     let end =
         run::run(&mut state, &*world.env, &settings, dir, &|| interrupt.requested().is_some(), &mut |it| {
             progress.show(it);
         });
     progress.close();
-    warn_of_mismatches(&world.executor);
+    world.executor.as_deref().inspect(|it| warn_of_mismatches(it));
     let end = end.with_context(|| {
         format!("the run stopped after step {}\nhint: `{again}` goes on from its last checkpoint", state.step)
     })?;

@@ -6,11 +6,10 @@ use kelvin_core::{
     rollout::{STOP_BYTES_MAX, STOPS_MAX, Sampling, is_drawing_temperature},
     task::TaskType,
 };
-use kelvin_env::python_triplet::Settings;
 use kelvin_model::{Dtype, LoraConfig, NativeOptions};
 use kelvin_selfplay::settings::{AzrSettings, EstimateStop, Misfit};
 
-use super::{Config, PolicySettings, PythonSettings};
+use super::{Config, EnvironmentName, PolicySettings, PythonSettings};
 use crate::{error::Usage, sandbox::WORKERS_MAX};
 
 /// # Errors
@@ -20,7 +19,10 @@ pub(super) fn check(config: &Config) -> anyhow::Result<()> {
     policy(config)?;
     draws(config)?;
     learning(config)?;
-    python(config)
+    python(config)?;
+    inversion(config)?;
+    seed_files(config)?;
+    held_out_types(config)
 }
 
 fn counts(config: &Config) -> anyhow::Result<()> {
@@ -172,8 +174,6 @@ fn python(config: &Config) -> anyhow::Result<()> {
         .check()
         .map_err(|error| Usage::error(format!("python.task_types: {error}")))?;
     python.environment_settings().check_form().map_err(|error| Usage::error(format!("python: {error}")))?;
-    seed_files(&config.azr, &python.task_types)?;
-    held_out_types(config)?;
     let tolerance = python.float_tolerance;
     require((0.0..=1.0).contains(&tolerance), "python.float_tolerance", tolerance, "from 0 to 1")?;
     let PythonSettings { timeout_s, memory_mb, output_bytes, workers, .. } = *python;
@@ -181,6 +181,22 @@ fn python(config: &Config) -> anyhow::Result<()> {
     require((0.001..=3600.0).contains(&timeout_s), "python.timeout_s", timeout_s, "from 0.001 to 3600")?;
     require((16..=1 << 20).contains(&memory_mb), "python.memory_mb", memory_mb, "from 16 to 1048576")?;
     require((1..=1 << 24).contains(&output_bytes), "python.output_bytes", output_bytes, "from 1 to 16777216")
+}
+
+fn inversion(config: &Config) -> anyhow::Result<()> {
+    let inversion = &config.inversion;
+    inversion.check().map_err(|error| Usage::error(format!("inversion: {error}")))?;
+    if config.environment != EnvironmentName::PrimeInversion || config.eval.every == 0 {
+        return Ok(());
+    }
+    let (n_tasks, n_pairs) = (config.eval.n_tasks, inversion.n_evaluated());
+    if n_tasks < n_pairs {
+        return Err(Usage::error(format!(
+            "eval.n_tasks = {n_tasks} cuts the evaluation short, of {n_pairs} pairs for each type\nhint: set it to \
+             {n_pairs} or more, or narrow inversion.eval_p_min and inversion.eval_p_max"
+        )));
+    }
+    Ok(())
 }
 
 /// Held-out tasks are of types that the environment has, each once.
@@ -192,20 +208,25 @@ fn held_out_types(config: &Config) -> anyhow::Result<()> {
     for (type_idx, task_type) in asked.iter().enumerate() {
         require(!asked[..type_idx].contains(task_type), "eval.task_types", task_type, "each type once")?;
     }
-    Settings { task_types: asked.clone(), ..config.python.environment_settings() }
-        .check()
-        .map_err(|error| Usage::error(format!("eval.task_types: {error}")))?;
+    config.chosen(asked).map_err(|error| Usage::error(format!("eval.task_types: {error}")))?;
     Ok(())
 }
 
-/// Files seed only what is played.
-fn seed_files(azr: &AzrSettings, played: &[TaskType]) -> anyhow::Result<()> {
+/// Files seed only what is played, and only programs come in files.
+fn seed_files(config: &Config) -> anyhow::Result<()> {
+    let (azr, played) = (&config.azr, config.task_types());
     let seeds: [(&str, &[PathBuf], &[TaskType]); 3] = [
         ("seed_files", &azr.seed_files, &[TaskType::Deduction, TaskType::Abduction]),
         ("induction_seed_files", &azr.induction_seed_files, &[TaskType::Induction]),
         ("error_seed_files", &azr.error_seed_files, &[TaskType::Error]),
     ];
     for (key, files, types) in seeds {
+        if !files.is_empty() && config.environment == EnvironmentName::PrimeInversion {
+            return Err(Usage::error(format!(
+                "azr.{key} names files, but prime inversion draws its seeds\nhint: leave it out; inversion.n_seeds says \
+                 how many there are"
+            )));
+        }
         if !files.is_empty() && !types.iter().any(|it| played.contains(it)) {
             let types: Vec<&str> = types.iter().map(|it| it.as_str()).collect();
             return Err(Usage::error(format!(

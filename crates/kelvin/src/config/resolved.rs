@@ -3,7 +3,10 @@
 
 use std::{path::Path, thread};
 
-use kelvin_core::{seed::Seed, task::Step};
+use kelvin_core::{
+    seed::Seed,
+    task::{Step, TaskType},
+};
 use kelvin_model::{Dtype, LoraConfig, NativeOptions, Training};
 use kelvin_selfplay::settings::{
     AzrSettings, CheckpointSettings, DiagnosticsSettings, EvalSettings, IntrinsicSettings, ObjectiveSettings,
@@ -17,6 +20,7 @@ use crate::{
     error::{Usage, note},
     model::{EMBEDDED, lasting_name},
 };
+use kelvin_env::{prime_inversion, python_triplet};
 
 /// Everything that a run is determined by, beside its weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,8 +48,10 @@ pub(crate) struct Config {
     pub(crate) optimizer: OptimizerSettings,
     /// The draws.
     pub(crate) sampling: SamplingSettings,
-    /// The environment.
+    /// The environment of Python triplets.
     pub(crate) python: PythonSettings,
+    /// The environment of prime inversion.
+    pub(crate) inversion: prime_inversion::Settings,
     /// The held-out evaluation.
     pub(crate) eval: EvalSettings,
     /// The disk.
@@ -70,6 +76,7 @@ impl Default for Config {
             optimizer: OptimizerSettings::default(),
             sampling: SamplingSettings::default(),
             python: PythonSettings::default(),
+            inversion: prime_inversion::Settings::default(),
             eval: EvalSettings::default(),
             checkpoint: CheckpointSettings::default(),
             diagnostics: DiagnosticsSettings::default(),
@@ -131,14 +138,37 @@ pub(crate) fn resolve(raws: &[&Raw]) -> anyhow::Result<Resolved> {
 }
 
 impl Config {
+    /// The task types played, each once and in one order, whatever the file says.
+    pub(crate) fn task_types(&self) -> &'static [TaskType] {
+        let asked = match self.environment {
+            EnvironmentName::PythonTriplet => &self.python.task_types,
+            EnvironmentName::PrimeInversion => &self.inversion.task_types,
+        };
+        self.chosen(asked).expect("resolving checked it")
+    }
+
+    /// Task types of the environment, each once and in one order.
+    ///
+    /// # Errors
+    /// If it has not got one of them.
+    pub(super) fn chosen(&self, asked: &[TaskType]) -> anyhow::Result<&'static [TaskType]> {
+        let task_types = asked.to_vec();
+        match self.environment {
+            EnvironmentName::PythonTriplet => {
+                python_triplet::Settings { task_types, ..self.python.environment_settings() }.check()
+            }
+            EnvironmentName::PrimeInversion => {
+                prime_inversion::Settings { task_types, ..self.inversion.clone() }.check()
+            }
+        }
+    }
+
     /// What the recipes read. `n_judges` threads validate and grade.
     pub(crate) fn run_settings(&self, n_judges: usize) -> RunSettings {
-        // Each once and in one order, whatever the file says.
-        let task_types = self.python.environment_settings().check().expect("resolving checked it");
         RunSettings {
             seed: self.seed,
             steps: self.steps,
-            task_types: task_types.to_vec(),
+            task_types: self.task_types().to_vec(),
             n_judges,
             azr: self.azr.clone(),
             intrinsic: self.intrinsic,
@@ -174,6 +204,8 @@ pub(crate) enum Recipe {
 pub(crate) enum EnvironmentName {
     /// A Python program, an input and an output.
     PythonTriplet,
+    /// An inverse modulo a prime; no program runs.
+    PrimeInversion,
 }
 
 /// What computes.

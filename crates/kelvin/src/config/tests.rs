@@ -103,6 +103,16 @@ fn mistakes_are_named() {
         "[python]\nfloat_tolerance = -1",
         "[python]\nentry = \"first\"",
         "[python.seeds]\nremove_prints = true",
+        "environment = \"prime\"",
+        "environment = \"prime_inversion\"",
+        "environment = \"prime_inversion\"\n[eval]\nn_tasks = 216\ntask_types = [\"error\"]",
+        "environment = \"prime_inversion\"\n[azr]\nseed_files = [\"seeds.jsonl\"]\n[eval]\nevery = 0",
+        "[inversion]\np_min = 24\np_max = 28",
+        "[inversion]\neval_p_max = 700",
+        "[inversion]\ntask_types = [\"question\"]",
+        "[inversion]\ninduction = \"all\"",
+        "[inversion]\nn_seeds = 0",
+        "[inversion]\npairs = 2",
     ];
     let told: Vec<String> = mistakes.iter().map(|text| format!("{text}\n-----\n{}", message(text))).collect();
     insta::assert_snapshot!(told.join("\n=====\n"));
@@ -129,6 +139,19 @@ fn methods_of_the_field_resolve() {
         let resolved = resolve(&[&Raw::from_sets(&sets).unwrap()]).unwrap();
         assert_eq!(parse(&resolved.text).unwrap(), resolved);
     }
+}
+
+/// The domain in play says what is played, whatever the other's table holds.
+#[test]
+fn task_types_are_those_of_the_environment() {
+    let types = |text: &str| parse(text).unwrap().config.run_settings(1).task_types;
+    let tables = "[inversion]\ntask_types = [\"induction\"]\n[python]\ntask_types = [\"error\"]\n[eval]\nn_tasks = 216";
+    assert_eq!(types(tables), [TaskType::Error]);
+    assert_eq!(types(&format!("environment = \"prime_inversion\"\n{tables}")), [TaskType::Induction]);
+    // A narrower range is whole with fewer tasks.
+    let narrow = "environment = \"prime_inversion\"\n[inversion]\neval_p_max = 23\n[eval]\nn_tasks = 40";
+    assert_eq!(types(narrow).len(), 3);
+    assert!(message(&narrow.replace("40", "39")).contains("eval.n_tasks = 39 cuts the evaluation short"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use kelvin_core::task::TaskType;
 use kelvin_selfplay::settings::SolveLag;
 
 use super::{grouped, line};
-use crate::config::Config;
+use crate::config::{Config, EnvironmentName};
 
 /// The budget of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,13 +44,28 @@ pub(super) struct Executions {
     pub(super) solve: u64,
 }
 
+impl Executions {
+    fn of(config: &Config, task_type: TaskType) -> Executions {
+        let (azr, batch) = (&config.azr, config.azr.batch_size as u64);
+        let n_inputs = config.python.prompt_set.n_induction_inputs() as u64;
+        let (given, graded) = match task_type {
+            TaskType::Induction => (n_inputs, n_inputs - n_inputs / 2),
+            TaskType::Deduction | TaskType::Abduction | TaskType::Error | TaskType::Question => (1, 1),
+        };
+        Executions {
+            task_type,
+            validate: batch * given,
+            estimate: batch * azr.n_estimate as u64 * graded,
+            solve: batch * azr.n_solutions as u64 * graded,
+        }
+    }
+}
+
 impl Step {
     pub(super) fn of(config: &Config) -> Step {
-        let (azr, sampling, python) = (&config.azr, &config.sampling, &config.python);
+        let (azr, sampling) = (&config.azr, &config.sampling);
         let batch = azr.batch_size as u64;
-        // Each type is played once, however often it is named.
-        let types: Vec<TaskType> =
-            TaskType::ALL.iter().copied().filter(|it| python.task_types.contains(it)).collect();
+        let types = config.task_types();
         let proposals = batch * types.len() as u64;
         let (solutions, estimates) = (proposals * azr.n_solutions as u64, proposals * azr.n_estimate as u64);
         let [propose_new, solve_new, estimate_new] =
@@ -59,19 +74,10 @@ impl Step {
             (sampling.propose_prompt_tokens_max as u64, sampling.solve_prompt_tokens_max as u64);
         let trained_proposals = if azr.train_propose { proposals } else { 0 };
         let trained_estimates = if azr.train_estimates { estimates } else { 0 };
-        let n_inputs = python.prompt_set.n_induction_inputs() as u64;
-        let executions = types.iter().map(|&task_type| {
-            let (given, graded) = match task_type {
-                TaskType::Induction => (n_inputs, n_inputs - n_inputs / 2),
-                TaskType::Deduction | TaskType::Abduction | TaskType::Error | TaskType::Question => (1, 1),
-            };
-            Executions {
-                task_type,
-                validate: batch * given,
-                estimate: batch * azr.n_estimate as u64 * graded,
-                solve: batch * azr.n_solutions as u64 * graded,
-            }
-        });
+        let executions = match config.environment {
+            EnvironmentName::PythonTriplet => types.iter().map(|&it| Executions::of(config, it)).collect(),
+            EnvironmentName::PrimeInversion => Vec::new(),
+        };
         let seeds = batch * azr.seed_factor as u64;
         Step {
             proposals,
@@ -83,7 +89,7 @@ impl Step {
             trained_tokens: trained_proposals * (propose_prompt + propose_new)
                 + solutions * (solve_prompt + solve_new)
                 + trained_estimates * (solve_prompt + estimate_new),
-            executions: executions.collect(),
+            executions,
             growth: batch,
             full_at: (azr.buffer_max as u64).saturating_sub(seeds).div_ceil(batch),
         }
@@ -111,8 +117,10 @@ impl Step {
             let numbers = [validate, estimate, solve].map(grouped).join(" + ");
             text += &line(&format!("programs, {task_type}"), numbers, more);
         }
-        text += "  each a program on one input, to validate proposals + estimates + solutions; validation calls twice under\n  \
-                 each of two hash seeds\n";
+        if !self.executions.is_empty() {
+            text += "  each a program on one input, to validate proposals + estimates + solutions; validation calls twice \
+                     under\n  each of two hash seeds\n";
+        }
         text += &line("buffer", format!("+{}", grouped(self.growth)), "tasks of each type");
         text += &line("buffer full", grouped(self.full_at), "is the first step that can fill it");
         text
@@ -145,6 +153,15 @@ mod tests {
             assert_eq!(all, 4800);
             assert_eq!((step.growth, step.full_at), (64, 252));
         }
+    }
+
+    #[test]
+    fn prime_inversion_runs_no_program() {
+        let mut config = Preset::Kelvin.config();
+        config.environment = EnvironmentName::PrimeInversion;
+        let step = Step::of(&config);
+        assert_eq!((step.proposals, step.executions.len()), (192, 0));
+        assert!(!step.describe(&config).contains("program"));
     }
 
     #[test]

@@ -19,9 +19,10 @@ border-bottom:1px solid #ddd;text-align:left}";
 
 /// Charts of a run: title, and the metrics it draws with their legends. `K` is how many samples a task got.
 const CHARTS: &[(&str, &str)] = &[
-    ("Held-out solve rate at the sampling temperature", "eval/*/accuracy"),
-    ("Held-out solve rate, greedy", "eval/*/greedy"),
-    ("Held-out tasks solved by any of the samples", "eval/*/pass_at_K"),
+    ("Evaluation: solve rate at the sampling temperature", "eval/*/accuracy"),
+    ("Evaluation: solve rate of withheld tasks alone", "eval/*/withheld"),
+    ("Evaluation: solve rate, greedy", "eval/*/greedy"),
+    ("Evaluation: tasks solved by any of the samples", "eval/*/pass_at_K"),
     ("Solver accuracy on its training batch", "solver/*/accuracy"),
     ("Proposals that became tasks", "proposer/*/valid"),
     ("Learnability of valid proposals", "proposer/*/learnability"),

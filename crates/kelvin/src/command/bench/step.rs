@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use kelvin_core::{executor::Executor, metrics::Metrics};
+use kelvin_core::metrics::Metrics;
 use kelvin_selfplay::{azr, clock::Stopwatch, metrics, seeding, state::HeldOut};
 use serde::Serialize;
 
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let config = config::resolve(&[&raw, &Raw::from_sets(&sets)?])?.config;
     let world = wire::world(&config)?;
     let env = &*world.env;
-    let settings = config.run_settings(world.executor.parallelism());
+    let settings = config.run_settings(world.n_judges());
     let held_out = HeldOut::new(env, &settings.task_types, &settings.eval)?;
     let mut state = wire::state(&config)?;
     seeding::load(&mut state, env, &held_out, &settings)?;
