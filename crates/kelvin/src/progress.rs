@@ -174,7 +174,7 @@ pub(crate) fn before_and_after(first: &Held, last: &Held, n_samples: usize) -> S
     let has_withheld = is_recorded("/withheld");
     let mut text = format!(
         "{} in %, 95 % intervals over tasks: step {} -> step {}\n\n{:<11}{:^25}{:^19}{:^19}\n",
-        if has_withheld { "solve rate, also of tasks trained on," } else { "held-out solve rate" },
+        if has_withheld { "solve rate of all tasks" } else { "held-out solve rate" },
         first.step,
         last.step,
         "",
@@ -292,7 +292,7 @@ mod tests {
         assert!(whole.lines().all(|it| it.chars().count() <= 80 && it.trim_end() == it));
         assert!(
             !tables(&[("induction/floor_uniform", 0.2), ("mean/floor_uniform", 0.2)])
-                .contains("also of tasks")
+                .contains("of all tasks")
         );
     }
 }

@@ -90,8 +90,8 @@ impl Settings {
         for (name, low, high) in ranges {
             ensure!(
                 5 <= low && high <= P_CAP && primes(low, high).next().is_some(),
-                "there is no prime from {name}_min = {low} to {name}_max = {high}, or one beyond the domain\nhint: primes \
-                 go from 5 to {P_CAP}; smaller ones have trivial pairs alone"
+                "{name}_min = {low} and {name}_max = {high} give no range of primes\nhint: from 5 to {P_CAP}, with a prime \
+                 in between; smaller primes have trivial pairs alone"
             );
         }
         ensure!(1 <= self.n_seeds, "n_seeds = 0 leaves nothing to begin with\nhint: at least 1, such as 64");

@@ -30,6 +30,29 @@ fn the_quick_start_is_planned_from_its_own_model() {
 }
 
 #[test]
+fn prime_inversion_shows_what_guesses_would_get() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/prime-inversion.toml");
+    let ran = dry_run(dir.path(), &[config.to_str().unwrap()]);
+    assert_eq!(ran.err, "");
+    for line in [
+        "deduction   uniform guess   3.2 %, best constant answer   3.2 %",
+        "induction   uniform guess  23.1 %, best constant answer  19.6 %",
+        "### propose inversion p\n",
+        "tokens of at most 128)",
+        "tokens of at most 64)",
+    ] {
+        assert!(ran.out.contains(line), "{line}\n{}", ran.out);
+    }
+    let ran = dry_run(dir.path(), &[config.to_str().unwrap(), "--set", "inversion.induction=any_prime"]);
+    assert!(
+        ran.out.contains("induction   uniform guess  18.1 %, best constant answer  29.2 %"),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
 fn a_model_that_is_not_here_is_a_warning() {
     let dir = tempfile::tempdir().unwrap();
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/azr-qwen2.5-coder-3b.toml");

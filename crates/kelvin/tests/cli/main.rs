@@ -6,6 +6,7 @@ mod dry_run;
 mod errors;
 mod exec;
 mod help;
+mod inversion;
 mod long;
 mod model;
 mod seeds;

@@ -1,0 +1,64 @@
+//! Prime inversion runs nothing, so it trains, stops and goes on where there is no Python.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use serde_json::Value;
+
+use crate::{Ran, command, feed};
+
+fn without_python(args: &[&str]) -> Ran {
+    let mut command = command(args);
+    command.env("PATH", "/nonexistent").env("KELVIN_PYTHON", "/nonexistent/python");
+    feed(command, "")
+}
+
+fn train(dir: &Path, steps: &str) -> Ran {
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/prime-inversion.toml");
+    let sets = [
+        "azr.batch_size=3",
+        "azr.n_estimate=2",
+        "azr.n_solutions=2",
+        "inversion.eval_p_max=19",
+        "eval.n_samples=2",
+        "eval.every=1",
+        "checkpoint.every=1",
+        "policy.threads=1",
+    ];
+    let sets = sets.iter().flat_map(|it| ["--set", it]);
+    let paths = [config.to_str().unwrap(), "--run-dir", dir.to_str().unwrap(), "--steps", steps, "--plain"];
+    without_python(&["train"].into_iter().chain(paths).chain(sets).collect::<Vec<_>>())
+}
+
+/// Rows of metrics without what may differ between two runs.
+fn rows(dir: &Path) -> Vec<BTreeMap<String, Value>> {
+    let text = fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
+    let rows = text.lines().map(|it| serde_json::from_str::<BTreeMap<String, Value>>(it).unwrap());
+    let lasts = |name: &str| !name.starts_with("timing/") && !name.starts_with("system/");
+    rows.map(|row| row.into_iter().filter(|(name, _)| lasts(name)).collect()).collect()
+}
+
+#[test]
+fn a_run_needs_no_python_and_resumes_to_the_same_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, cut) = (dir.path().join("whole"), dir.path().join("cut"));
+    let ran = train(&whole, "2");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.err.contains("evaluated at step   2") && !ran.err.contains("isolation"), "{}", ran.err);
+    assert!(ran.out.contains("uniform guess") && ran.out.contains("withheld"), "{}", ran.out);
+    let manifest = fs::read_to_string(whole.join("manifest.json")).unwrap();
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
+    assert_eq!((&manifest["python"], &manifest["isolation"]), (&Value::Null, &Value::Null));
+
+    assert_eq!(train(&cut, "1").code, Some(0));
+    let resumed = without_python(&["resume", cut.to_str().unwrap(), "--steps", "2", "--plain"]);
+    assert_eq!(resumed.code, Some(0), "{}", resumed.err);
+    assert_eq!(rows(&cut), rows(&whole));
+    for name in ["eval/deduction/withheld", "eval/mean/withheld_ci95", "eval/induction/floor_constant"] {
+        assert!(rows(&whole)[0].contains_key(name), "{name}");
+    }
+
+    let report = without_python(&["report", whole.to_str().unwrap()]);
+    assert_eq!(report.code, Some(0), "{}", report.err);
+    let page = fs::read_to_string(whole.join("report.html")).unwrap();
+    assert!(page.contains("best constant") && page.contains("withheld tasks alone"));
+}
