@@ -78,7 +78,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 /// The fields of azr.md section 2.1.
 fn seed_line(task: &Task) -> anyhow::Result<Value> {
     let imports = |program: &str| prepare(program, &Policy::Kelvin).map(|it| it.imports).unwrap_or_default();
-    Ok(match task.typed::<Problem>()?.payload {
+    let typed = task.typed::<Problem>().context(
+        "a seed file of the original holds Python programs, and this run has other tasks\nhint: leave out --format azr",
+    )?;
+    Ok(match typed.payload {
         Problem::Triplet { program, input, output, composition } => {
             let (original, functions) = match composition {
                 Some(it) => (it.original_snippet, it.composite_functions),

@@ -57,6 +57,11 @@ fn a_run_needs_no_python_and_resumes_to_the_same_numbers() {
         assert!(rows(&whole)[0].contains_key(name), "{name}");
     }
 
+    let listed = without_python(&["tasks", whole.to_str().unwrap()]);
+    assert!(listed.code == Some(0) && listed.out.contains(r#""payload":{"p":"#), "{}", listed.out);
+    let seeds = without_python(&["tasks", whole.to_str().unwrap(), "--format", "azr"]);
+    assert!(seeds.code == Some(1) && seeds.err.contains("hint: leave out --format azr"), "{}", seeds.err);
+
     let report = without_python(&["report", whole.to_str().unwrap()]);
     assert_eq!(report.code, Some(0), "{}", report.err);
     let page = fs::read_to_string(whole.join("report.html")).unwrap();
