@@ -65,7 +65,8 @@ fn prompts(config: &Config, env: &dyn DynEnvironment) -> anyhow::Result<Vec<(Rol
     for &task_type in env.task_types() {
         let from = env.reference_types(task_type);
         let references: Vec<Task> = seeds.iter().filter(|it| from.contains(&it.task_type)).cloned().collect();
-        let wanted = if config.azr.include_references { config.azr.n_references } else { 0 };
+        let azr = config.run_settings(1).azr;
+        let wanted = if azr.include_references { azr.n_references } else { 0 };
         let shown = env.references_needed(task_type).unwrap_or(wanted).min(references.len());
         prompts.push((
             Role::Proposer,

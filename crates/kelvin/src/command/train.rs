@@ -196,7 +196,9 @@ fn summarize(config: &Config, folder: &RunFolder) -> anyhow::Result<()> {
         return Ok(());
     }
     let seconds: f64 = run.rows.iter().map(row_seconds).sum();
-    show(&format!("{} steps in {}; everything is in {path}", config.steps, progress::duration(seconds)));
+    // A falling probe may have ended it early.
+    let steps = run.rows.last().and_then(|it| it.get("step")).map_or(0, |it| *it as Step);
+    show(&format!("{steps} steps in {}; everything is in {path}", progress::duration(seconds)));
     show(&format!(
         "  kelvin report {path}   a page with its curves\n  kelvin tasks {path}    the tasks it posed"
     ));

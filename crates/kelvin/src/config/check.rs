@@ -21,6 +21,7 @@ pub(super) fn check(config: &Config) -> anyhow::Result<()> {
     learning(config)?;
     python(config)?;
     inversion(config)?;
+    r_zero(config)?;
     question(config)?;
     seed_files(config)?;
     held_out_types(config)
@@ -183,6 +184,19 @@ fn python(config: &Config) -> anyhow::Result<()> {
     require((0.001..=3600.0).contains(&timeout_s), "python.timeout_s", timeout_s, "from 0.001 to 3600")?;
     require((16..=1 << 20).contains(&memory_mb), "python.memory_mb", memory_mb, "from 16 to 1048576")?;
     require((1..=1 << 24).contains(&output_bytes), "python.output_bytes", output_bytes, "from 1 to 16777216")
+}
+
+/// What R-Zero reads of other sections.
+fn r_zero(config: &Config) -> anyhow::Result<()> {
+    let rules = &config.r_zero;
+    let has_probe = config.eval.every != 0;
+    if config.recipe == Recipe::RZero && (rules.rollback_below < 1.0 || 0 < rules.patience) && !has_probe {
+        return Err(Usage::error(
+            "r_zero.rollback_below and r_zero.patience follow a probe, and eval.every = 0 evaluates nothing\nhint: set \
+             eval.every, such as to the steps of an iteration",
+        ));
+    }
+    Ok(())
 }
 
 fn question(config: &Config) -> anyhow::Result<()> {

@@ -113,6 +113,14 @@ fn mistakes_are_named() {
         "[inversion]\ninduction = \"all\"",
         "[inversion]\nn_seeds = 0",
         "[inversion]\npairs = 2",
+        "recipe = \"rzero\"",
+        "recipe = \"r_zero\"\n[r_zero]\npatience = 1",
+        "[r_zero]\nsolver_rollouts = 1",
+        "[r_zero]\nband_low = 0.8",
+        "[r_zero]\nuncertainty = \"cone\"",
+        "environment = \"math_question\"\n[azr]\nestimate_stop = \"interval\"",
+        "environment = \"math_question\"\n[eval]\ntask_types = [\"deduction\"]",
+        "[question]\nwords_min = 9\nwords_max = 8",
     ];
     let told: Vec<String> = mistakes.iter().map(|text| format!("{text}\n-----\n{}", message(text))).collect();
     insta::assert_snapshot!(told.join("\n=====\n"));

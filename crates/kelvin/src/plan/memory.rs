@@ -16,7 +16,7 @@ pub(super) fn footprint(config: &Config, model: &ModelConfig) -> anyhow::Result<
 
 /// The longest row and the largest call.
 fn load(config: &Config, model: &ModelConfig) -> Load {
-    let (azr, eval, played) = (&config.azr, &config.eval, config.task_types());
+    let (azr, eval, played) = (config.run_settings(1).azr, &config.eval, config.task_types());
     let of_step = azr.batch_size * played.len() * azr.n_estimate.max(azr.n_solutions);
     let n_held_out = eval.n_tasks * eval.types(played).len();
     let of_evaluation = if eval.every == 0 { 0 } else { n_held_out * eval.n_samples };

@@ -2,9 +2,12 @@
 //! weight is read.
 
 mod memory;
+mod r_zero;
 mod shape;
 mod step;
 mod work;
+
+use kelvin_selfplay::settings::Recipe;
 
 use crate::config::Config;
 
@@ -17,20 +20,22 @@ pub(crate) use work::forward_flops;
 /// If the settings of the policy do not fit its model.
 pub(crate) fn describe(config: &Config, model: Option<&Model>) -> anyhow::Result<String> {
     let step = step::Step::of(config);
+    let drawn = match config.recipe {
+        Recipe::Azr => step.describe(config),
+        Recipe::RZero => r_zero::describe(config),
+    };
     let Some(model) = model else {
         return Ok(format!(
-            "--- memory\nnot known: the shape of {} is neither here nor among the published ones\n\n{}",
+            "--- memory\nnot known: the shape of {} is neither here nor among the published ones\n\n{drawn}",
             config.policy.model,
-            step.describe(config)
         ));
     };
     let footprint = memory::footprint(config, &model.config)?;
-    Ok([
-        memory::describe(config, model, &footprint),
-        step.describe(config),
-        work::describe(config, &step, model, &footprint),
-    ]
-    .join("\n"))
+    if config.recipe == Recipe::RZero {
+        return Ok(memory::describe(config, model, &footprint) + &drawn);
+    }
+    Ok([memory::describe(config, model, &footprint), drawn, work::describe(config, &step, model, &footprint)]
+        .join("\n"))
 }
 
 /// Bytes for people.
