@@ -42,99 +42,96 @@ fn numbers_are_compared_exactly() {
     }
 }
 
-/// Vectors of r-zero.md section 3.1 and of the forms that it names.
+/// A canonical form, and answers that have it.
+type Forms = &'static [(&'static str, &'static [&'static str])];
+
+/// Vectors of r-zero.md section 3.1, and numbers as people write them.
+const NUMBERS: Forms = &[
+    ("1/2", &["1/2", "0.5", ".5", "\\frac{1}{2}", "\\dfrac12", "\\frac1{2}", "$\\frac{1}{2}$", "{1}/{2}"]),
+    // The original compares literal fractions as text, so that 2/4 is not 1/2; equality is of values here.
+    ("1/2", &["2/4", "\\frac{2}{4}", "3/6"]),
+    ("12", &["12", "12.0", "12.", "+12", "(12)", "\\text{12}", "\\boxed{12}", "{12}", "24/2", "1.2e1"]),
+    (
+        "5",
+        &[
+            "x=5",
+            "x = 5",
+            "5 \\text{ cm}",
+            "5 cm^2",
+            "5\\mathrm{ cm}^{2}",
+            "$5$",
+            "\\$5",
+            "5 dollars",
+            "\\theta = 5",
+        ],
+    ),
+    // A percent sign is a unit, as in the original: half of the answers to "what percent" leave it out.
+    ("50", &["50%", "50\\%", "50 percent", "50^\\circ", "50^{\\circ}", "50°", "50 \\text{ degrees}"]),
+    ("none", &["None", "none", "\\text{None}"]),
+    ("1234567", &["1,234,567", "1234567", "1{,}234{,}567", "1\\,234\\,567", "1,\\!234,\\!567", "1 234 567"]),
+    ("31/4", &["7\\frac{3}{4}", "7 3/4", "7.75", "7\\frac34"]),
+    ("-31/4", &["-7\\frac{3}{4}", "-7 3/4", "\u{2212}7.75"]),
+    (
+        "2*\\sqrt{3}",
+        &[
+            "2\\sqrt{3}",
+            "\\sqrt{12}",
+            "2\\sqrt3",
+            "\\sqrt 3 \\cdot 2",
+            "6/\\sqrt{3}",
+            "2√3",
+            "2\\cdot 3^{1/2}",
+        ],
+    ),
+    ("1+\\sqrt{2}", &["\\sqrt{2}+1", "1+2^{1/2}", "\\frac{1}{\\sqrt{2}-1}"]),
+    ("2", &["\\sqrt[3]{8}", "\\sqrt{4}", "2^{1}", "4^{1/2}", "\\sqrt{2}\\sqrt{2}"]),
+    ("1/6", &["0.1\\overline{6}", "\\frac{1}{6}"]),
+    ("1/3", &["0.\\overline{3}"]),
+];
+
+/// Expressions, tuples, sets, intervals and words.
+const OTHERS: Forms = &[
+    ("3000000", &["3 million", "3\\times 10^6", "3 \\cdot 10^{6}", "3e6"]),
+    ("1/2*\\pi", &["\\frac{\\pi}{2}", "\\pi/2", "0.5\\pi", "π/2", "\\frac12 pi"]),
+    ("1+2*x", &["2x+1", "1 + 2x", "1+x*2", "1+x+x", "y = 2x + 1"]),
+    ("1+2*x+x^{2}", &["(x+1)^2", "x^2+2x+1", "x²+2x+1", "(1+x)(1+x)"]),
+    ("2*x*y", &["2xy", "2yx", "2 x y"]),
+    (
+        "(1,2)",
+        &["(1,2)", "(1, 2)", "\\left( 1, \\frac{4}{2} \\right)", "(x, y) = (1, 2)", "\\langle 1,2\\rangle"],
+    ),
+    (
+        "\\{1,2\\}",
+        &[
+            "1, 2",
+            "2,1",
+            "\\{2, 1\\}",
+            "x=1 or x=2",
+            "x = 2 \\text{ or } x = 1",
+            "1 and 2",
+            "{1,2}",
+            "2, 1, and 1",
+        ],
+    ),
+    ("5", &["\\{5\\}", "5, 5"]),
+    ("\\{\\}", &["\\emptyset", "\\varnothing", "∅", "\\{\\}"]),
+    ("[0,\\infty)", &["[0, \\infty)", "x \\in [0,∞)", "\\left[0,\\infty\\right)"]),
+    ("(-\\infty,1)\\cup (2,3]", &["(2,3] \\cup (-\\infty, 1)", "(-∞,1)∪(2,3]"]),
+    ("(1,234)", &["(1, 234)", "(1,234)"]),
+    ("\\{1,234\\}", &["1, 234"]),
+    ("\\{x=1,y=2\\}", &["x = 1, y = 2", "y=2 and x=1"]),
+    ("no solution", &["no solution", "No  Solution", "\\text{No solution.}"]),
+    ("\\{blue,red\\}", &["red and blue", "Blue, red"]),
+    ("\\sin(x)", &["\\sin(x)", "\\sin (x)", "y = \\sin(x)"]),
+    ("1/2x", &["1/2x", "1 / 2x"]),
+    ("", &["", "  ", "$$"]),
+];
+
 #[test]
 fn equal_answers_have_one_form() {
-    for (form, answers) in [
-        (
-            "1/2",
-            &["1/2", "0.5", ".5", "\\frac{1}{2}", "\\dfrac12", "\\frac1{2}", "$\\frac{1}{2}$", "{1}/{2}"][..],
-        ),
-        // The original compares literal fractions as text, so that 2/4 is not 1/2; equality is of values here.
-        ("1/2", &["2/4", "\\frac{2}{4}", "3/6"]),
-        ("12", &["12", "12.0", "12.", "+12", "(12)", "\\text{12}", "\\boxed{12}", "{12}", "24/2", "1.2e1"]),
-        (
-            "5",
-            &[
-                "x=5",
-                "x = 5",
-                "5 \\text{ cm}",
-                "5 cm^2",
-                "5\\mathrm{ cm}^{2}",
-                "$5$",
-                "\\$5",
-                "5 dollars",
-                "\\theta = 5",
-            ],
-        ),
-        // A percent sign is a unit, as in the original: half of the answers to "what percent" leave it out.
-        ("50", &["50%", "50\\%", "50 percent", "50^\\circ", "50^{\\circ}", "50°", "50 \\text{ degrees}"]),
-        ("none", &["None", "none", "\\text{None}"]),
-        (
-            "1234567",
-            &["1,234,567", "1234567", "1{,}234{,}567", "1\\,234\\,567", "1,\\!234,\\!567", "1 234 567"],
-        ),
-        ("31/4", &["7\\frac{3}{4}", "7 3/4", "7.75", "7\\frac34"]),
-        ("-31/4", &["-7\\frac{3}{4}", "-7 3/4", "\u{2212}7.75"]),
-        (
-            "2*\\sqrt{3}",
-            &[
-                "2\\sqrt{3}",
-                "\\sqrt{12}",
-                "2\\sqrt3",
-                "\\sqrt 3 \\cdot 2",
-                "6/\\sqrt{3}",
-                "2√3",
-                "2\\cdot 3^{1/2}",
-            ],
-        ),
-        ("1+\\sqrt{2}", &["\\sqrt{2}+1", "1+2^{1/2}", "\\frac{1}{\\sqrt{2}-1}"]),
-        ("2", &["\\sqrt[3]{8}", "\\sqrt{4}", "2^{1}", "4^{1/2}", "\\sqrt{2}\\sqrt{2}"]),
-        ("1/6", &["0.1\\overline{6}", "\\frac{1}{6}"]),
-        ("1/3", &["0.\\overline{3}"]),
-        ("3000000", &["3 million", "3\\times 10^6", "3 \\cdot 10^{6}", "3e6"]),
-        ("1/2*\\pi", &["\\frac{\\pi}{2}", "\\pi/2", "0.5\\pi", "π/2", "\\frac12 pi"]),
-        ("1+2*x", &["2x+1", "1 + 2x", "1+x*2", "1+x+x", "y = 2x + 1"]),
-        ("1+2*x+x^{2}", &["(x+1)^2", "x^2+2x+1", "x²+2x+1", "(1+x)(1+x)"]),
-        ("2*x*y", &["2xy", "2yx", "2 x y"]),
-        (
-            "(1,2)",
-            &[
-                "(1,2)",
-                "(1, 2)",
-                "\\left( 1, \\frac{4}{2} \\right)",
-                "(x, y) = (1, 2)",
-                "\\langle 1,2\\rangle",
-            ],
-        ),
-        (
-            "\\{1,2\\}",
-            &[
-                "1, 2",
-                "2,1",
-                "\\{2, 1\\}",
-                "x=1 or x=2",
-                "x = 2 \\text{ or } x = 1",
-                "1 and 2",
-                "{1,2}",
-                "2, 1, and 1",
-            ],
-        ),
-        ("5", &["\\{5\\}", "5, 5"]),
-        ("\\{\\}", &["\\emptyset", "\\varnothing", "∅", "\\{\\}"]),
-        ("[0,\\infty)", &["[0, \\infty)", "x \\in [0,∞)", "\\left[0,\\infty\\right)"]),
-        ("(-\\infty,1)\\cup (2,3]", &["(2,3] \\cup (-\\infty, 1)", "(-∞,1)∪(2,3]"]),
-        ("(1,234)", &["(1, 234)", "(1,234)"]),
-        ("\\{1,234\\}", &["1, 234"]),
-        ("\\{x=1,y=2\\}", &["x = 1, y = 2", "y=2 and x=1"]),
-        ("no solution", &["no solution", "No  Solution", "\\text{No solution.}"]),
-        ("\\{blue,red\\}", &["red and blue", "Blue, red"]),
-        ("\\sin(x)", &["\\sin(x)", "\\sin (x)", "y = \\sin(x)"]),
-        ("1/2x", &["1/2x", "1 / 2x"]),
-        ("", &["", "  ", "$$"]),
-    ] {
-        for answer in answers {
-            assert_eq!(canonical_answer(answer), form, "{answer}");
+    for (form, answers) in NUMBERS.iter().chain(OTHERS) {
+        for answer in *answers {
+            assert_eq!(canonical_answer(answer), *form, "{answer}");
         }
     }
 }

@@ -11,6 +11,7 @@ fn every_command_explains_itself() {
         &["pretrain"],
         &["report"],
         &["tasks"],
+        &["audit"],
         &["sample"],
         &["logprobs"],
         &["update"],
