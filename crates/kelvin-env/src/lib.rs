@@ -7,3 +7,4 @@ pub mod math_question;
 pub mod prime_inversion;
 pub mod python_triplet;
 mod task_types;
+mod templates;

@@ -109,6 +109,22 @@ fn stays(step: Step, settings: &RunSettings) -> bool {
     settings.recipe == Recipe::RZero && (step == 0 || Place::of(step, &settings.r_zero).ends())
 }
 
+/// One step of the run's recipe, which records nothing.
+///
+/// # Errors
+/// If the policy, the sandbox or the trainer fails.
+pub fn recipe_step(
+    state: &mut RunState,
+    env: &dyn DynEnvironment,
+    held_out: &HeldOut,
+    settings: &RunSettings,
+) -> anyhow::Result<StepReport> {
+    match settings.recipe {
+        Recipe::Azr => azr::step(state, env, held_out, settings),
+        Recipe::RZero => r_zero::step(state, env, held_out, settings),
+    }
+}
+
 fn begin(
     state: &mut RunState,
     env: &dyn DynEnvironment,
@@ -152,10 +168,7 @@ fn step(
 ) -> anyhow::Result<()> {
     let watch = Stopwatch::start();
     let sampled = state.policies.player(Role::Solver).sampler.stats();
-    let mut report = match settings.recipe {
-        Recipe::Azr => azr::step(state, env, held_out, settings)?,
-        Recipe::RZero => r_zero::step(state, env, held_out, settings)?,
-    };
+    let mut report = recipe_step(state, env, held_out, settings)?;
     dir.append_tasks(&state.buffer.take_unlogged())?;
     if is_due(state.step, settings.checkpoint.transcripts_every) {
         transcript::write(&dir.transcript(state.step), &report)?;

@@ -2,8 +2,10 @@
 
 use std::sync::LazyLock;
 
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context, syntax::SyntaxConfig};
+use minijinja::{Environment, Value, context};
 use serde::{Deserialize, Serialize};
+
+use crate::templates;
 
 /// A family of prompts together with the form of the responses it asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,24 +44,10 @@ impl PromptSet {
 }
 
 static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
-    let mut environment = Environment::new();
-    environment.set_syntax(
-        SyntaxConfig::builder()
-            .trim_blocks(true)
-            .lstrip_blocks(true)
-            .keep_trailing_newline(true)
-            .build()
-            .expect("the standard delimiters"),
-    );
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_auto_escape_callback(|_| AutoEscape::None);
-    for (name, source) in [
+    templates::environment(&[
         ("compact/propose.jinja", include_str!("templates/compact/propose.jinja")),
         ("compact/solve.jinja", include_str!("templates/compact/solve.jinja")),
         ("full/propose.jinja", include_str!("templates/full/propose.jinja")),
         ("full/solve.jinja", include_str!("templates/full/solve.jinja")),
-    ] {
-        environment.add_template(name, source).expect("tests parse every template");
-    }
-    environment
+    ])
 });

@@ -4,10 +4,11 @@ use std::sync::LazyLock;
 
 use kelvin_core::task::TaskType;
 use kelvin_python::program::{ALLOWED_MODULES, ErrorKeyword};
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context, syntax::SyntaxConfig};
+use minijinja::{Environment, Value, context};
 use serde::{Deserialize, Serialize};
 
 use super::{AnswerPlace, Problem};
+use crate::templates;
 
 /// A family of prompts together with the form of the responses it asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -242,21 +243,8 @@ const SOURCES: &[(&str, &str)] = templates![
 ];
 
 static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
-    let mut environment = Environment::new();
-    environment.set_syntax(
-        SyntaxConfig::builder()
-            .trim_blocks(true)
-            .lstrip_blocks(true)
-            .keep_trailing_newline(true)
-            .build()
-            .expect("the standard delimiters"),
-    );
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    let mut environment = templates::environment(SOURCES);
     environment.add_global("allowed_modules", ALLOWED_MODULES.join(", "));
-    environment.set_auto_escape_callback(|_| AutoEscape::None);
-    for (name, source) in SOURCES {
-        environment.add_template(name, source).expect("tests parse every template");
-    }
     environment
 });
 

@@ -1,6 +1,6 @@
 //! What the solver learns from: questions whose answers agree neither too much nor too little, labelled by their majority.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use kelvin_core::{environment::DynEnvironment, metrics::Metrics, seed::Seed, task::Task};
 
@@ -74,7 +74,7 @@ fn keep(
     let rules = &world.settings.r_zero;
     let known = known(state, world, estimated)?;
     let mut kept = Vec::new();
-    let mut here = Vec::new();
+    let mut here = HashSet::new();
     for (it, known) in estimated.iter().zip(known) {
         let Ok((task, grades)) = &it.outcome else {
             fates.count("no_question");
@@ -89,7 +89,7 @@ fn keep(
             _ if world.env.untaught(task)?.is_some() => fates.count("refused"),
             _ => {
                 fates.count("kept");
-                here.push(identity);
+                here.insert(identity);
                 kept.push(task.clone());
             }
         }

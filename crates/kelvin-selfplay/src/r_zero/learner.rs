@@ -1,7 +1,7 @@
 //! Who learns in a phase, and how: what it is compared with, where it is pulled, and how large its steps are.
 
 use kelvin_core::{
-    policy::AdamParams,
+    policy::{AdamParams, LossStats, OptimStats},
     rollout::{Role, Sample},
 };
 
@@ -79,16 +79,21 @@ pub(super) fn update(
     }
     let objective = settings.objective.objective(temperature);
     let adam = rate(settings, place);
-    let mut all: Option<Updated> = None;
+    let mut updates = Vec::with_capacity(n_updates);
     for part in batch.chunks(batch.len().div_ceil(n_updates)) {
-        let (loss, optim) = state.policies.update(role, part, &objective, &adam)?;
-        let one = Updated { loss, optim, learning_rate: adam.learning_rate };
-        all = Some(match all {
-            Some(all) => Updated { loss: all.loss.join(loss), optim, ..one },
-            None => one,
-        });
+        updates.push(state.policies.update(role, part, &objective, &adam)?);
     }
-    Ok(all)
+    Ok(mean(&updates).map(|(loss, optim)| Updated { loss, optim, learning_rate: adam.learning_rate }))
+}
+
+/// What the updates of a step said on average; none of none.
+fn mean(updates: &[(LossStats, OptimStats)]) -> Option<(LossStats, OptimStats)> {
+    let n = updates.len() as f64;
+    let joined = updates.iter().map(|it| it.0).reduce(LossStats::join)?;
+    // Joining sums losses, since parts of one batch are parts of one loss; each of these has its own.
+    let loss = LossStats { loss: joined.loss / n, ..joined };
+    let grad_norm = updates.iter().map(|it| it.1.grad_norm).sum::<f64>() / n;
+    Some((loss, OptimStats { grad_norm }))
 }
 
 /// The optimizer of a step. Schedules count the steps of a phase.
@@ -97,5 +102,20 @@ fn rate(settings: &RunSettings, place: Place) -> AdamParams {
     match settings.r_zero.idle_first_step && place.begins() {
         true => AdamParams { learning_rate: 0.0, ..adam },
         false => adam,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_updates_are_told_as_their_mean() {
+        let of = |loss, n_tokens, grad_norm| {
+            (LossStats { loss, n_tokens, ..LossStats::default() }, OptimStats { grad_norm })
+        };
+        let (loss, optim) = mean(&[of(1.0, 10, 2.0), of(-3.0, 30, 4.0)]).unwrap();
+        assert_eq!((loss.loss, loss.n_tokens, optim.grad_norm), (-1.0, 40, 3.0));
+        assert!(mean(&[]).is_none());
     }
 }

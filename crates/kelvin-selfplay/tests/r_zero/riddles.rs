@@ -69,16 +69,24 @@ impl Environment for Riddles {
     fn identity(&self, task: &Task<u64>) -> String {
         task.payload.to_string()
     }
-    fn held_out(&self, _: TaskType, _: usize, _: Seed) -> anyhow::Result<Vec<u64>> {
-        Ok(Vec::new())
+    /// Numbers that no challenger poses.
+    fn held_out(&self, _: TaskType, n: usize, _: Seed) -> anyhow::Result<Vec<u64>> {
+        Ok((100..).take(n).collect())
     }
 }
+
+/// Updates after which a solver knows no held-out answer any more: in the second iteration of [`settings`].
+const FORGETS_AT: u64 = 8;
 
 /// Poses a number, sometimes none; answers it right less often the larger it is, sometimes not at all. Depends on its
 /// updates, so that a resume that loses one shows.
 pub(crate) fn respond(request: &SampleRequest, updates: u64) -> String {
     let mut draws = request.seed.nth(updates).draws();
-    match request.prompt.strip_prefix("solve ") {
+    let asked = request.prompt.strip_prefix("solve ");
+    if let Some(held_out) = asked.and_then(|it| it.parse::<u64>().ok()).filter(|it| 100 <= *it) {
+        return (held_out + u64::from(FORGETS_AT <= updates)).to_string();
+    }
+    match asked {
         None if draws.chance(0.1) => "I pose nothing".to_owned(),
         None => draws.below(10).to_string(),
         Some(_) if draws.chance(0.02) => "I cannot say".to_owned(),

@@ -137,3 +137,21 @@ fn the_first_step_of_a_phase_idles_in_the_released_code() {
     assert_eq!(rates(false), [on, on, None, None, on, on, on]);
     assert_eq!(rates(true), [off, on, None, None, off, on, on]);
 }
+
+/// The solver forgets what it knew in the second of three iterations.
+#[test]
+fn a_solver_that_falls_is_put_back_and_the_run_ends() {
+    let mut falling = RunSettings { steps: 21, ..settings() };
+    falling.eval.every = 7;
+    let versions = |run: &Run| run.state.policies.0.iter().map(|it| it.version).collect::<Vec<_>>();
+    let unwatched = run(&falling);
+    // Ten riddles are known after two iterations, and the third has nothing to teach.
+    assert_eq!((versions(&unwatched), unwatched.state.step), (vec![18, 12], 21));
+    assert_eq!(unwatched.state.r_zero.probes, [1.0, 1.0, 0.0, 0.0]);
+    (falling.r_zero.rollback_below, falling.r_zero.patience) = (0.1, 2);
+    let put_back = run(&falling);
+    assert_eq!(put_back.state.r_zero.probes, [1.0, 1.0, 0.0]);
+    assert!(put_back.state.r_zero.ended);
+    // The best is the start: nothing was better.
+    assert_eq!((versions(&put_back), put_back.state.step), (vec![0, 0], 14));
+}

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use kelvin_selfplay::settings::Recipe;
 use toml::{Table, Value};
 
-use super::*;
-
-/// A setting, where its values stand, and its value in `kelvin`, `paper` and `code`.
-type Row = (&'static str, &'static str, [&'static str; 3]);
+use super::{
+    preset_tests::{Row, keys_of, require_values},
+    *,
+};
 
 const ROWS: &[Row] = &[
     ("steps", "1.2", ["84", "84", "140"]),
@@ -65,24 +65,14 @@ const ROWS: &[Row] = &[
 
 fn keys(preset: Preset) -> Vec<(String, Value)> {
     let mut keys = Vec::new();
-    preset_tests::keys_of(&Table::try_from(preset.config(Recipe::RZero)).unwrap(), "", &mut keys);
+    keys_of(&Table::try_from(preset.config(Recipe::RZero)).unwrap(), "", &mut keys);
     keys
 }
 
 #[test]
 fn presets_are_what_the_tables_say_and_differ_nowhere_else() {
     let presets = [Preset::Kelvin, Preset::Paper, Preset::Code].map(keys);
-    for (key, section, values) in ROWS {
-        for (preset, value) in presets.iter().zip(values) {
-            let found = &preset.iter().find(|(it, _)| it == key).unwrap_or_else(|| panic!("{key}")).1;
-            let wanted: Table = toml::from_str(&format!("value = {value}")).unwrap();
-            let is_same = match (found, &wanted["value"]) {
-                (Value::Float(found), Value::Float(wanted)) => *found as f32 == *wanted as f32,
-                (found, wanted) => found == wanted,
-            };
-            assert!(is_same, "{key} is {found}, and section {section} says {value}");
-        }
-    }
+    require_values(&presets, ROWS);
     let listed: BTreeSet<&str> = ROWS.iter().map(|(key, ..)| *key).chain(["preset"]).collect();
     let [kelvin, others @ ..] = presets;
     for other in others {

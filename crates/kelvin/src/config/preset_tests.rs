@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use super::*;
 
 /// A setting, where its values stand, and its value in `kelvin`, `paper` and `code`.
-type Row = (&'static str, &'static str, [&'static str; 3]);
+pub(super) type Row = (&'static str, &'static str, [&'static str; 3]);
 
 const fn same(key: &'static str, section: &'static str, value: &'static str) -> Row {
     (key, section, [value, value, value])
@@ -111,8 +111,13 @@ fn keys(preset: Preset) -> Vec<(String, Value)> {
 
 #[test]
 fn presets_are_what_the_tables_say() {
-    let presets = [Preset::Kelvin, Preset::Paper, Preset::Code].map(keys);
-    for (key, section, values) in ROWS {
+    require_values(&[Preset::Kelvin, Preset::Paper, Preset::Code].map(keys), ROWS);
+}
+
+/// # Panics
+/// If a preset has another value than its row says.
+pub(super) fn require_values(presets: &[Vec<(String, Value)>; 3], rows: &[Row]) {
+    for (key, section, values) in rows {
         for (preset, value) in presets.iter().zip(values) {
             let found = &preset.iter().find(|(it, _)| it == key).unwrap_or_else(|| panic!("{key}")).1;
             let wanted: Table = toml::from_str(&format!("value = {value}")).unwrap();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use kelvin_core::metrics::Metrics;
-use kelvin_selfplay::{azr, clock::Stopwatch, metrics, seeding, state::HeldOut};
+use kelvin_selfplay::{clock::Stopwatch, metrics, run, seeding, state::HeldOut};
 use serde::Serialize;
 
 use super::median;
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     for repeat in 0..=args.repeats {
         interrupt.check()?;
         let watch = Stopwatch::start();
-        let report = azr::step(&mut state, env, &held_out, &settings)?;
+        let report = run::recipe_step(&mut state, env, &held_out, &settings)?;
         // The first step warms up.
         if 0 < repeat {
             steps.push(metrics::of_time(&report.seconds, watch.seconds()));
