@@ -9,6 +9,7 @@ mod embedded;
 mod error;
 mod interrupt;
 mod jsonl;
+mod kill_point;
 mod machine;
 mod model;
 mod ordered;

@@ -51,8 +51,9 @@ fn a_damaged_newest_checkpoint_is_named_and_passed_over() {
     let mut state = state();
     let mut warnings = Vec::new();
     let run_dir = RunDir::open(dir.path()).unwrap();
-    let step = run_dir.restore(&mut state, &Sums, &mut |it| warnings.push(it)).unwrap();
-    assert_eq!((step, state.step), (Some(3), 3));
+    let (step, newest) = run_dir.newest(&mut |it| warnings.push(it)).unwrap().unwrap();
+    run_dir.restore(&newest, &mut state, &Sums).unwrap();
+    assert_eq!((step, state.step), (3, 3));
     assert!(warnings[0].contains("000004") && warnings[0].contains("policy/updates"), "{warnings:?}");
 }
 
@@ -66,7 +67,7 @@ fn with_every_checkpoint_damaged_nothing_starts_over() {
     }
     let mut warnings = Vec::new();
     let run_dir = RunDir::open(dir.path()).unwrap();
-    let error = run_dir.restore(&mut state(), &Sums, &mut |it| warnings.push(it)).unwrap_err();
+    let error = run_dir.newest(&mut |it| warnings.push(it)).unwrap_err();
     assert!(format!("{error:#}").contains("hint:"), "{error:#}");
     assert_eq!(warnings.len(), 3, "{warnings:?}");
     assert_eq!(std::fs::read_to_string(dir.path().join("metrics.jsonl")).unwrap(), metrics);
@@ -79,7 +80,7 @@ fn a_run_that_lost_its_checkpoints_is_not_started_over() {
     for entry in std::fs::read_dir(dir.path().join("checkpoints")).unwrap() {
         std::fs::remove_file(entry.unwrap().path().join("COMPLETE")).unwrap();
     }
-    let error = RunDir::open(dir.path()).unwrap().restore(&mut state(), &Sums, &mut |_| ()).unwrap_err();
+    let error = RunDir::open(dir.path()).unwrap().newest(&mut |_| ()).unwrap_err();
     assert!(error.to_string().contains("no checkpoint any more"), "{error:#}");
     assert!(dir.path().join("tasks.jsonl").exists());
 }
@@ -103,6 +104,8 @@ fn an_edited_task_log_is_refused() {
     play(dir.path(), &settings(), Some(2));
     let path = dir.path().join("tasks.jsonl");
     std::fs::write(&path, std::fs::read_to_string(&path).unwrap().replacen('1', "2", 1)).unwrap();
-    let error = RunDir::open(dir.path()).unwrap().restore(&mut state(), &Sums, &mut |_| ()).unwrap_err();
+    let run_dir = RunDir::open(dir.path()).unwrap();
+    let newest = run_dir.newest(&mut |_| ()).unwrap().unwrap().1;
+    let error = run_dir.restore(&newest, &mut state(), &Sums).unwrap_err();
     assert!(format!("{error:#}").contains("changed since the checkpoint"), "{error:#}");
 }
