@@ -13,13 +13,16 @@ mod kill_point;
 mod machine;
 mod model;
 mod ordered;
+mod parquet;
 mod plan;
 mod pretrain;
 mod progress;
 mod report;
 mod run_folder;
 mod sandbox;
+mod tensorboard;
 mod terminal;
+mod varint;
 mod wire;
 
 use std::{

@@ -96,7 +96,7 @@ pub(crate) fn describe(disk: &Disk, folder: &RunFolder, world: &World, model: &s
     let python = executor.map(|it| it.python().version);
     let isolation = executor.map(|it| it.isolation());
     let manifest = json!({
-        "format": 2,
+        "format": 1,
         "kelvin": env!("CARGO_PKG_VERSION"),
         "model": model,
         "model_files": model::digests(model).ok(),

@@ -1,6 +1,7 @@
 //! Runs that stop anywhere go on as if they had not.
 
-use kelvin_selfplay::{checkpoint::RunDir, run::End};
+use kelvin_core::metrics::Metrics;
+use kelvin_selfplay::{checkpoint::RunDir, run::End, settings::CheckpointSettings};
 
 use crate::sums::{Sums, outcome, play, settings, state};
 
@@ -108,4 +109,41 @@ fn an_edited_task_log_is_refused() {
     let newest = run_dir.newest(&mut |_| ()).unwrap().unwrap().1;
     let error = run_dir.restore(&newest, &mut state(), &Sums).unwrap_err();
     assert!(format!("{error:#}").contains("changed since the checkpoint"), "{error:#}");
+}
+
+/// The newest stays, and of all the two with the highest held-out accuracy, of equals the earlier ones.
+#[test]
+fn the_newest_and_the_best_checkpoints_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = settings();
+    settings.eval.every = 1;
+    settings.checkpoint = CheckpointSettings { every: 1, keep: 1, keep_best: 2, transcripts_every: 0 };
+    play(dir.path(), &settings, None);
+    let rows = std::fs::read_to_string(dir.path().join("metrics.jsonl")).unwrap();
+    let mut probed: Vec<(f64, u32)> = rows
+        .lines()
+        .map(|it| serde_json::from_str::<Metrics>(it).unwrap())
+        .map(|row| (row["eval/mean/accuracy"], row["step"] as u32))
+        .collect();
+    assert!(probed.iter().any(|it| it.0 != probed[0].0), "some are better than others: {probed:?}");
+    probed.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    let mut expected: Vec<u32> = probed[..2].iter().map(|it| it.1).chain([6]).collect();
+    expected.sort_unstable();
+    expected.dedup();
+    let checkpoints = std::fs::read_dir(dir.path().join("checkpoints")).unwrap();
+    let mut found: Vec<u32> =
+        checkpoints.map(|it| it.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+    found.sort_unstable();
+    assert_eq!(found, expected, "{probed:?}");
+}
+
+#[test]
+fn what_a_checkpoint_left_that_was_cut_off_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    play(dir.path(), &settings(), Some(2));
+    let begun = dir.path().join("checkpoints/.writing-000003");
+    std::fs::create_dir_all(begun.join("policy")).unwrap();
+    std::fs::write(begun.join("policy/updates"), "4").unwrap();
+    play(dir.path(), &settings(), Some(2));
+    assert!(!begun.exists());
 }

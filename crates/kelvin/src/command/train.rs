@@ -6,7 +6,7 @@ use anyhow::Context;
 use kelvin_core::task::Step;
 use kelvin_selfplay::{
     checkpoint::{CONFIG, RunDir},
-    run::{self, End},
+    run::{self, End, Event},
     seeding,
     state::RunState,
 };
@@ -21,6 +21,7 @@ use crate::{
     report,
     run_folder::{self, RunFolder},
     sandbox::{IsolationArgs, warn_of_mismatches},
+    tensorboard::Curves,
     terminal::{say, show},
     wire::{self, World},
 };
@@ -181,8 +182,12 @@ fn play(
         policy.trainer.listen(interrupt.stop());
     }
     let mut progress = Progress::new(&settings, plain);
+    let mut curves = config.tracking.tensorboard.then(|| Curves::begin(&dir.path));
     let end =
         run::run(&mut state, &*world.env, &settings, dir, &|| interrupt.requested().is_some(), &mut |it| {
+            if let (Some(curves), Event::Recorded { step, metrics, .. }) = (&mut curves, &it) {
+                curves.add(*step, metrics);
+            }
             progress.show(it);
         });
     progress.close();

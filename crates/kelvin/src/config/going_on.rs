@@ -8,9 +8,10 @@ use super::Raw;
 use crate::error::Usage;
 
 /// Keys that may change, and sections, which end in a dot.
-const FREE: [&str; 15] = [
+const FREE: [&str; 16] = [
     "steps",
     "checkpoint.",
+    "tracking.",
     "policy.threads",
     "policy.max_rows",
     "policy.kv_bytes_max",

@@ -3,18 +3,20 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
 use crate::{Ran, command, feed, run, without};
 
-const SETS: [&str; 9] = [
+const SETS: [&str; 10] = [
     "azr.batch_size=3",
     "azr.n_estimate=2",
     "azr.n_solutions=2",
     "inversion.n_seeds=8",
     "inversion.eval_p_max=19",
+    "eval.n_tasks=8",
     "eval.n_samples=2",
     "eval.every=2",
     "checkpoint.every=2",
@@ -107,7 +109,7 @@ fn a_configuration_that_was_edited_is_refused_with_every_difference() {
     let dir = root.path().join("run");
     assert_eq!(feed(train(&dir, "1"), "").code, Some(0));
     let config = text(dir.join("config.toml"));
-    let edited = config.replace("batch_size = 3", "batch_size = 4").replace("\nseed = 1", "\nseed = 2");
+    let edited = config.replace("batch_size = 3", "batch_size = 4").replacen("\nseed = 1", "\nseed = 2", 1);
     fs::write(dir.join("config.toml"), edited).unwrap();
     let refused = run(&["resume", dir.to_str().unwrap(), "--steps", "2"]);
     assert_eq!(refused.code, Some(2));
@@ -196,31 +198,100 @@ fn pretraining_ends_when_it_is_told_to() {
     assert!(!out.join("model.safetensors").exists());
 }
 
-/// The interpreter goes away while the run is stopped, and comes back.
-#[test]
-fn a_python_that_went_away_is_said_and_nothing_is_lost() {
-    let root = tempfile::tempdir().unwrap();
-    let dir = root.path().join("run");
-    let small = [
-        "steps=1",
-        "azr.batch_size=2",
-        "azr.n_estimate=1",
-        "azr.n_solutions=1",
-        "azr.seed_factor=1",
+/// A small run of programs, on the interpreter at `python`.
+fn train_python(dir: &Path, python: &Path) -> Command {
+    let python = format!("python.path={}", python.display());
+    let sets = [
+        "steps=3",
+        "azr.batch_size=4",
+        "azr.n_estimate=2",
+        "azr.n_solutions=2",
+        "azr.seed_factor=2",
         "eval.every=0",
+        "checkpoint.every=1",
+        "checkpoint.transcripts_every=1",
+        "policy.threads=1",
+        "python.workers=1",
+        "python.cache_entries=0",
+        &python,
     ];
-    let sets = small.iter().flat_map(|it| ["--set", it]);
-    let args: Vec<&str> =
-        ["train", "--plain", "--run-dir", dir.to_str().unwrap()].into_iter().chain(sets).collect();
-    let ran = run(&args);
+    let sets = sets.iter().flat_map(|it| ["--set", it]);
+    command(
+        &["train", "--plain", "--run-dir", dir.to_str().unwrap()].into_iter().chain(sets).collect::<Vec<_>>(),
+    )
+}
+
+/// Ends every interpreter that a process keeps, with SIGKILL.
+fn kill_workers(host: u32) {
+    for entry in fs::read_dir("/proc").unwrap() {
+        let Ok(stat) = fs::read_to_string(entry.unwrap().path().join("stat")) else { continue };
+        // `pid (name) state ppid ...`; the name may hold anything.
+        let (pid, rest) = stat.split_once(' ').unwrap();
+        let parent = rest.rsplit(')').next().unwrap().split_whitespace().nth(1);
+        if parent == Some(&host.to_string()) {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "signals need a command where there is no unsafe code"
+            )]
+            let sent = Command::new("kill").args(["-KILL", pid]).stderr(Stdio::null()).status();
+            // It may have ended by itself.
+            sent.unwrap();
+        }
+    }
+}
+
+fn real_python() -> PathBuf {
+    let paths = std::env::var_os("PATH").unwrap();
+    let mut found = std::env::split_paths(&paths).map(|it| it.join("python3"));
+    found.find(|it| it.exists()).expect("the tests need a Python")
+}
+
+/// What dies of somebody else's signal was no program's fault: no verdict changes.
+#[test]
+fn workers_that_are_killed_change_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let (whole, struck) = (root.path().join("whole"), root.path().join("struck"));
+    let ran = feed(train_python(&whole, &real_python()), "");
     assert_eq!(ran.code, Some(0), "{}", ran.err);
-    let before = text(dir.join("tasks.jsonl"));
-    let mut resume = command(&["resume", dir.to_str().unwrap(), "--steps", "2", "--plain"]);
-    resume.env("PATH", "/nonexistent");
-    let gone = feed(resume, "");
-    assert_eq!(gone.code, Some(1));
-    assert!(gone.err.contains("no CPython") && gone.err.contains("\nhint: install one"), "{}", gone.err);
-    assert_eq!(text(dir.join("tasks.jsonl")), before);
-    let again = run(&["resume", dir.to_str().unwrap(), "--steps", "2", "--plain"]);
-    assert_eq!(again.code, Some(0), "{}", again.err);
+    let (mut child, mut said) = started(train_python(&struck, &real_python()), "seeded");
+    let mut line = String::new();
+    loop {
+        kill_workers(child.id());
+        line.clear();
+        if said.read_line(&mut line).unwrap() == 0 {
+            break;
+        }
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(records(&struck), records(&whole));
+}
+
+/// It goes while the run lasts, and no worker comes up any more; then it is there again.
+#[test]
+fn a_python_that_goes_away_ends_a_run_and_nothing_is_lost() {
+    let root = tempfile::tempdir().unwrap();
+    let (whole, struck, python) =
+        (root.path().join("whole"), root.path().join("struck"), root.path().join("python3"));
+    // A script, since an interpreter finds its library by its own name.
+    let script = format!("#!/bin/sh\nexec '{}' \"$@\"\n", real_python().display());
+    let put = || {
+        fs::write(&python, &script).unwrap();
+        fs::set_permissions(&python, PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    put();
+    let ran = feed(train_python(&whole, &python), "");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let (mut child, mut said) = started(train_python(&struck, &python), "seeded");
+    fs::remove_file(&python).unwrap();
+    kill_workers(child.id());
+    let mut told = String::new();
+    while said.read_line(&mut told).unwrap() != 0 {}
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{told}");
+    assert!(told.contains("error: ") && told.contains("hint: `kelvin resume"), "{told}");
+    let gone = run(&["resume", struck.to_str().unwrap(), "--plain"]);
+    assert!(gone.code == Some(1) && gone.err.contains("\nhint: "), "{}", gone.err);
+    put();
+    let resumed = run(&["resume", struck.to_str().unwrap(), "--plain"]);
+    assert_eq!(resumed.code, Some(0), "{}", resumed.err);
+    assert_eq!(records(&struck), records(&whole));
 }

@@ -25,14 +25,15 @@ struct Arm {
 const INVERSION: Arm = Arm {
     config: Some("prime-inversion.toml"),
     sets: &[
-        "steps=3",
+        "steps=2",
         "azr.batch_size=3",
         "azr.n_estimate=2",
         "azr.n_solutions=2",
         "inversion.n_seeds=8",
         "inversion.eval_p_max=19",
+        "eval.n_tasks=8",
         "eval.n_samples=2",
-        "eval.every=2",
+        "eval.every=1",
         "checkpoint.keep=1",
     ],
 };
@@ -208,7 +209,7 @@ fn killed_whenever(arm: &Arm, n: usize, draws: &mut Draws) {
 
 #[test]
 fn a_run_that_is_killed_within_a_write_goes_on_bit_for_bit() {
-    killed_within_writes(&INVERSION, 4, &mut Seed::new(1).draws());
+    killed_within_writes(&INVERSION, 3, &mut Seed::new(1).draws());
 }
 
 /// Over a hundred points of both recipes.
@@ -240,7 +241,7 @@ fn a_run_goes_on_without_the_model_that_it_began_with() {
     let lora = [of_model.as_str(), "policy.lora.rank=2"];
     for (name, more) in [("weights", &[of_model.as_str()][..]), ("adapters", &lora[..])] {
         let (all, part) = (at(&format!("{name}-all")), at(&format!("{name}-part")));
-        let ran = feed(INVERSION.train(&all, &[more, &["steps=2"]].concat()), "");
+        let ran = feed(INVERSION.train(&all, more), "");
         assert_eq!(ran.code, Some(0), "{}", ran.err);
         assert_eq!(feed(INVERSION.train(&part, &[more, &["steps=1"]].concat()), "").code, Some(0));
         let manifest: Value =
