@@ -1,10 +1,12 @@
 //! A run on disk: append-only logs, and checkpoints that say how much of them counts. A checkpoint is written to
 //! a temporary folder, synced, renamed, and marked complete last; a resume cuts the logs back to it.
 
+mod whole;
+
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{BufRead, BufReader, ErrorKind, Read},
+    io::{BufRead, BufReader, ErrorKind},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -16,23 +18,20 @@ use kelvin_core::{
     task::{Step, Task, TaskType},
 };
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::{
     behaviour::Alarm,
     disk::{Disk, entries, files_below},
-    log::{Log, LogCut, hex},
+    log::{Log, LogCut},
     posed::Posed,
     r_zero::Memory,
     state::{Before, RunState},
 };
+pub use whole::{COMPLETE, FORMAT, hash, newest_whole, verify};
+use whole::{checkpoint_folder, complete_steps};
 
-/// Version of `COMPLETE`.
-pub const FORMAT: u32 = 1;
 /// Version of `state.json`: models of older checkpoints can be read, their runs cannot go on.
 pub const STATE_FORMAT: u32 = 3;
-/// The marker, which is written last and lists every file with its hash.
-pub const COMPLETE: &str = "COMPLETE";
 /// The configuration that a run had when a checkpoint was written, in its folder.
 pub const CONFIG: &str = "config.toml";
 /// How the folder of a checkpoint begins that is being written.
@@ -93,18 +92,6 @@ struct Probed {
 struct SavedPolicy {
     name: String,
     version: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Marker {
-    format: u32,
-    files: Vec<SavedFile>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct SavedFile {
-    path: String,
-    sha256: String,
 }
 
 #[derive(Serialize)]
@@ -243,20 +230,11 @@ impl RunDir {
         }
         let saved = serde_json::to_vec_pretty(&self.saved(state, accuracy)?)?;
         disk.write(&temporary.join("state.json"), &saved)?;
-        let mut files = Vec::new();
-        for path in files_below(&temporary)? {
-            disk.sync(&path)?;
-            let relative = path.strip_prefix(&temporary).expect("files below it");
-            let relative = relative.to_string_lossy().into_owned();
-            files.push(SavedFile { path: relative, sha256: hash(File::open(&path)?)? });
-        }
-        for path in entries(&temporary)?.iter().filter(|it| it.is_dir()).chain([&temporary]) {
-            disk.sync(path)?;
-        }
+        let marker = whole::marker(&temporary, disk)?;
         // Damaged, or of a step whose evaluation was due: another one stands before it.
         self.remove_checkpoint(target)?;
         disk.rename(&temporary, target)?;
-        disk.replace(&target.join(COMPLETE), &serde_json::to_vec_pretty(&Marker { format: FORMAT, files })?)
+        disk.replace(&target.join(COMPLETE), &marker)
     }
 
     fn saved(&self, state: &RunState, accuracy: Option<f64>) -> anyhow::Result<SavedState> {
@@ -455,75 +433,4 @@ fn restore_policies(folder: &Path, saved: &[SavedPolicy], state: &mut RunState) 
         policy.version = saved.version;
     }
     Ok(())
-}
-
-/// The newest checkpoint that is whole of the run in folder `run`, with its step. `None` if none was ever
-/// complete. Damaged ones are named to `warn` and passed over.
-///
-/// # Errors
-/// If all are damaged, or the folder cannot be read.
-pub fn newest_whole(run: &Path, warn: &mut dyn FnMut(String)) -> anyhow::Result<Option<(Step, PathBuf)>> {
-    let steps = complete_steps(run)?;
-    for &step in steps.iter().rev() {
-        let folder = checkpoint_folder(run, step);
-        match verify(&folder) {
-            Ok(()) => return Ok(Some((step, folder))),
-            Err(error) => {
-                warn(format!("checkpoint {} is damaged ({error:#}); trying the one before", folder.display()))
-            }
-        }
-    }
-    anyhow::ensure!(
-        steps.is_empty(),
-        "no checkpoint below {} is whole\nhint: its model may still be readable: give the `policy` folder in it to \
-         `kelvin sample`; a new run needs another folder",
-        run.display()
-    );
-    Ok(None)
-}
-
-/// Steps with a complete checkpoint, oldest first.
-fn complete_steps(run: &Path) -> anyhow::Result<Vec<Step>> {
-    let folder = run.join("checkpoints");
-    let entries = fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))?;
-    let mut steps = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        if let Some(step) = entry.file_name().to_str().and_then(|it| it.parse().ok())
-            && entry.path().join(COMPLETE).exists()
-        {
-            steps.push(step);
-        }
-    }
-    steps.sort_unstable();
-    Ok(steps)
-}
-
-fn checkpoint_folder(run: &Path, step: Step) -> PathBuf {
-    run.join("checkpoints").join(format!("{step:06}"))
-}
-
-/// Checks every file of a checkpoint against the hash in its marker.
-///
-/// # Errors
-/// If there is no marker, or a file is missing or differs.
-pub fn verify(folder: &Path) -> anyhow::Result<()> {
-    let marker: Marker = serde_json::from_slice(&fs::read(folder.join(COMPLETE))?)?;
-    anyhow::ensure!(marker.format == FORMAT, "its format is {}, this program reads {FORMAT}", marker.format);
-    for file in marker.files {
-        let path = folder.join(&file.path);
-        let found = hash(File::open(&path).with_context(|| file.path.clone())?)?;
-        anyhow::ensure!(found == file.sha256, "{} does not match its hash", file.path);
-    }
-    Ok(())
-}
-
-/// SHA-256 of all that a reader gives, in hexadecimal digits.
-///
-/// # Errors
-/// If it cannot be read.
-pub fn hash(mut from: impl Read) -> anyhow::Result<String> {
-    let mut hasher = Sha256::new();
-    std::io::copy(&mut from, &mut hasher)?;
-    Ok(hex(&hasher.finalize()))
 }

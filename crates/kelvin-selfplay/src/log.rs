@@ -49,7 +49,7 @@ impl Log {
         let mut chain = Chain::default();
         match File::open(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            opened => chain.read(opened.and_then(|it| Ok(it.take(cut.bytes))).with_context(describe)?)?,
+            opened => chain.read(opened.map(|it| it.take(cut.bytes)).with_context(describe)?)?,
         }
         anyhow::ensure!(
             chain.bytes == cut.bytes,

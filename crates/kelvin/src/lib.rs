@@ -12,6 +12,7 @@ mod jsonl;
 mod kill_point;
 mod machine;
 mod model;
+mod model_card;
 mod ordered;
 mod parquet;
 mod plan;

@@ -1,7 +1,9 @@
 //! Runs that stop anywhere go on as if they had not.
 
-use kelvin_core::metrics::Metrics;
-use kelvin_selfplay::{checkpoint::RunDir, run::End, settings::CheckpointSettings};
+use kelvin_selfplay::{
+    checkpoint::{Retention, RunDir},
+    run::End,
+};
 
 use crate::sums::{Sums, outcome, play, settings, state};
 
@@ -111,30 +113,26 @@ fn an_edited_task_log_is_refused() {
     assert!(format!("{error:#}").contains("changed since the checkpoint"), "{error:#}");
 }
 
-/// The newest stays, and of all the two with the highest held-out accuracy, of equals the earlier ones.
 #[test]
 fn the_newest_and_the_best_checkpoints_stay() {
     let dir = tempfile::tempdir().unwrap();
-    let mut settings = settings();
-    settings.eval.every = 1;
-    settings.checkpoint = CheckpointSettings { every: 1, keep: 1, keep_best: 2, transcripts_every: 0 };
-    play(dir.path(), &settings, None);
-    let rows = std::fs::read_to_string(dir.path().join("metrics.jsonl")).unwrap();
-    let mut probed: Vec<(f64, u32)> = rows
-        .lines()
-        .map(|it| serde_json::from_str::<Metrics>(it).unwrap())
-        .map(|row| (row["eval/mean/accuracy"], row["step"] as u32))
-        .collect();
-    assert!(probed.iter().any(|it| it.0 != probed[0].0), "some are better than others: {probed:?}");
-    probed.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    let mut expected: Vec<u32> = probed[..2].iter().map(|it| it.1).chain([6]).collect();
-    expected.sort_unstable();
-    expected.dedup();
-    let checkpoints = std::fs::read_dir(dir.path().join("checkpoints")).unwrap();
-    let mut found: Vec<u32> =
-        checkpoints.map(|it| it.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
-    found.sort_unstable();
-    assert_eq!(found, expected, "{probed:?}");
+    let run_dir = RunDir::open(dir.path()).unwrap();
+    let mut state = state();
+    let stays = |step| step == 1;
+    let mut left = Vec::new();
+    for accuracy in [Some(0.9), Some(0.1), Some(0.5), None, Some(0.5), Some(0.7), Some(0.2)] {
+        run_dir.save(&state, accuracy, Retention { newest: 1, best: 2, stays: &stays }).unwrap();
+        state.step += 1;
+        let checkpoints = std::fs::read_dir(dir.path().join("checkpoints")).unwrap();
+        let mut steps: Vec<u32> =
+            checkpoints.map(|it| it.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+        steps.sort_unstable();
+        left.push(steps);
+    }
+    // 1 stays in any case and is not counted; of 2 and 4, which are equal, the earlier one.
+    let expected: [&[u32]; 7] =
+        [&[0], &[0, 1], &[0, 1, 2], &[0, 1, 2, 3], &[0, 1, 2, 4], &[0, 1, 5], &[0, 1, 5, 6]];
+    assert_eq!(left, expected);
 }
 
 #[test]

@@ -94,7 +94,7 @@ pub(crate) fn respond(request: &SampleRequest, updates: u64) -> String {
         None => format!("{} {}", draws.below(30), draws.below(30)),
         Some((a, b)) => {
             let sum: u64 = a.parse::<u64>().unwrap() + b.parse::<u64>().unwrap();
-            let is_right = draws.chance(1.0 - sum as f64 / 80.0);
+            let is_right = draws.chance(1.0 - sum as f64 / 130.0);
             if is_right { sum.to_string() } else { (sum + 1 + draws.below(2) as u64).to_string() }
         }
     }
