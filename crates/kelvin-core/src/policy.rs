@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     objective::{Normalisation, Objective},
     rollout::{Completion, PolicyName, Sample, SampleRequest},
+    stop::Stop,
 };
 
 /// A request with its index, which comes back with its completion.
@@ -318,6 +319,12 @@ pub trait Trainer: Send {
 
     /// Draws from the published weights. The borrow is the proof that they cannot move meanwhile.
     fn sampler(&self) -> &dyn Sampler;
+
+    /// Ends long work from now on with [`Stopped`](crate::stop::Stopped) soon after `stop` is asked: draws, scores and
+    /// gradients, in none of which weights move. A backend that cannot goes on to the end of what it does.
+    fn listen(&mut self, stop: Stop) {
+        drop(stop);
+    }
 
     /// Forgets what the optimizer remembers: its moments and its count of steps.
     ///

@@ -22,12 +22,14 @@ use kelvin_core::{
     },
     rollout::{Sample, SampleRequest},
     seed::Seed,
+    stop::Stop,
 };
 
 use crate::{
     checkpoint::{self, Checkpoint, Dtype, KeptFields},
     config::ModelConfig,
     lora::{Lora, LoraConfig},
+    params::Params,
     sampler::NativeSampler,
     tokenizer::Tokenizer,
     trainer::TrainCore,
@@ -79,6 +81,8 @@ pub struct NativePolicy {
     pool: Arc<rayon::ThreadPool>,
     kept: KeptFields,
     applied: Applied,
+    /// Ends draws, scores and gradients early.
+    stop: Stop,
 }
 
 /// What was done of the latest updates, so that asking again changes nothing.
@@ -131,6 +135,7 @@ impl NativePolicy {
             pool,
             kept,
             applied: Applied::default(),
+            stop: Stop::default(),
         })
     }
 
@@ -143,14 +148,21 @@ impl NativePolicy {
         );
         Ok(self.sampler.get_or_init(|| {
             let published = self.pool.install(|| self.core.published());
-            NativeSampler::of_params(
-                &published,
-                self.tokenizer.clone(),
-                self.end_tokens.clone(),
-                self.options.clone(),
-                Arc::clone(&self.pool),
-            )
+            self.sampler_of(&published)
         }))
+    }
+
+    /// Draws from weights of this policy's shape.
+    fn sampler_of(&self, params: &Params) -> NativeSampler {
+        let mut sampler = NativeSampler::of_params(
+            params,
+            self.tokenizer.clone(),
+            self.end_tokens.clone(),
+            self.options.clone(),
+            Arc::clone(&self.pool),
+        );
+        sampler.listen(self.stop.clone());
+        sampler
     }
 
     /// What the sampler draws from becomes what was learnt.
@@ -282,6 +294,14 @@ impl Trainer for NativePolicy {
         self
     }
 
+    fn listen(&mut self, stop: Stop) {
+        self.core.listen(stop.clone());
+        if let Some(sampler) = self.sampler.get_mut() {
+            sampler.listen(stop.clone());
+        }
+        self.stop = stop;
+    }
+
     fn reset_optimizer(&mut self) -> anyhow::Result<()> {
         self.core.reset_moments();
         Ok(())
@@ -289,13 +309,7 @@ impl Trainer for NativePolicy {
 
     fn freeze(&self) -> anyhow::Result<Box<dyn Sampler>> {
         let published = self.pool.install(|| self.core.published());
-        Ok(Box::new(NativeSampler::of_params(
-            &published,
-            self.tokenizer.clone(),
-            self.end_tokens.clone(),
-            self.options.clone(),
-            Arc::clone(&self.pool),
-        )))
+        Ok(Box::new(self.sampler_of(&published)))
     }
 
     /// Adapters alone, where they are what learns: the model that they are for is named, not copied.
@@ -305,6 +319,7 @@ impl Trainer for NativePolicy {
 
     fn restore(&mut self, dir: &Path) -> anyhow::Result<()> {
         self.core = stored::restore(self, dir)?;
+        self.core.listen(self.stop.clone());
         self.publish_now();
         self.applied = Applied::default();
         Ok(())

@@ -1,11 +1,14 @@
 //! A run on disk: append-only logs, and checkpoints that say how much of them counts. A checkpoint is written to
 //! a temporary folder, synced, renamed, and marked complete last; a resume cuts the logs back to it.
 
+mod whole;
+
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
-    io::{BufRead, BufReader, ErrorKind, Read, Seek, Write},
+    fs::{self, File},
+    io::{BufRead, BufReader, ErrorKind},
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use anyhow::Context;
@@ -15,23 +18,40 @@ use kelvin_core::{
     task::{Step, Task, TaskType},
 };
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use crate::{behaviour::Alarm, posed::Posed, r_zero::Memory, state::RunState};
+use crate::{
+    behaviour::Alarm,
+    disk::{Disk, entries, files_below},
+    log::{Log, LogCut},
+    posed::Posed,
+    r_zero::Memory,
+    state::{Before, RunState},
+};
+pub use whole::{COMPLETE, FORMAT, hash, newest_whole, verify};
+use whole::{checkpoint_folder, complete_steps};
 
-/// Version of `COMPLETE`.
-pub const FORMAT: u32 = 1;
 /// Version of `state.json`: models of older checkpoints can be read, their runs cannot go on.
-pub const STATE_FORMAT: u32 = 2;
-/// The marker, which is written last and lists every file with its hash.
-pub const COMPLETE: &str = "COMPLETE";
-/// What grows by lines, and is cut back on a resume.
-const LOGS: [&str; 3] = ["tasks.jsonl", "metrics.jsonl", "alarms.jsonl"];
+pub const STATE_FORMAT: u32 = 3;
+/// The configuration that a run had when a checkpoint was written, in its folder.
+pub const CONFIG: &str = "config.toml";
+/// How the folder of a checkpoint begins that is being written.
+const WRITING: &str = ".writing-";
 
 /// A run folder.
 pub struct RunDir {
     /// Where it is.
     pub path: PathBuf,
+    disk: Disk,
+    /// What checkpoints keep of the configuration; nothing where nobody reads it.
+    config: Option<String>,
+    logs: Mutex<Logs>,
+}
+
+/// What grows by lines, and is cut back on a resume.
+struct Logs {
+    tasks: Log,
+    metrics: Log,
+    alarms: Log,
 }
 
 /// `state.json`: what neither the settings nor the logs say.
@@ -40,13 +60,17 @@ struct SavedState {
     format: u32,
     step: Step,
     seeded: bool,
+    /// Held-out accuracy at this step, where it was evaluated.
+    accuracy: Option<f64>,
     policies: Vec<SavedPolicy>,
     tasks: LogCut,
     metrics: LogCut,
     alarms: LogCut,
     posed: Posed,
-    #[serde(default)]
     r_zero: Memory,
+    /// What was measured of this step, where its evaluation was cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pending: Option<Metrics>,
     /// By number of the task among those of its type; only with a band.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     solve_rates: BTreeMap<TaskType, Vec<(u32, f32)>>,
@@ -58,29 +82,16 @@ struct Version {
     format: u32,
 }
 
+/// What decides whether a checkpoint stays.
+#[derive(Deserialize)]
+struct Probed {
+    accuracy: Option<f64>,
+}
+
 #[derive(Serialize, Deserialize)]
 struct SavedPolicy {
     name: String,
     version: u64,
-}
-
-/// How much of a log belongs to a checkpoint.
-#[derive(Serialize, Deserialize)]
-struct LogCut {
-    bytes: u64,
-    sha256: String,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Marker {
-    format: u32,
-    files: Vec<SavedFile>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct SavedFile {
-    path: String,
-    sha256: String,
 }
 
 #[derive(Serialize)]
@@ -90,17 +101,43 @@ struct MetricsLine<'row> {
     metrics: &'row Metrics,
 }
 
+/// Which checkpoints stay when one was written.
+#[derive(Clone, Copy)]
+pub struct Retention<'run> {
+    /// So many of the newest; at least the one that was written.
+    pub newest: usize,
+    /// So many of those with the highest held-out accuracy, of equals the earlier ones.
+    pub best: usize,
+    /// Those of these steps in any case; they are not counted.
+    pub stays: &'run dyn Fn(Step) -> bool,
+}
+
 impl RunDir {
-    /// The run folder at `path`, which exists, with its sub-folders.
+    /// The run folder at `path`, which exists, with its sub-folders. Its logs are to be restored or cleared first.
     ///
     /// # Errors
     /// If they cannot be made.
     pub fn open(path: &Path) -> anyhow::Result<RunDir> {
+        RunDir::on(Disk::default(), path, None)
+    }
+
+    /// The same on this disk; checkpoints keep the text `config`.
+    ///
+    /// # Errors
+    /// As [`RunDir::open`].
+    pub fn on(disk: Disk, path: &Path, config: Option<String>) -> anyhow::Result<RunDir> {
         for folder in ["transcripts", "checkpoints"] {
-            let folder = path.join(folder);
-            fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+            disk.make(&path.join(folder))?;
         }
-        Ok(RunDir { path: path.to_owned() })
+        let log = |name| Log::empty(path.join(name));
+        let logs =
+            Logs { tasks: log("tasks.jsonl"), metrics: log("metrics.jsonl"), alarms: log("alarms.jsonl") };
+        Ok(RunDir { path: path.to_owned(), disk, config, logs: Mutex::new(logs) })
+    }
+
+    /// Through which all that a run keeps is written.
+    pub fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     /// Empties the logs: what a run left that was cut off before its first checkpoint.
@@ -108,16 +145,21 @@ impl RunDir {
     /// # Errors
     /// If a file cannot be removed.
     pub fn clear_logs(&self) -> anyhow::Result<()> {
+        self.remove_beginnings()?;
         let transcripts = files_below(&self.path.join("transcripts"))?;
-        for path in LOGS.map(|name| self.path.join(name)).into_iter().chain(transcripts) {
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(error).with_context(|| format!("removing {}", path.display()));
-                }
-                Ok(()) | Err(_) => {}
-            }
+        transcripts.iter().try_for_each(|it| self.disk.remove(it))?;
+        let mut logs = self.logs();
+        let Logs { tasks, metrics, alarms } = &mut *logs;
+        for log in [tasks, metrics, alarms] {
+            *log = Log::empty(log.path().to_owned());
+            self.disk.remove(log.path())?;
         }
         Ok(())
+    }
+
+    /// A poisoned lock only says that a thread panicked.
+    fn logs(&self) -> MutexGuard<'_, Logs> {
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Appends one row to `metrics.jsonl`.
@@ -125,7 +167,7 @@ impl RunDir {
     /// # Errors
     /// If it cannot be written.
     pub fn append_metrics(&self, step: Step, metrics: &Metrics) -> anyhow::Result<()> {
-        self.append("metrics.jsonl", &[MetricsLine { step, metrics }])
+        self.logs().metrics.append(&self.disk, &[MetricsLine { step, metrics }])
     }
 
     /// Appends tasks to `tasks.jsonl`.
@@ -133,7 +175,7 @@ impl RunDir {
     /// # Errors
     /// If they cannot be written.
     pub fn append_tasks(&self, tasks: &[Task]) -> anyhow::Result<()> {
-        self.append("tasks.jsonl", tasks)
+        self.logs().tasks.append(&self.disk, tasks)
     }
 
     /// Appends alarms to `alarms.jsonl`.
@@ -141,117 +183,129 @@ impl RunDir {
     /// # Errors
     /// If they cannot be written.
     pub fn append_alarms(&self, alarms: &[Alarm]) -> anyhow::Result<()> {
-        self.append("alarms.jsonl", alarms)
+        self.logs().alarms.append(&self.disk, alarms)
     }
 
-    fn append(&self, name: &str, rows: &[impl Serialize]) -> anyhow::Result<()> {
-        let path = self.path.join(name);
-        let mut text = Vec::new();
-        for row in rows {
-            serde_json::to_writer(&mut text, row)?;
-            text.push(b'\n');
-        }
-        let write = || OpenOptions::new().create(true).append(true).open(&path)?.write_all(&text);
-        write().with_context(|| format!("writing {}", path.display()))
+    /// Writes the transcript of a step.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write_transcript(&self, step: Step, text: &[u8]) -> anyhow::Result<()> {
+        self.disk.write(&self.path.join("transcripts").join(format!("{step:06}.jsonl")), text)
     }
 
-    /// The transcript file of a step.
-    pub fn transcript(&self, step: Step) -> PathBuf {
-        self.path.join("transcripts").join(format!("{step:06}.jsonl"))
-    }
-
-    /// Writes a checkpoint of `state` and removes all but the newest `keep` and those of steps that `stays` names.
+    /// Writes a checkpoint of `state`, whose held-out accuracy is `accuracy` where it was evaluated, and removes those
+    /// that need not stay.
     ///
     /// # Errors
     /// If writing fails; earlier checkpoints stand.
     pub fn save(
         &self,
         state: &RunState,
-        keep: usize,
-        stays: impl Fn(Step) -> bool,
+        accuracy: Option<f64>,
+        retention: Retention<'_>,
     ) -> anyhow::Result<PathBuf> {
         let target = checkpoint_folder(&self.path, state.step);
-        let temporary = self.path.join("checkpoints").join(format!(".writing-{:06}", state.step));
-        self.write_checkpoint(state, &temporary, &target)
+        self.write_checkpoint(state, accuracy, &target)
             .with_context(|| format!("writing checkpoint {}", target.display()))?;
-        // Later ones are damaged: the run went back over them.
-        let steps: Vec<Step> = complete_steps(&self.path)?
-            .into_iter()
-            .filter(|&step| step <= state.step && !stays(step))
-            .collect();
-        for &old in &steps[..steps.len().saturating_sub(keep.max(1))] {
-            let old = checkpoint_folder(&self.path, old);
-            fs::remove_dir_all(&old).with_context(|| format!("removing checkpoint {}", old.display()))?;
+        // One of a step whose evaluation is due is written anew after it: until then those before it stay.
+        if state.pending.is_none() {
+            for step in self.superseded(state.step, retention)? {
+                self.remove_checkpoint(&checkpoint_folder(&self.path, step))?;
+            }
         }
         Ok(target)
     }
 
-    fn write_checkpoint(&self, state: &RunState, temporary: &Path, target: &Path) -> anyhow::Result<()> {
-        if temporary.exists() {
-            fs::remove_dir_all(temporary)?;
-        }
-        fs::create_dir_all(temporary)?;
+    fn write_checkpoint(&self, state: &RunState, accuracy: Option<f64>, target: &Path) -> anyhow::Result<()> {
+        self.remove_beginnings()?;
+        let disk = &self.disk;
+        let temporary = self.path.join("checkpoints").join(format!("{WRITING}{:06}", state.step));
+        disk.make(&temporary)?;
         for policy in &state.policies.0 {
-            let folder = temporary.join(&*policy.name);
-            fs::create_dir(&folder)?;
-            policy.trainer.save(&folder)?;
+            disk.fill(&temporary.join(&*policy.name), |folder| policy.trainer.save(folder))?;
         }
+        if let Some(config) = &self.config {
+            disk.write(&temporary.join(CONFIG), config.as_bytes())?;
+        }
+        let saved = serde_json::to_vec_pretty(&self.saved(state, accuracy)?)?;
+        disk.write(&temporary.join("state.json"), &saved)?;
+        let marker = whole::marker(&temporary, disk)?;
+        // Damaged, or of a step whose evaluation was due: another one stands before it.
+        self.remove_checkpoint(target)?;
+        disk.rename(&temporary, target)?;
+        disk.replace(&target.join(COMPLETE), &marker)
+    }
+
+    fn saved(&self, state: &RunState, accuracy: Option<f64>) -> anyhow::Result<SavedState> {
+        // Files are synced where they are written; this is for their names.
+        [&self.path.join("transcripts"), &self.path].into_iter().try_for_each(|it| self.disk.sync(it))?;
+        let logs = self.logs();
         let policies = state.policies.0.iter();
-        let saved = SavedState {
+        Ok(SavedState {
             format: STATE_FORMAT,
             step: state.step,
             seeded: state.seeded,
+            accuracy,
             policies: policies
                 .map(|it| SavedPolicy { name: it.name.to_string(), version: it.version })
                 .collect(),
-            tasks: self.cut("tasks.jsonl")?,
-            metrics: self.cut("metrics.jsonl")?,
-            alarms: self.cut("alarms.jsonl")?,
+            tasks: logs.tasks.cut(&self.disk)?,
+            metrics: logs.metrics.cut(&self.disk)?,
+            alarms: logs.alarms.cut(&self.disk)?,
             posed: state.posed.clone(),
             r_zero: state.r_zero.clone(),
+            pending: state.pending.clone(),
             solve_rates: state.buffer.solve_rates(),
+        })
+    }
+
+    /// The steps whose checkpoints need not stay beside that of step `now`.
+    fn superseded(&self, now: Step, retention: Retention<'_>) -> anyhow::Result<Vec<Step>> {
+        // Later ones are damaged: the run went back over them.
+        let mut steps = complete_steps(&self.path)?;
+        steps.retain(|&step| step <= now && !(retention.stays)(step));
+        let n_newest = retention.newest.max(1).min(steps.len());
+        let newest = steps.split_off(steps.len() - n_newest);
+        let accuracy = |step: Step| -> Option<f64> {
+            let text = fs::read(checkpoint_folder(&self.path, step).join("state.json")).ok()?;
+            serde_json::from_slice::<Probed>(&text).ok()?.accuracy
         };
-        fs::write(temporary.join("state.json"), serde_json::to_vec_pretty(&saved)?)?;
-        let mut files = Vec::new();
-        for path in files_below(temporary)? {
-            File::open(&path)?.sync_all()?;
-            let relative =
-                path.strip_prefix(temporary).expect("files below it").to_string_lossy().into_owned();
-            files.push(SavedFile { path: relative, sha256: hash(File::open(&path)?)? });
+        let probed = steps.iter().chain(&newest).filter_map(|&step| Some((accuracy(step)?, step)));
+        let mut probed: Vec<(f64, Step)> = probed.collect();
+        probed.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        probed.truncate(retention.best);
+        steps.retain(|step| probed.iter().all(|it| it.1 != *step));
+        Ok(steps)
+    }
+
+    /// The marker goes first: what is gone in part is no damaged checkpoint.
+    fn remove_checkpoint(&self, folder: &Path) -> anyhow::Result<()> {
+        if !folder.exists() {
+            return Ok(());
         }
-        if target.exists() {
-            fs::remove_dir_all(target)?;
+        self.disk.remove(&folder.join(COMPLETE))?;
+        self.disk.remove(folder).with_context(|| format!("removing checkpoint {}", folder.display()))
+    }
+
+    /// What a run left of a checkpoint that it was cut off in.
+    fn remove_beginnings(&self) -> anyhow::Result<()> {
+        for path in entries(&self.path.join("checkpoints"))? {
+            if path.file_name().is_some_and(|it| it.to_string_lossy().starts_with(WRITING)) {
+                self.disk.remove(&path)?;
+            }
         }
-        fs::rename(temporary, target)?;
-        let mut marker = File::create(target.join(COMPLETE))?;
-        marker.write_all(&serde_json::to_vec_pretty(&Marker { format: FORMAT, files })?)?;
-        marker.sync_all()?;
-        File::open(target)?.sync_all()?;
-        File::open(self.path.join("checkpoints"))?.sync_all()?;
         Ok(())
     }
 
-    fn cut(&self, name: &str) -> anyhow::Result<LogCut> {
-        let path = self.path.join(name);
-        let file = OpenOptions::new().create(true).append(true).read(true).open(&path)?;
-        file.sync_all()?;
-        let bytes = file.metadata()?.len();
-        Ok(LogCut { bytes, sha256: hash(file)? })
-    }
-
-    /// Restores the newest checkpoint that is whole, and cuts the logs back to it. `None` if none was ever
-    /// complete. Damaged ones are named to `warn` and passed over.
+    /// The newest checkpoint that is whole, with its step. `None` if none was ever complete. Damaged ones are named to
+    /// `warn` and passed over.
     ///
     /// # Errors
-    /// If all are damaged, a log is shorter than the checkpoint says or differs from it, or a policy cannot be
-    /// restored.
-    pub fn restore(
-        &self,
-        state: &mut RunState,
-        env: &dyn DynEnvironment,
-        warn: &mut dyn FnMut(String),
-    ) -> anyhow::Result<Option<Step>> {
-        let Some((step, folder)) = newest_whole(&self.path, warn)? else {
+    /// If all are damaged, or the run has gone steps and has none.
+    pub fn newest(&self, warn: &mut dyn FnMut(String)) -> anyhow::Result<Option<(Step, PathBuf)>> {
+        let newest = newest_whole(&self.path, warn)?;
+        if newest.is_none() {
             // The first checkpoint is written before the first step.
             let path = self.path.join("metrics.jsonl");
             let rows = match fs::read(&path) {
@@ -264,10 +318,23 @@ impl RunDir {
                  needs another folder",
                 self.path.display()
             );
-            return Ok(None);
-        };
-        self.restore_from(&folder, state, env).with_context(|| format!("restoring {}", folder.display()))?;
-        Ok(Some(step))
+        }
+        Ok(newest)
+    }
+
+    /// Restores the checkpoint in `folder`, which [`RunDir::newest`] found, and cuts the logs back to it.
+    ///
+    /// # Errors
+    /// If a log is shorter than the checkpoint says or differs from it, or a policy cannot be restored; then the logs
+    /// are as they were.
+    pub fn restore(
+        &self,
+        folder: &Path,
+        state: &mut RunState,
+        env: &dyn DynEnvironment,
+    ) -> anyhow::Result<()> {
+        let restored = self.restore_from(folder, state, env);
+        restored.with_context(|| format!("restoring {}", folder.display()))
     }
 
     fn restore_from(
@@ -284,29 +351,62 @@ impl RunDir {
             format
         );
         let saved: SavedState = serde_json::from_slice(&text)?;
+        let read = |name: &str, cut| Log::read(self.path.join(name), cut);
+        let logs = Logs {
+            tasks: read("tasks.jsonl", &saved.tasks)?,
+            metrics: read("metrics.jsonl", &saved.metrics)?,
+            alarms: read("alarms.jsonl", &saved.alarms)?,
+        };
         restore_policies(folder, &saved.policies, state)?;
-        self.truncate("metrics.jsonl", &saved.metrics)?;
-        self.truncate("tasks.jsonl", &saved.tasks)?;
-        self.truncate("alarms.jsonl", &saved.alarms)?;
-        for entry in fs::read_dir(self.path.join("transcripts"))? {
-            let path = entry?.path();
+        self.remove_beginnings()?;
+        [&logs.metrics, &logs.tasks, &logs.alarms].into_iter().try_for_each(|it| it.cut_back(&self.disk))?;
+        *self.logs() = logs;
+        for path in entries(&self.path.join("transcripts"))? {
             let step: Option<Step> =
                 path.file_stem().and_then(|it| it.to_str()).and_then(|it| it.parse().ok());
             if step.is_some_and(|it| saved.step < it) {
-                fs::remove_file(path)?;
+                self.disk.remove(&path)?;
             }
         }
+        self.read_tasks(state, env)?;
+        state.posed = saved.posed;
+        state.r_zero = saved.r_zero;
+        state.pending = saved.pending;
+        state.buffer.set_solve_rates(&saved.solve_rates);
+        state.step = saved.step;
+        state.seeded = saved.seeded;
+        Ok(())
+    }
+
+    /// Takes a step back that was cut off. Gives whether it could be: not where a policy has learnt in it.
+    ///
+    /// # Errors
+    /// If the tasks cannot be read.
+    pub(crate) fn take_back(
+        &self,
+        state: &mut RunState,
+        env: &dyn DynEnvironment,
+        before: Before,
+    ) -> anyhow::Result<bool> {
+        if before.step != state.step || before.versions != state.policies.versions() {
+            return Ok(false);
+        }
+        self.read_tasks(state, env)?;
+        state.buffer.set_solve_rates(&before.solve_rates);
+        state.r_zero = before.r_zero;
+        Ok(true)
+    }
+
+    /// Fills the buffer with the tasks of the log, which ends where it counts.
+    fn read_tasks(&self, state: &mut RunState, env: &dyn DynEnvironment) -> anyhow::Result<()> {
         state.buffer.clear();
-        for (index, line) in BufReader::new(File::open(self.path.join("tasks.jsonl"))?).lines().enumerate() {
+        let path = self.logs().tasks.path().to_owned();
+        let file = File::open(&path).with_context(|| format!("reading {}", path.display()))?;
+        for (index, line) in BufReader::new(file).lines().enumerate() {
             let task = serde_json::from_str(&line?).with_context(|| format!("tasks.jsonl:{}", index + 1))?;
             state.buffer.append(env, [task])?;
             state.buffer.take_unlogged();
         }
-        state.posed = saved.posed;
-        state.r_zero = saved.r_zero;
-        state.buffer.set_solve_rates(&saved.solve_rates);
-        state.step = saved.step;
-        state.seeded = saved.seeded;
         Ok(())
     }
 
@@ -323,28 +423,6 @@ impl RunDir {
         };
         read().with_context(|| format!("reading {}", folder.display()))
     }
-
-    fn truncate(&self, name: &str, cut: &LogCut) -> anyhow::Result<()> {
-        let path = self.path.join(name);
-        let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path)?;
-        let there = file.metadata()?.len();
-        anyhow::ensure!(
-            cut.bytes <= there,
-            "{} has {there} bytes, the checkpoint needs {}\nhint: logs of a run are append-only; restore the file from a \
-             copy",
-            path.display(),
-            cut.bytes
-        );
-        let prefix = hash((&mut file).take(cut.bytes))?;
-        anyhow::ensure!(
-            prefix == cut.sha256,
-            "{} was changed since the checkpoint\nhint: logs of a run are append-only; restore the file from a copy",
-            path.display()
-        );
-        file.set_len(cut.bytes)?;
-        file.rewind()?;
-        Ok(())
-    }
 }
 
 fn restore_policies(folder: &Path, saved: &[SavedPolicy], state: &mut RunState) -> anyhow::Result<()> {
@@ -355,85 +433,4 @@ fn restore_policies(folder: &Path, saved: &[SavedPolicy], state: &mut RunState) 
         policy.version = saved.version;
     }
     Ok(())
-}
-
-/// The newest checkpoint that is whole of the run in folder `run`, with its step. `None` if none was ever
-/// complete. Damaged ones are named to `warn` and passed over.
-///
-/// # Errors
-/// If all are damaged, or the folder cannot be read.
-pub fn newest_whole(run: &Path, warn: &mut dyn FnMut(String)) -> anyhow::Result<Option<(Step, PathBuf)>> {
-    let steps = complete_steps(run)?;
-    for &step in steps.iter().rev() {
-        let folder = checkpoint_folder(run, step);
-        match verify(&folder) {
-            Ok(()) => return Ok(Some((step, folder))),
-            Err(error) => {
-                warn(format!("checkpoint {} is damaged ({error:#}); trying the one before", folder.display()))
-            }
-        }
-    }
-    anyhow::ensure!(
-        steps.is_empty(),
-        "no checkpoint below {} is whole\nhint: its model may still be readable: give the `policy` folder in it to \
-         `kelvin sample`; a new run needs another folder",
-        run.display()
-    );
-    Ok(None)
-}
-
-/// Steps with a complete checkpoint, oldest first.
-fn complete_steps(run: &Path) -> anyhow::Result<Vec<Step>> {
-    let folder = run.join("checkpoints");
-    let entries = fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))?;
-    let mut steps = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        if let Some(step) = entry.file_name().to_str().and_then(|it| it.parse().ok())
-            && entry.path().join(COMPLETE).exists()
-        {
-            steps.push(step);
-        }
-    }
-    steps.sort_unstable();
-    Ok(steps)
-}
-
-fn checkpoint_folder(run: &Path, step: Step) -> PathBuf {
-    run.join("checkpoints").join(format!("{step:06}"))
-}
-
-/// Checks every file of a checkpoint against the hash in its marker.
-///
-/// # Errors
-/// If there is no marker, or a file is missing or differs.
-pub fn verify(folder: &Path) -> anyhow::Result<()> {
-    let marker: Marker = serde_json::from_slice(&fs::read(folder.join(COMPLETE))?)?;
-    anyhow::ensure!(marker.format == FORMAT, "its format is {}, this program reads {FORMAT}", marker.format);
-    for file in marker.files {
-        let path = folder.join(&file.path);
-        let found = hash(File::open(&path).with_context(|| file.path.clone())?)?;
-        anyhow::ensure!(found == file.sha256, "{} does not match its hash", file.path);
-    }
-    Ok(())
-}
-
-fn files_below(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            files.extend(files_below(&path)?);
-        } else {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
-fn hash(mut from: impl Read) -> anyhow::Result<String> {
-    let mut hasher = Sha256::new();
-    std::io::copy(&mut from, &mut hasher)?;
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -3,11 +3,13 @@
 
 use std::path::PathBuf;
 
-use kelvin_core::{environment::DynEnvironment, metrics::Metrics, rollout::Role, seed::Seed, task::Step};
+use kelvin_core::{
+    environment::DynEnvironment, metrics::Metrics, rollout::Role, seed::Seed, stop::Stopped, task::Step,
+};
 
 use crate::{
     azr, behaviour,
-    checkpoint::RunDir,
+    checkpoint::{Retention, RunDir},
     clock::Stopwatch,
     eval,
     metrics::{self, Recorder},
@@ -18,7 +20,7 @@ use crate::{
     },
     report::StepReport,
     seeding::{self, Loaded},
-    settings::{Recipe, RunSettings},
+    settings::{CheckpointSettings, Recipe, RunSettings},
     stage::Scene,
     state::{HeldOut, RunState},
     transcript,
@@ -36,7 +38,7 @@ pub enum Event<'run> {
         step: Step,
         /// Its metrics.
         metrics: &'run Metrics,
-        /// What the step did; absent at step 0.
+        /// What the step did; absent at step 0, and where a run went on with the evaluation of a step.
         report: Option<&'run StepReport>,
     },
     /// A checkpoint is complete.
@@ -51,12 +53,16 @@ pub enum Event<'run> {
 pub enum End {
     /// At its last step.
     Finished,
-    /// Early, because it was asked to; a checkpoint is written.
+    /// Early, because it was asked to; the checkpoint of the last complete step is written.
     Interrupted,
+    /// Early, because it was asked to, within the seed stage or after the first of a step's updates: what was done since
+    /// the last checkpoint is lost.
+    CutOff,
 }
 
-/// Runs from `state` to the last step (or the end of the seed stage, if that is all that is asked for), or until `interrupted` says so between two steps. Either way it ends with
-/// a checkpoint.
+/// Runs from `state` to the last step (or the end of the seed stage, if that is all that is asked for), or until
+/// `interrupted` says so between two steps, or until the policy or the executor ends within a step because it was asked
+/// to ([`Stopped`]). It ends with a checkpoint, but where it is cut off.
 ///
 /// # Errors
 /// If the policy, the sandbox, the trainer or the disk fails; the last checkpoint stands.
@@ -68,38 +74,84 @@ pub fn run(
     interrupted: &dyn Fn() -> bool,
     watcher: &mut dyn FnMut(Event<'_>),
 ) -> anyhow::Result<End> {
+    match go(state, env, settings, dir, interrupted, watcher) {
+        Err(error) if error.is::<Stopped>() => Ok(End::CutOff),
+        ended => ended,
+    }
+}
+
+fn go(
+    state: &mut RunState,
+    env: &dyn DynEnvironment,
+    settings: &RunSettings,
+    dir: &RunDir,
+    interrupted: &dyn Fn() -> bool,
+    watcher: &mut dyn FnMut(Event<'_>),
+) -> anyhow::Result<End> {
     let held_out = HeldOut::new(env, &settings.task_types, &settings.eval)?;
+    let world = World { env, held_out: &held_out, settings, dir };
+    // The step of the last checkpoint.
+    let mut saved = state.seeded.then_some(state.step);
     if !state.seeded {
-        begin(state, env, &held_out, settings, dir, watcher)?;
-    }
-    if settings.azr.seed_only {
-        return Ok(End::Finished);
-    }
-    if settings.recipe == Recipe::RZero {
+        begin(state, world, watcher)?;
+    } else if settings.recipe == Recipe::RZero && !settings.azr.seed_only {
         r_zero::resume(state, dir, settings)?;
     }
-    let mut saved = state.step;
-    let is_over = |state: &RunState| settings.steps <= state.step || state.r_zero.ended;
+    let mut accuracy = None;
+    let is_over = |state: &RunState| {
+        state.pending.is_none()
+            && (settings.azr.seed_only || settings.steps <= state.step || state.r_zero.ended)
+    };
     while !is_over(state) && !interrupted() {
-        step(state, env, &held_out, settings, dir, watcher)?;
-        if is_due(state.step, settings.checkpoint.every) || stays(state.step, settings) {
-            save(state, settings, dir, watcher)?;
-            saved = state.step;
+        let before = state.before_step();
+        let gone = match state.pending {
+            Some(_) => Ok(None),
+            None => step(state, world).map(Some),
+        };
+        accuracy = match gone.and_then(|report| settle(state, world, report.as_ref(), watcher)) {
+            Ok(accuracy) => accuracy,
+            Err(error) if error.is::<Stopped>() => {
+                // A step that is complete but for its evaluation is a step.
+                let stands = state.pending.is_some() || saved == Some(before.step);
+                match stands || dir.take_back(state, env, before)? {
+                    true => break,
+                    false => return Err(error),
+                }
+            }
+            Err(error) => return Err(error),
+        };
+        let is_due = state.step == 0 || is_due(state.step, settings.checkpoint.every);
+        saved = None;
+        if is_due || is_over(state) || stays(state.step, settings) {
+            save(state, accuracy, world, watcher)?;
+            saved = Some(state.step);
         }
     }
-    if saved != state.step {
-        save(state, settings, dir, watcher)?;
+    if saved != Some(state.step) {
+        save(state, accuracy, world, watcher)?;
     }
     Ok(if is_over(state) { End::Finished } else { End::Interrupted })
 }
 
+/// What a run happens in.
+#[derive(Clone, Copy)]
+struct World<'run> {
+    env: &'run dyn DynEnvironment,
+    held_out: &'run HeldOut,
+    settings: &'run RunSettings,
+    dir: &'run RunDir,
+}
+
 fn save(
     state: &RunState,
-    settings: &RunSettings,
-    dir: &RunDir,
+    accuracy: Option<f64>,
+    world: World<'_>,
     watcher: &mut dyn FnMut(Event<'_>),
 ) -> anyhow::Result<()> {
-    let path = dir.save(state, settings.checkpoint.keep, |step| stays(step, settings))?;
+    let World { settings, dir, .. } = world;
+    let CheckpointSettings { keep, keep_best, .. } = settings.checkpoint;
+    let stays = |step| stays(step, settings);
+    let path = dir.save(state, accuracy, Retention { newest: keep, best: keep_best, stays: &stays })?;
     watcher(Event::Saved { path });
     Ok(())
 }
@@ -125,14 +177,9 @@ pub fn recipe_step(
     }
 }
 
-fn begin(
-    state: &mut RunState,
-    env: &dyn DynEnvironment,
-    held_out: &HeldOut,
-    settings: &RunSettings,
-    dir: &RunDir,
-    watcher: &mut dyn FnMut(Event<'_>),
-) -> anyhow::Result<()> {
+/// The seed stage, but for its evaluation.
+fn begin(state: &mut RunState, world: World<'_>, watcher: &mut dyn FnMut(Event<'_>)) -> anyhow::Result<()> {
+    let World { env, held_out, settings, dir } = world;
     watcher(Event::Seeding);
     let watch = Stopwatch::start();
     dir.clear_logs()?;
@@ -147,31 +194,22 @@ fn begin(
         let size = state.buffer.n_admitted(task_type);
         metrics.set(format!("buffer/{task_type}/size"), size as f64);
     }
-    if !settings.azr.seed_only {
-        if !held_out.tasks.is_empty() {
-            metrics.extend(eval::floors(env, settings.eval.types(&settings.task_types)));
-        }
-        evaluate(&mut metrics, state, env, held_out, settings)?;
-        probe(&metrics, state, settings, dir)?;
+    if !settings.azr.seed_only && !held_out.tasks.is_empty() {
+        metrics.extend(eval::floors(env, settings.eval.types(&settings.task_types)));
     }
-    record(0, metrics, None, dir, watcher)?;
-    save(state, settings, dir, watcher)
+    state.pending = Some(metrics.into_metrics());
+    Ok(())
 }
 
-fn step(
-    state: &mut RunState,
-    env: &dyn DynEnvironment,
-    held_out: &HeldOut,
-    settings: &RunSettings,
-    dir: &RunDir,
-    watcher: &mut dyn FnMut(Event<'_>),
-) -> anyhow::Result<()> {
+/// A step, but for its evaluation.
+fn step(state: &mut RunState, world: World<'_>) -> anyhow::Result<StepReport> {
+    let World { env, held_out, settings, dir } = world;
     let watch = Stopwatch::start();
     let sampled = state.policies.player(Role::Solver).sampler.stats();
     let mut report = recipe_step(state, env, held_out, settings)?;
     dir.append_tasks(&state.buffer.take_unlogged())?;
     if is_due(state.step, settings.checkpoint.transcripts_every) {
-        transcript::write(&dir.transcript(state.step), &report)?;
+        dir.write_transcript(state.step, &transcript::text(&report))?;
     }
     let measuring = Stopwatch::start();
     let mut metrics = Recorder::default();
@@ -183,25 +221,46 @@ fn step(
     metrics.extend(metrics::of_sampler(state.policies.player(Role::Solver).sampler.stats().since(sampled)));
     metrics.extend(env.timing());
     metrics.extend(metrics::of_time(&report.seconds, watch.seconds()));
-    let ends_iteration =
-        settings.recipe == Recipe::RZero && Place::of(state.step, &settings.r_zero).ends_iteration();
-    let is_last = state.step == settings.steps || ends_iteration;
-    if is_due(state.step, settings.eval.every) || (is_last && settings.eval.every != 0) {
-        evaluate(&mut metrics, state, env, held_out, settings)?;
-    }
-    if ends_iteration {
-        probe(&metrics, state, settings, dir)?;
-    }
-    record(state.step, metrics, Some(&report), dir, watcher)
+    state.pending = Some(metrics.into_metrics());
+    Ok(report)
 }
 
-fn evaluate(
-    metrics: &mut Recorder,
-    state: &RunState,
-    env: &dyn DynEnvironment,
-    held_out: &HeldOut,
-    settings: &RunSettings,
-) -> anyhow::Result<()> {
+/// Evaluates what stands, where that is due, and records its row. Gives the held-out accuracy of what stands then.
+fn settle(
+    state: &mut RunState,
+    world: World<'_>,
+    report: Option<&StepReport>,
+    watcher: &mut dyn FnMut(Event<'_>),
+) -> anyhow::Result<Option<f64>> {
+    let World { settings, dir, .. } = world;
+    let (now, every) = (state.step, settings.eval.every);
+    let ends_iteration =
+        now != 0 && settings.recipe == Recipe::RZero && Place::of(now, &settings.r_zero).ends_iteration();
+    let mut metrics = Recorder::default();
+    metrics.extend(state.pending.clone().expect("a step was gone"));
+    let is_due = match now {
+        0 => !settings.azr.seed_only,
+        _ => is_due(now, every) || (every != 0 && (now == settings.steps || ends_iteration)),
+    };
+    if is_due {
+        evaluate(&mut metrics, state, world)?;
+    }
+    let mut accuracy = metrics.get("eval/mean/accuracy");
+    if (now == 0 || ends_iteration)
+        && let Verdict::PutBack(best) = probe(accuracy, state, settings)
+    {
+        dir.put_back(best, state)?;
+        accuracy = None;
+    }
+    let metrics = metrics.into_metrics();
+    dir.append_metrics(now, &metrics)?;
+    state.pending = None;
+    watcher(Event::Recorded { step: now, metrics: &metrics, report });
+    Ok(accuracy)
+}
+
+fn evaluate(metrics: &mut Recorder, state: &RunState, world: World<'_>) -> anyhow::Result<()> {
+    let World { env, held_out, settings, .. } = world;
     if held_out.tasks.is_empty() {
         return Ok(());
     }
@@ -214,32 +273,12 @@ fn evaluate(
     Ok(())
 }
 
-/// Looks at what an iteration of R-Zero came to, and puts its policies back where it fell too far.
-fn probe(
-    metrics: &Recorder,
-    state: &mut RunState,
-    settings: &RunSettings,
-    dir: &RunDir,
-) -> anyhow::Result<()> {
-    let accuracy = metrics.get("eval/mean/accuracy").filter(|_| settings.recipe == Recipe::RZero);
-    let Some(accuracy) = accuracy else { return Ok(()) };
-    match probe::judge(&mut state.r_zero, accuracy as f32, &settings.r_zero) {
-        Verdict::GoOn => Ok(()),
-        Verdict::PutBack(step) => dir.put_back(step, state),
+/// Looks at what an iteration of R-Zero came to.
+fn probe(accuracy: Option<f64>, state: &mut RunState, settings: &RunSettings) -> Verdict {
+    match accuracy.filter(|_| settings.recipe == Recipe::RZero) {
+        Some(accuracy) => probe::judge(&mut state.r_zero, accuracy as f32, &settings.r_zero),
+        None => Verdict::GoOn,
     }
-}
-
-fn record(
-    step: Step,
-    metrics: Recorder,
-    report: Option<&StepReport>,
-    dir: &RunDir,
-    watcher: &mut dyn FnMut(Event<'_>),
-) -> anyhow::Result<()> {
-    let metrics = metrics.into_metrics();
-    dir.append_metrics(step, &metrics)?;
-    watcher(Event::Recorded { step, metrics: &metrics, report });
-    Ok(())
 }
 
 fn is_due(step: Step, every: Step) -> bool {

@@ -110,13 +110,15 @@ pub struct CheckpointSettings {
     pub every: Step,
     /// Newest checkpoints kept.
     pub keep: usize,
+    /// Checkpoints kept beside them: those with the highest `eval/mean/accuracy`, of the steps that were evaluated.
+    pub keep_best: usize,
     /// Steps between transcripts; 0 turns them off.
     pub transcripts_every: Step,
 }
 
 impl Default for CheckpointSettings {
     fn default() -> CheckpointSettings {
-        CheckpointSettings { every: 10, keep: 2, transcripts_every: 1 }
+        CheckpointSettings { every: 10, keep: 2, keep_best: 0, transcripts_every: 1 }
     }
 }
 

@@ -1,9 +1,10 @@
 //! Everything that influences the future of a run and cannot be derived from its settings.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use kelvin_core::{
     environment::DynEnvironment,
+    metrics::Metrics,
     objective::Objective,
     policy::{AdamParams, LossStats, OptimStats, Player, Policy, Sampler},
     rollout::{Role, Sample},
@@ -29,6 +30,16 @@ pub struct RunState {
     pub posed: Posed,
     /// What R-Zero remembers; nothing in a run of Absolute Zero.
     pub r_zero: Memory,
+    /// The row of metrics of the last step (or of the seed stage), until it is recorded: its evaluation may be due.
+    pub pending: Option<Metrics>,
+}
+
+/// What a step changes before a policy learns, beside the tasks that the log on disk has.
+pub(crate) struct Before {
+    pub(crate) step: Step,
+    pub(crate) versions: Vec<u64>,
+    pub(crate) r_zero: Memory,
+    pub(crate) solve_rates: BTreeMap<TaskType, Vec<(u32, f32)>>,
 }
 
 impl RunState {
@@ -43,6 +54,17 @@ impl RunState {
             buffer: TaskBuffer::default(),
             posed: Posed::default(),
             r_zero: Memory::default(),
+            pending: None,
+        }
+    }
+
+    /// What [`RunDir::take_back`](crate::checkpoint::RunDir) needs.
+    pub(crate) fn before_step(&self) -> Before {
+        Before {
+            step: self.step,
+            versions: self.policies.versions(),
+            r_zero: self.r_zero.clone(),
+            solve_rates: self.buffer.solve_rates(),
         }
     }
 }
@@ -54,6 +76,11 @@ impl Policies {
     /// Who plays a role.
     pub fn player(&self, role: Role) -> Player<'_> {
         self.0[self.idx(role)].player()
+    }
+
+    /// The updates behind each.
+    pub(crate) fn versions(&self) -> Vec<u64> {
+        self.0.iter().map(|it| it.version).collect()
     }
 
     /// One update of who plays a role.

@@ -1,8 +1,5 @@
 //! `transcripts/NNNNNN.jsonl`: what was asked, what was said, what came of it, one rollout a line.
 
-use std::{fs::File, io::Write, path::Path};
-
-use anyhow::Context;
 use kelvin_core::{
     rollout::{Rewarded, Role, Sample},
     task::{Grade, Rejection, Task, TaskType},
@@ -32,13 +29,9 @@ struct Line<'step> {
     grade: Option<&'step Grade>,
 }
 
-/// Writes the transcript of a step.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn write(path: &Path, report: &StepReport) -> anyhow::Result<()> {
-    let describe = || format!("writing {}", path.display());
-    let mut out = std::io::BufWriter::new(File::create(path).with_context(describe)?);
+/// The transcript of a step.
+pub fn text(report: &StepReport) -> Vec<u8> {
+    let mut text = Vec::new();
     // The batch begins with the rewarded rollouts, unless it leaves out a role that does not train.
     let same = |(sample, it): (&Sample, &Rewarded)| sample.response == it.rollout.completion.tokens;
     let all_trained =
@@ -56,10 +49,10 @@ pub fn write(path: &Path, report: &StepReport) -> anyhow::Result<()> {
             },
             None => line.grade = Some(&report.solved[index - report.estimated.len()].grade),
         }
-        serde_json::to_writer(&mut out, &line)?;
-        out.write_all(b"\n").with_context(describe)?;
+        serde_json::to_writer(&mut text, &line).expect("plain data into memory");
+        text.push(b'\n');
     }
-    out.flush().with_context(describe)
+    text
 }
 
 fn line(it: &Rewarded) -> Line<'_> {

@@ -113,7 +113,7 @@ fn settings(azr: AzrSettings) -> RunSettings {
         optimizer: Default::default(),
         sampling: Default::default(),
         eval: EvalSettings { every: 0, ..EvalSettings::default() },
-        checkpoint: CheckpointSettings { every: 1, keep: 1, transcripts_every: 0 },
+        checkpoint: CheckpointSettings { every: 1, keep: 1, keep_best: 0, transcripts_every: 0 },
         diagnostics: Default::default(),
     }
 }
@@ -140,7 +140,9 @@ fn steps(settings: &RunSettings) -> (RunState, Vec<(StepReport, Metrics)>) {
 fn play(dir: &Path, settings: &RunSettings, stop_after: u32) -> [String; 2] {
     let run_dir = RunDir::open(dir).unwrap();
     let mut state = state(Box::new(FakePolicy::new(respond)));
-    run_dir.restore(&mut state, &Words, &mut |it| panic!("{it}")).unwrap();
+    if let Some((_, newest)) = run_dir.newest(&mut |it| panic!("{it}")).unwrap() {
+        run_dir.restore(&newest, &mut state, &Words).unwrap();
+    }
     let at = std::cell::Cell::new(state.step);
     let mut watch = |it: Event<'_>| {
         if let Event::Recorded { step, .. } = it {

@@ -1,5 +1,5 @@
-//! Signals. The first SIGINT or SIGTERM sets a flag that commands poll where stopping is safe; the second ends
-//! the process at once.
+//! Signals. The first SIGINT or SIGTERM sets a flag that commands and engines poll where stopping is safe; the second ends
+//! the process at once. A write over the limit on the size of files is an error instead of a signal.
 
 use std::{
     fmt, io,
@@ -9,8 +9,9 @@ use std::{
     },
 };
 
+use kelvin_core::stop::Stop;
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGINT, SIGTERM, SIGXFSZ},
     flag,
 };
 
@@ -46,7 +47,10 @@ impl fmt::Display for Signal {
 
 /// The flag; clones share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Interrupt(Arc<AtomicUsize>);
+pub(crate) struct Interrupt {
+    code: Arc<AtomicUsize>,
+    stop: Stop,
+}
 
 impl Interrupt {
     /// Catches both signals from here on.
@@ -55,12 +59,14 @@ impl Interrupt {
     /// If the system refuses a handler.
     pub(crate) fn install() -> io::Result<Interrupt> {
         let interrupt = Interrupt::default();
+        flag::register(SIGXFSZ, Arc::default())?;
         let seen = Arc::new(AtomicBool::new(false));
         for (signal, kind) in [(SIGINT, Signal::Interrupt), (SIGTERM, Signal::Terminate)] {
             // Order matters: the shutdown looks at `seen` before this signal sets it.
             flag::register_conditional_shutdown(signal, i32::from(kind.exit_code()), Arc::clone(&seen))?;
             flag::register(signal, Arc::clone(&seen))?;
-            flag::register_usize(signal, Arc::clone(&interrupt.0), usize::from(kind.exit_code()))?;
+            flag::register_usize(signal, Arc::clone(&interrupt.code), usize::from(kind.exit_code()))?;
+            flag::register(signal, interrupt.stop.flag())?;
         }
         Ok(interrupt)
     }
@@ -68,12 +74,18 @@ impl Interrupt {
     /// One that was raised by Ctrl-C.
     #[cfg(test)]
     pub(crate) fn raised() -> Interrupt {
-        Interrupt(Arc::new(AtomicUsize::new(usize::from(Signal::Interrupt.exit_code()))))
+        let code = AtomicUsize::new(usize::from(Signal::Interrupt.exit_code()));
+        Interrupt { code: Arc::new(code), stop: Stop::default() }
+    }
+
+    /// What engines listen to.
+    pub(crate) fn stop(&self) -> Stop {
+        self.stop.clone()
     }
 
     /// The signal that came, if any.
     pub(crate) fn requested(&self) -> Option<Signal> {
-        let code = self.0.load(Ordering::Relaxed);
+        let code = self.code.load(Ordering::Relaxed);
         [Signal::Interrupt, Signal::Terminate].into_iter().find(|kind| usize::from(kind.exit_code()) == code)
     }
 

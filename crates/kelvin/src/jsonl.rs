@@ -155,7 +155,15 @@ impl Sink {
     /// # Errors
     /// See [`Sink::row`].
     pub(crate) fn text(&mut self, text: &str) -> anyhow::Result<()> {
-        let written = self.writer.write_all(text.as_bytes());
+        self.bytes(text.as_bytes())
+    }
+
+    /// Bytes as they are.
+    ///
+    /// # Errors
+    /// See [`Sink::row`].
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        let written = self.writer.write_all(bytes);
         self.checked(written)
     }
 

@@ -9,16 +9,21 @@ mod embedded;
 mod error;
 mod interrupt;
 mod jsonl;
+mod kill_point;
 mod machine;
 mod model;
+mod model_card;
 mod ordered;
+mod parquet;
 mod plan;
 mod pretrain;
 mod progress;
 mod report;
 mod run_folder;
 mod sandbox;
+mod tensorboard;
 mod terminal;
+mod varint;
 mod wire;
 
 use std::{

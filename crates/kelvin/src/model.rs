@@ -4,7 +4,8 @@
 mod hub;
 
 use std::{
-    fs,
+    collections::BTreeMap,
+    fs::{self, File},
     path::{Path, PathBuf},
 };
 
@@ -206,6 +207,37 @@ pub(crate) fn check(name: &str, demote: &[u32]) -> anyhow::Result<(ModelConfig, 
     }
     open.demote(demote)?;
     Ok((open.config, open.tokenizer))
+}
+
+/// SHA-256 of each file of the model that `name` means, by name; those of the model below an adapter after `base/`.
+///
+/// # Errors
+/// As [`resolve`], or if a file cannot be read.
+pub(crate) fn digests(name: &str) -> anyhow::Result<BTreeMap<String, String>> {
+    let (mut digests, mut prefix) = (BTreeMap::new(), String::new());
+    let mut source = resolve(name)?;
+    for n_more in (0..=NESTED_MAX).rev() {
+        let ModelSource::Folder(dir) = &source else { break };
+        for entry in fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))? {
+            let path = entry?.path();
+            let file = path.file_name().map_or_else(String::new, |it| it.to_string_lossy().into_owned());
+            let is_model = ["json", "safetensors", "jinja"]
+                .iter()
+                .any(|it| path.extension().is_some_and(|extension| extension == *it));
+            if is_model && file != "optimizer.safetensors" {
+                let opened = File::open(&path).with_context(|| format!("reading {}", path.display()))?;
+                digests.insert(format!("{prefix}{file}"), checkpoint::hash(opened)?);
+            }
+        }
+        let Some(base) = adapter_base(dir)? else { return Ok(digests) };
+        require_deeper(n_more, dir)?;
+        prefix.push_str("base/");
+        source = resolve(&base)?;
+    }
+    for (file, bytes) in embedded::FILES {
+        digests.insert(format!("{prefix}{file}"), checkpoint::hash(bytes)?);
+    }
+    Ok(digests)
 }
 
 fn require_deeper(n_more: usize, dir: &Path) -> anyhow::Result<()> {

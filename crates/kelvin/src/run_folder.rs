@@ -1,15 +1,15 @@
 //! The folder of a run as the command line sees it: made, locked, described.
 
 use std::{
-    fs::{self, File, TryLockError},
-    io::Write,
+    fs::{File, TryLockError},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail};
+use kelvin_selfplay::disk::Disk;
 use serde_json::json;
 
-use crate::{config::Resolved, error::Usage, wire::World};
+use crate::{config::Resolved, error::Usage, model, wire::World};
 
 /// A run folder that this process has locked.
 pub(crate) struct RunFolder {
@@ -23,7 +23,12 @@ pub(crate) struct RunFolder {
 ///
 /// # Errors
 /// If it holds a run already, is in use, or cannot be written.
-pub(crate) fn create(dir: Option<&Path>, stem: &str, resolved: &Resolved) -> anyhow::Result<RunFolder> {
+pub(crate) fn create(
+    disk: &Disk,
+    dir: Option<&Path>,
+    stem: &str,
+    resolved: &Resolved,
+) -> anyhow::Result<RunFolder> {
     let path = match dir {
         Some(dir) => dir.to_owned(),
         None => {
@@ -41,11 +46,12 @@ pub(crate) fn create(dir: Option<&Path>, stem: &str, resolved: &Resolved) -> any
             path.display()
         )));
     }
-    fs::create_dir_all(&path).with_context(|| {
+    disk.make(&path).with_context(|| {
         format!("cannot create {}\nhint: choose a folder you can write with --run-dir", path.display())
     })?;
     let folder = lock(&path)?;
-    write(&path, "config.toml", &resolved.text)?;
+    // Whole or not at all: a run whose settings were cut short would go on with others.
+    disk.replace(&path.join("config.toml"), resolved.text.as_bytes())?;
     Ok(folder)
 }
 
@@ -80,12 +86,12 @@ fn lock(path: &Path) -> anyhow::Result<RunFolder> {
     }
 }
 
-/// Writes `manifest.json`: what the configuration does not say about where a run ran; null for what runs programs where
-/// none are run.
+/// Writes `manifest.json`: what the configuration does not say about where a run ran and what it began with; null for
+/// what runs programs where none are run, and for the files of a model that is not here any more.
 ///
 /// # Errors
 /// If it cannot be written.
-pub(crate) fn describe(folder: &RunFolder, world: &World, model: &str) -> anyhow::Result<()> {
+pub(crate) fn describe(disk: &Disk, folder: &RunFolder, world: &World, model: &str) -> anyhow::Result<()> {
     let executor = world.executor.as_ref();
     let python = executor.map(|it| it.python().version);
     let isolation = executor.map(|it| it.isolation());
@@ -93,6 +99,7 @@ pub(crate) fn describe(folder: &RunFolder, world: &World, model: &str) -> anyhow
         "format": 1,
         "kelvin": env!("CARGO_PKG_VERSION"),
         "model": model,
+        "model_files": model::digests(model).ok(),
         "python": python.map(|(major, minor, micro)| format!("{major}.{minor}.{micro}")),
         "isolation": isolation.map(|it| it.level.name()),
         "layers": isolation.map(|it| it.layers.iter().map(|it| it.name()).collect::<Vec<_>>()),
@@ -102,19 +109,5 @@ pub(crate) fn describe(folder: &RunFolder, world: &World, model: &str) -> anyhow
         "arch": std::env::consts::ARCH,
         "cpu": crate::machine::cpu_name(),
     });
-    write(&folder.path, "manifest.json", &format!("{manifest:#}\n"))
-}
-
-/// Whole or not at all: a run whose settings were cut short would go on with others.
-fn write(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
-    let (path, temporary) = (folder.join(name), folder.join(format!(".{name}.writing")));
-    let write = || {
-        let mut file = File::create(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)
-    };
-    write().with_context(|| {
-        format!("writing {}\nhint: make room, or choose another folder for the run", path.display())
-    })
+    disk.replace(&folder.path.join("manifest.json"), format!("{manifest:#}\n").as_bytes())
 }

@@ -1,9 +1,15 @@
 //! Names in the configuration to the things they name: the only place that knows every crate.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use anyhow::Context;
-use kelvin_core::{environment::DynEnvironment, executor::Executor, policy::Policy};
+use kelvin_core::{
+    environment::DynEnvironment,
+    executor::{Executor, Job, Outcome},
+    metrics::Metrics,
+    policy::Policy,
+    stop::Stop,
+};
 use kelvin_env::{
     math_question::MathQuestion, prime_inversion::PrimeInversion, python_triplet::PythonTriplet,
 };
@@ -34,18 +40,41 @@ impl World {
     }
 }
 
-/// Makes the environment, and starts the executor of one that runs programs.
+/// Makes the environment, and starts the executor of one that runs programs, which takes no more jobs after `stop`.
 ///
 /// # Errors
 /// If no Python is found, it does not start, or programs would be confined less than the configuration wants.
-pub(crate) fn world(config: &Config) -> anyhow::Result<World> {
+pub(crate) fn world(config: &Config, stop: Stop) -> anyhow::Result<World> {
     let mut executor = None;
     let env = environment(config, || {
         let started = Arc::new(config.python.start_executor()?);
         executor = Some(started.clone());
-        Ok(started)
+        Ok(Arc::new(Heeding { inner: started, stop }))
     })?;
     Ok(World { executor, env })
+}
+
+/// An executor that takes no more jobs once it is asked to stop.
+struct Heeding {
+    inner: Arc<dyn Executor>,
+    stop: Stop,
+}
+
+impl Executor for Heeding {
+    fn run(&self, job: &Job) -> anyhow::Result<Vec<Outcome>> {
+        self.stop.check()?;
+        self.inner.run(job)
+    }
+    fn run_many(&self, jobs: &[Job]) -> anyhow::Result<Vec<Vec<Outcome>>> {
+        self.stop.check()?;
+        self.inner.run_many(jobs)
+    }
+    fn parallelism(&self) -> usize {
+        self.inner.parallelism()
+    }
+    fn timing(&self) -> Metrics {
+        self.inner.timing()
+    }
 }
 
 /// The environment, on an executor that is only started if it runs programs.
@@ -76,18 +105,18 @@ pub(crate) fn check_state(config: &Config) -> anyhow::Result<()> {
 }
 
 /// A run that has not begun, with its policy and, where the objective pulls towards one, its reference: the model
-/// that the run begins with.
+/// that the run begins with. One that is to be restored from a checkpoint takes its weights there: the model may be gone.
 ///
 /// # Errors
 /// If the model cannot be read, or is a run and there is a reference.
-pub(crate) fn state(config: &Config) -> anyhow::Result<RunState> {
+pub(crate) fn state(config: &Config, from: Option<&Path>) -> anyhow::Result<RunState> {
     let has_reference = config.objective.kl_coefficient != 0.0 && !keeps_its_own_reference(config);
     require_reference(config)?;
     let names: &[&str] = match config.recipe {
         Recipe::RZero if config.r_zero.two_policies => &[CHALLENGER, SOLVER],
         Recipe::RZero | Recipe::Azr => &[POLICY],
     };
-    let policies = names.iter().map(|it| policy(config, it)).collect::<anyhow::Result<_>>()?;
+    let policies = names.iter().map(|it| policy(config, it, from)).collect::<anyhow::Result<_>>()?;
     let mut state = RunState::new(policies);
     // So that a resume does not hold the whole log for a moment.
     state.buffer.limit(&config.run_settings(1));
@@ -136,14 +165,18 @@ fn loaded(policy: &PolicySettings) -> anyhow::Result<Checkpoint> {
     Ok(checkpoint)
 }
 
-/// Loads a policy of a run, to be called `name`.
+/// Loads a policy of a run, to be called `name`. Of a checkpoint it takes the weights, unless adapters alone are in it.
 ///
 /// # Errors
 /// If its model cannot be read.
-pub(crate) fn policy(config: &Config, name: &str) -> anyhow::Result<Policy> {
+fn policy(config: &Config, name: &str, from: Option<&Path>) -> anyhow::Result<Policy> {
     let trainer = match config.policy.backend {
         Backend::Native => {
-            let checkpoint = loaded(&config.policy)?;
+            let checkpoint = match from.map(|it| it.join(name)) {
+                // Its tokenizer has the tokens demoted that the run began with.
+                Some(folder) if config.policy.lora.rank == 0 => Checkpoint::load(&folder)?,
+                Some(_) | None => loaded(&config.policy)?,
+            };
             let training = config.policy.training(config.seed)?;
             NativePolicy::training(checkpoint, config.policy.native_options(), training)?
         }
@@ -157,7 +190,7 @@ fn cannot_load(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::Path};
+    use std::fs;
 
     use kelvin_core::rollout::Role;
 
@@ -186,12 +219,12 @@ mod tests {
         fs::write(policy.with_file_name("COMPLETE"), r#"{"format": 1, "files": []}"#).unwrap();
         let model = format!("policy.model={}", dir.path().display());
         for more in ["objective.kl_coefficient=0.01", "policy.lora.rank=2"] {
-            let error = state(&config(&[&model, more])).err().unwrap().to_string();
+            let error = state(&config(&[&model, more]), None).err().unwrap().to_string();
             assert!(error.contains("is a run") && error.contains("kelvin export"), "{error}");
             let checkpoint = format!("policy.model={}", policy.display());
-            state(&config(&[&checkpoint, more])).unwrap();
+            state(&config(&[&checkpoint, more]), None).unwrap();
         }
-        state(&config(&[&model])).unwrap();
+        state(&config(&[&model]), None).unwrap();
     }
 
     /// Before the first step the policy is as far from its reference as from itself, whatever it computes with.
@@ -200,7 +233,7 @@ mod tests {
         let model = format!("policy.model={}", golden().display());
         let mut seen = Vec::new();
         for dtype in ["policy.dtype=f32", "policy.dtype=bf16"] {
-            let state = state(&config(&[&model, "objective.kl_coefficient=0.01", dtype])).unwrap();
+            let state = state(&config(&[&model, "objective.kl_coefficient=0.01", dtype]), None).unwrap();
             let sequences = [vec![1, 5, 9, 30, 2, 77]];
             let player = state.policies.player(Role::Solver).sampler.logprobs(&sequences, 1.0).unwrap();
             assert_eq!(

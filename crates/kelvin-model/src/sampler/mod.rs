@@ -37,6 +37,7 @@ use anyhow::{anyhow, ensure};
 use kelvin_core::{
     policy::{Completions, Indexed, Sampler, SamplerStats},
     rollout::SampleRequest,
+    stop::Stop,
 };
 
 use crate::{
@@ -77,6 +78,8 @@ pub struct NativeSampler {
     store: Store,
     /// Of the tokenizer, once a request has stop sequences.
     token_bytes: OnceLock<TokenBytes>,
+    /// Ends draws and scores early.
+    stop: Stop,
 }
 
 impl NativeSampler {
@@ -130,7 +133,21 @@ impl NativeSampler {
         options: NativeOptions,
     ) -> NativeSampler {
         let store = Store::new(Shape::new(&weights.config), options.kv_bytes_max);
-        NativeSampler { weights, pool, tokenizer, end_tokens, options, store, token_bytes: OnceLock::new() }
+        NativeSampler {
+            weights,
+            pool,
+            tokenizer,
+            end_tokens,
+            options,
+            store,
+            token_bytes: OnceLock::new(),
+            stop: Stop::default(),
+        }
+    }
+
+    /// Ends what it does with [`Stopped`](kelvin_core::stop::Stopped) soon after `stop` is asked.
+    pub fn listen(&mut self, stop: Stop) {
+        self.stop = stop;
     }
 
     /// Draws from `params`, which are of the same shape, from now on.
@@ -329,6 +346,7 @@ impl Sampler for NativeSampler {
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let Some(sequence) = sequences.get(index) else { return Ok(scored) };
+                self.stop.check()?;
                 scored.push((index, self.score(sequence, temperature, &mut decoder, &mut draw)?));
             }
         };

@@ -57,10 +57,11 @@ impl<'serve> Worker<'serve> {
     /// Works until there is nothing more to do, or nobody listens.
     ///
     /// # Errors
-    /// If logits are not finite or a text cannot be decoded.
+    /// If logits are not finite or a text cannot be decoded, or the sampler is asked to stop.
     pub(super) fn run(mut self) -> anyhow::Result<()> {
         let store = &self.sampler.store;
         loop {
+            self.sampler.stop.check()?;
             if !self.completions.is_heard() {
                 self.queue.stop();
             }

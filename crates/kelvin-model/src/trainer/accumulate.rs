@@ -10,6 +10,7 @@ use super::{
     TrainCore, Workbench,
     batch::{Bundle, bundles},
     loss::{BatchLoss, SampleSums},
+    optimizer,
     plan::Plan,
     slots::Slots,
 };
@@ -26,13 +27,13 @@ struct Job<'job> {
 
 impl TrainCore {
     /// Adds the gradient on a checked part of the batch that `whole` was taken of. The rotary table reaches its
-    /// longest sample.
+    /// longest sample. `None` if it was asked to stop before the end: then the gradient held is cleared.
     pub(super) fn accumulate(
         &mut self,
         batch: &[Sample],
         objective: &Objective,
         whole: &Normalisation,
-    ) -> LossStats {
+    ) -> Option<LossStats> {
         let plan = self.plan;
         let bundles = bundles(batch, plan.chunk_rows);
         let rows: Vec<usize> = bundles.iter().map(|bundle| bundle.rows).collect();
@@ -50,14 +51,15 @@ impl TrainCore {
             bundles,
             loss: BatchLoss::new(batch, objective, whole),
         };
-        let workbenches = &self.workbenches;
+        let (workbenches, stop) = (&self.workbenches, &self.stop);
         let slots = Slots::new(n_slots, &mut self.gradient, &mut self.free);
         let work = || {
             let free = workbenches.lock().expect("no thread panics while it holds the lock").pop();
             let mut bench = free.unwrap_or_default();
             let mut sums = Vec::new();
             while let Some((slot_idx, mut gradient)) = slots.take() {
-                for chunk in chunks.iter().skip(slot_idx).step_by(n_slots) {
+                let of_slot = chunks.iter().skip(slot_idx).step_by(n_slots);
+                for chunk in of_slot.take_while(|_| !stop.is_asked()) {
                     sums.extend(job.chunk(chunk, gradient.as_mut(), &mut bench));
                 }
                 slots.finish(slot_idx, gradient);
@@ -70,7 +72,12 @@ impl TrainCore {
             Threads::One => rayon::broadcast(|_| work()),
             Threads::All => vec![work()],
         };
-        job.loss.stats(sums.into_iter().flatten())
+        let is_whole = sums.iter().map(Vec::len).sum::<usize>() == batch.len();
+        let stats = is_whole.then(|| job.loss.stats(sums.into_iter().flatten()));
+        if !is_whole {
+            optimizer::clear(&mut self.gradient);
+        }
+        stats
     }
 }
 

@@ -24,6 +24,7 @@ use kelvin_core::{
     objective::{Normalisation, Objective},
     policy::{AdamParams, LossStats, OptimStats},
     rollout::Sample,
+    stop::{Stop, Stopped},
 };
 
 use crate::{
@@ -54,6 +55,8 @@ pub struct TrainCore {
     rope: RopeTable,
     /// Memory of the passes, as many as threads ever worked at once.
     workbenches: Mutex<Vec<Workbench>>,
+    /// Ends a gradient early.
+    stop: Stop,
 }
 
 /// State of AdamW.
@@ -109,9 +112,15 @@ impl TrainCore {
             free: Vec::new(),
             rope,
             workbenches: Mutex::default(),
+            stop: Stop::default(),
             learnt,
             params,
         }
+    }
+
+    /// Ends a gradient between two chunks of its batch from now on, when `stop` is asked.
+    pub fn listen(&mut self, stop: Stop) {
+        self.stop = stop;
     }
 
     /// Forgets the state of AdamW.
@@ -191,6 +200,7 @@ impl TrainCore {
     /// If the part is empty, or a sample has an empty prompt or response, a token outside the vocabulary, more
     /// tokens than the model has positions, an advantage or log-probability that is not finite, or not all
     /// log-probabilities that the objective needs; the message names the sample. The gradient held stays as it was.
+    /// Or if it was asked to stop: then no gradient is held any more.
     pub fn forward_backward_part(
         &mut self,
         part: &[Sample],
@@ -201,8 +211,8 @@ impl TrainCore {
         let longest = part.iter().map(batch::rows).max().unwrap_or(0);
         self.rope.extend(longest);
         let stats = self.accumulate(part, objective, whole);
-        self.is_held = true;
-        Ok(stats)
+        self.is_held = stats.is_some();
+        Ok(stats.ok_or(Stopped)?)
     }
 
     /// Takes one AdamW step with the gradient held, clipped to its global norm, and clears it. Weight decay

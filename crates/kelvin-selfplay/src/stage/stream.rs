@@ -3,7 +3,7 @@
 //!
 //! Requests stay open until every verdict is in and none has asked for more. A judge that fails or panics closes them
 //! and stops listening, so that the sampler and the other judges end; a sampler that fails closes the completions, so
-//! that the judges end. Nobody waits for anybody else.
+//! that the judges end and leave what waits for them. Nobody waits for anybody else.
 
 use std::{
     collections::VecDeque,
@@ -65,6 +65,9 @@ pub(super) fn stream(
         scope.spawn(|| stream.receive(finished));
         let judges: Vec<_> = (0..n_judges.max(1)).map(|_| scope.spawn(|| stream.judge_all(judge))).collect();
         let served = sampler.serve(requests, to_judges);
+        if served.is_err() {
+            stream.stop();
+        }
         for judge in judges {
             judge.join().unwrap_or_else(|panic| resume_unwind(panic))?;
         }

@@ -125,7 +125,7 @@ pub(crate) fn settings() -> RunSettings {
         optimizer: Default::default(),
         sampling: SamplingSettings::default(),
         eval: EvalSettings { every: 2, n_tasks: 5, n_samples: 4, ..EvalSettings::default() },
-        checkpoint: CheckpointSettings { every: 1, keep: 3, transcripts_every: 1 },
+        checkpoint: CheckpointSettings { every: 1, keep: 3, keep_best: 0, transcripts_every: 1 },
         diagnostics: Default::default(),
     }
 }
@@ -141,8 +141,9 @@ pub(crate) fn state() -> RunState {
 pub(crate) fn play(dir: &Path, settings: &RunSettings, stop_after: Option<u32>) -> End {
     let dir = RunDir::open(dir).unwrap();
     let mut state = state();
-    let mut warnings = Vec::new();
-    dir.restore(&mut state, &Sums, &mut |it| warnings.push(it)).unwrap();
+    if let Some((_, newest)) = dir.newest(&mut |_| ()).unwrap() {
+        dir.restore(&newest, &mut state, &Sums).unwrap();
+    }
     let at = std::cell::Cell::new(state.step);
     let end = run::run(
         &mut state,

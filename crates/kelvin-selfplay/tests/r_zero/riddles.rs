@@ -124,7 +124,7 @@ pub(crate) fn settings() -> RunSettings {
         optimizer: Default::default(),
         sampling: SamplingSettings::default(),
         eval: EvalSettings { every: 0, ..EvalSettings::default() },
-        checkpoint: CheckpointSettings { every: 1, keep: 2, transcripts_every: 1 },
+        checkpoint: CheckpointSettings { every: 1, keep: 2, keep_best: 0, transcripts_every: 1 },
         diagnostics: Default::default(),
     }
 }
@@ -139,7 +139,9 @@ pub(crate) fn state() -> RunState {
 pub(crate) fn play(dir: &Path, settings: &RunSettings, stop_after: Option<u32>) -> (RunState, End) {
     let dir = RunDir::open(dir).unwrap();
     let mut state = state();
-    dir.restore(&mut state, &Riddles, &mut |it| panic!("{it}")).unwrap();
+    if let Some((_, newest)) = dir.newest(&mut |it| panic!("{it}")).unwrap() {
+        dir.restore(&newest, &mut state, &Riddles).unwrap();
+    }
     let at = std::cell::Cell::new(state.step);
     let end = run::run(
         &mut state,

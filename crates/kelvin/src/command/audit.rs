@@ -13,6 +13,7 @@ use kelvin_core::{
     environment::DynEnvironment,
     policy::Player,
     seed::Seed,
+    stop::Stop,
     task::{Label, Task},
 };
 use kelvin_model::{Dtype, kernels::Storage};
@@ -85,7 +86,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         )));
     }
     ensure!(0 < args.samples && 0 < args.questions, "there is nothing to ask\nhint: give at least 1 of each");
-    let world = wire::world(&config)?;
+    let world = wire::world(&config, Stop::default())?;
     let settings = config.run_settings(world.n_judges());
     let questions = questions(&args.run_dir, &*world.env, &settings, args.questions)?;
     let mut iterations: Vec<Iteration> = questions

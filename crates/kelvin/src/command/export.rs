@@ -6,12 +6,13 @@ use std::{
 };
 
 use anyhow::Context;
-use kelvin_model::{Dtype, Tokenizer, adapter_base};
+use kelvin_model::{Tokenizer, adapter_base};
 
 use crate::{
     config::{self, Raw},
     error::Usage,
     model,
+    model_card::{self, Exported},
 };
 
 /// Save what a run has learnt as a Hugging Face folder
@@ -50,10 +51,20 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Some(name) => policy_folder(&checkpoint, name)?,
         None => model::solver_folder(&checkpoint),
     };
+    let config = config::resolve(&[&settings])?.config;
+    let card = model_card::card(&Exported {
+        run: &args.run_dir,
+        checkpoint: &checkpoint,
+        config: &config,
+        is_adapter: args.adapter,
+    });
+    let write_card = |dir: &Path| fs::write(dir.join("README.md"), &card).context("writing README.md");
     if !args.adapter {
-        let dtype: Dtype = config::resolve(&[&settings])?.config.policy.dtype;
         let checkpoint = model::load(&folder.display().to_string())?;
-        return model::write_new(&args.out, |dir| checkpoint.save(dir, dtype));
+        return model::write_new(&args.out, |dir| {
+            write_card(dir)?;
+            checkpoint.save(dir, config.policy.dtype)
+        });
     }
     if adapter_base(&folder)?.is_none() {
         return Err(Usage::error(format!(
@@ -62,6 +73,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         )));
     }
     model::write_new(&args.out, |dir| {
+        write_card(dir)?;
         for file in ["adapter_config.json", "adapter_model.safetensors"] {
             fs::copy(folder.join(file), dir.join(file)).with_context(|| format!("copying {file}"))?;
         }

@@ -2,8 +2,10 @@
 
 use std::{
     fs,
+    panic::resume_unwind,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, mpsc::channel},
+    thread,
 };
 
 use anyhow::Context;
@@ -17,7 +19,7 @@ use crate::{
     config::{self, Raw},
     error::Usage,
     interrupt::Interrupt,
-    model,
+    model, ordered,
     pretrain::{self, CurvePoint, PretrainSettings, Start},
     progress,
     sandbox::IsolationArgs,
@@ -29,7 +31,7 @@ use crate::{
 const DEFAULT: &str = include_str!("../../../../configs/pretrain.toml");
 
 /// Make a base model from the project's own generated programs
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
     /// Settings; without them, those that made the embedded base model
     #[arg(long, value_name = "TOML")]
@@ -46,6 +48,17 @@ pub(crate) struct Args {
 /// # Errors
 /// If there is no Python, the folder cannot be written, or a signal stops it: pretraining keeps no checkpoint.
 pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
+    // Nothing is kept before the end, so that a signal need not wait for any of the work.
+    let (to_waiter, done) = channel();
+    let (work_args, heard) = (args.clone(), interrupt.clone());
+    let work = thread::spawn(move || drop(to_waiter.send(make(&work_args, &heard))));
+    match ordered::wait(&done, interrupt, || Ok(()))? {
+        Some(made) => made,
+        None => resume_unwind(work.join().expect_err("it ends without a word when it panics")),
+    }
+}
+
+fn make(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let settings = read(args.config.as_deref())?;
     settings.check()?;
     if let Start::From(name) = settings.start()? {
@@ -80,12 +93,12 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     say(&format!("training {n_params} parameters on {} tokens", settings.train.tokens));
     let mut policy = NativePolicy::new(checkpoint, quickstart.policy.native_options())?;
     let curve = train(&mut policy, &samples, &settings, seed, interrupt)?;
-    policy.export(&args.out, Dtype::Bf16)?;
+    model::write_new(&args.out, |dir| policy.export(dir, Dtype::Bf16))?;
     // What is examined is what the file holds: weights rounded to bf16.
     let mut config = quickstart;
     config.policy.model = args.out.to_string_lossy().into_owned();
     let run_settings = config.run_settings(executor.parallelism());
-    let mut state = wire::state(&config)?;
+    let mut state = wire::state(&config, None)?;
     let examined = pretrain::examine(&mut state, &*env, &held_out, &run_settings)?;
     for (name, value) in &examined {
         show(&format!("{name:<32} {value:.3}"));

@@ -13,7 +13,10 @@ use kelvin_env::python_triplet::Problem;
 use kelvin_python::program::{Policy, prepare};
 use serde_json::{Value, json};
 
-use crate::jsonl::Sink;
+use crate::{
+    jsonl::Sink,
+    parquet::{self, Column},
+};
 
 /// Print the task buffer of a run
 #[derive(Debug, clap::Args)]
@@ -21,7 +24,8 @@ pub(crate) struct Args {
     /// The run folder
     #[arg(value_name = "RUN_DIR")]
     run_dir: PathBuf,
-    /// `jsonl`: as the run keeps them; `azr`: the fields of the original's seed files, no line twice
+    /// `jsonl`: as the run keeps them; `azr`: the fields of the original's seed files, no line twice; `parquet`: a table
+    /// with the payload as JSON
     #[arg(long, value_enum, default_value = "jsonl")]
     format: Format,
     /// Where to; `-` is standard output
@@ -33,6 +37,7 @@ pub(crate) struct Args {
 enum Format {
     Jsonl,
     Azr,
+    Parquet,
 }
 
 /// Writes one object a task, oldest first.
@@ -46,6 +51,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     })?;
     let mut out = Sink::create(&args.out, &path)?;
     let mut written = HashSet::new();
+    let mut all = Vec::new();
     let mut lines = BufReader::new(file);
     let mut line = String::new();
     for index in 1.. {
@@ -70,9 +76,26 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                     out.row(&seed)?;
                 }
             }
+            Format::Parquet => all.push(task),
         }
     }
+    if matches!(args.format, Format::Parquet) {
+        out.bytes(&parquet::file(&table(&all)))?;
+    }
     out.flush()
+}
+
+/// The columns of docs/formats.md.
+fn table(tasks: &[Task]) -> [(&'static str, Column); 5] {
+    let text = |of: &dyn Fn(&Task) -> Option<String>| Column::Text(tasks.iter().map(of).collect());
+    let label = |it: &Task| it.label.clone();
+    [
+        ("task_type", text(&|it| Some(it.task_type.to_string()))),
+        ("born", Column::Integer(tasks.iter().map(|it| Some(i64::from(it.born))).collect())),
+        ("payload", text(&|it| Some(it.payload.to_string()))),
+        ("label_answer", text(&|it| Some(label(it)?.answer))),
+        ("label_share", Column::Float(tasks.iter().map(|it| Some(f64::from(label(it)?.share))).collect())),
+    ]
 }
 
 /// The fields of azr.md section 2.1.

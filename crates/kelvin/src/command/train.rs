@@ -1,12 +1,12 @@
 //! `kelvin train` and `kelvin resume`: a run from its configuration to its table of before and after.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use kelvin_core::task::Step;
 use kelvin_selfplay::{
-    checkpoint::RunDir,
-    run::{self, End},
+    checkpoint::{CONFIG, RunDir},
+    run::{self, End, Event},
     seeding,
     state::RunState,
 };
@@ -16,10 +16,12 @@ use crate::{
     config::{self, Config, Raw, Resolved},
     error::{Stopped, Usage},
     interrupt::Interrupt,
+    kill_point,
     progress::{self, Progress},
     report,
     run_folder::{self, RunFolder},
     sandbox::{IsolationArgs, warn_of_mismatches},
+    tensorboard::Curves,
     terminal::{say, show},
     wire::{self, World},
 };
@@ -83,12 +85,13 @@ pub(crate) fn train(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<(
         return dry_run::run(&resolved);
     }
     // Whatever can be missing is found before a folder is made.
-    let world = wire::world(&resolved.config)?;
-    let state = wire::state(&resolved.config)?;
-    let folder = run_folder::create(args.run_dir.as_deref(), &stem, &resolved)?;
-    run_folder::describe(&folder, &world, &resolved.config.policy.model)?;
+    let disk = kill_point::disk()?;
+    let world = wire::world(&resolved.config, interrupt.stop())?;
+    let state = wire::state(&resolved.config, None)?;
+    let folder = run_folder::create(&disk, args.run_dir.as_deref(), &stem, &resolved)?;
+    run_folder::describe(&disk, &folder, &world, &resolved.config.policy.model)?;
     say(&format!("run folder {}", folder.path.display()));
-    let dir = RunDir::open(&folder.path)?;
+    let dir = RunDir::on(disk, &folder.path, Some(resolved.text))?;
     let again = format!("kelvin resume {}", folder.path.display());
     play(&resolved.config, &world, state, &dir, &again, args.plain, interrupt)?;
     summarize(&resolved.config, &folder)
@@ -103,33 +106,47 @@ pub(crate) fn resume(args: &ResumeArgs, interrupt: &Interrupt) -> anyhow::Result
     let raw = Raw::read(&folder.path.join("config.toml"))?;
     config::require_whole(&raw, &folder.path)?;
     let steps = Raw::from_sets(&args.steps.map(|it| format!("steps={it}")).into_iter().collect::<Vec<_>>())?;
-    let mut config = config::resolve(&[&raw, &steps])?.config;
+    let Resolved { mut config, text } = config::resolve(&[&raw, &steps])?;
     config.python.isolation = args.isolation.isolation.unwrap_or(config.python.isolation);
     let again = match args.steps {
         Some(steps) => format!("kelvin resume {} --steps {steps}", folder.path.display()),
         None => format!("kelvin resume {}", folder.path.display()),
     };
-    let world = wire::world(&config)?;
-    let mut state = wire::state(&config)?;
-    let dir = RunDir::open(&folder.path)?;
-    match dir.restore(&mut state, &*world.env, &mut |warning| say(&format!("warning: {warning}")))? {
-        Some(step) if config.steps < step => {
+    let disk = kill_point::disk()?;
+    let dir = RunDir::on(disk, &folder.path, Some(text))?;
+    let newest = dir.newest(&mut |warning| say(&format!("warning: {warning}")))?;
+    if let Some((step, checkpoint)) = &newest {
+        require_same(&folder.path, checkpoint, &raw, &config)?;
+        if config.steps < *step {
             return Err(Usage::error(format!(
                 "{} has gone {step} steps, and is asked for {}\nhint: --steps N with a larger N trains further",
                 folder.path.display(),
                 config.steps
             )));
         }
-        Some(step) => {
-            say(&format!("resuming {} from step {step} of {}", folder.path.display(), config.steps))
+    }
+    let world = wire::world(&config, interrupt.stop())?;
+    let mut state = wire::state(&config, newest.as_ref().map(|it| it.1.as_path()))?;
+    match newest {
+        Some((step, checkpoint)) => {
+            dir.restore(&checkpoint, &mut state, &*world.env)?;
+            say(&format!("resuming {} from step {step} of {}", folder.path.display(), config.steps));
         }
         None => say(&format!("{} has no checkpoint yet, starting from its beginning", folder.path.display())),
     }
     if !folder.path.join("manifest.json").is_file() {
-        run_folder::describe(&folder, &world, &config.policy.model)?;
+        run_folder::describe(dir.disk(), &folder, &world, &config.policy.model)?;
     }
     play(&config, &world, state, &dir, &again, args.plain, interrupt)?;
     summarize(&config, &folder)
+}
+
+/// Checks that a run goes on with the configuration that it has gone with.
+fn require_same(run: &Path, checkpoint: &Path, raw: &Raw, config: &Config) -> anyhow::Result<()> {
+    let was = Raw::read(&checkpoint.join(CONFIG))?;
+    // A reference is read from the model's place, and nothing else would tell that another is there.
+    let free: &[&str] = if config.objective.kl_coefficient == 0.0 { &[config::MODEL] } else { &[] };
+    config::require_same(run, &was, raw, free)
 }
 
 fn resolve(args: &TrainArgs) -> anyhow::Result<(Resolved, String)> {
@@ -161,9 +178,16 @@ fn play(
     interrupt: &Interrupt,
 ) -> anyhow::Result<()> {
     let settings = config.run_settings(world.n_judges());
+    for policy in &mut state.policies.0 {
+        policy.trainer.listen(interrupt.stop());
+    }
     let mut progress = Progress::new(&settings, plain);
+    let mut curves = config.tracking.tensorboard.then(|| Curves::begin(&dir.path));
     let end =
         run::run(&mut state, &*world.env, &settings, dir, &|| interrupt.requested().is_some(), &mut |it| {
+            if let (Some(curves), Event::Recorded { step, metrics, .. }) = (&mut curves, &it) {
+                curves.add(*step, metrics);
+            }
             progress.show(it);
         });
     progress.close();
@@ -171,14 +195,16 @@ fn play(
     let end = end.with_context(|| {
         format!("the run stopped after step {}\nhint: `{again}` goes on from its last checkpoint", state.step)
     })?;
-    match (end, interrupt.requested()) {
-        (End::Interrupted, Some(signal)) => {
-            say(&format!("stopped after step {}, checkpoint written; `{again}` goes on", state.step));
-            Err(Stopped(signal).into())
+    let told = match end {
+        End::Finished => return Ok(()),
+        End::Interrupted => {
+            format!("stopped after step {}, checkpoint written; `{again}` goes on", state.step)
         }
-        (End::Interrupted, None) => unreachable!("only a signal interrupts"),
-        (End::Finished, _) => Ok(()),
-    }
+        End::CutOff => format!("stopped within a step; `{again}` goes on from the last checkpoint"),
+    };
+    say(&told);
+    let signal = interrupt.requested().expect("only a signal interrupts");
+    Err(Stopped(signal).into())
 }
 
 /// Prints the table of before and after on standard output, and where everything is.

@@ -24,7 +24,9 @@ pub(super) fn check(config: &Config) -> anyhow::Result<()> {
     r_zero(config)?;
     question(config)?;
     seed_files(config)?;
-    held_out_types(config)
+    held_out_types(config)?;
+    let n_best = config.checkpoint.keep_best;
+    require(n_best == 0 || config.eval.every != 0, "checkpoint.keep_best", n_best, "0 where eval.every is 0")
 }
 
 fn counts(config: &Config) -> anyhow::Result<()> {

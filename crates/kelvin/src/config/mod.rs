@@ -3,6 +3,7 @@
 
 mod alias;
 mod check;
+mod going_on;
 mod preset;
 mod preset_r_zero;
 mod python;
@@ -10,6 +11,7 @@ mod raw;
 mod resolved;
 
 pub(crate) use check::check_lora;
+pub(crate) use going_on::{MODEL, require_same};
 pub(crate) use preset::Preset;
 pub(crate) use python::PythonSettings;
 pub(crate) use raw::{Raw, settings};

@@ -80,6 +80,16 @@ impl Raw {
         missing.map(|it| it.key.join("."))
     }
 
+    /// Every dotted key that is written.
+    pub(super) fn keys(&self) -> impl Iterator<Item = String> {
+        self.entries.iter().map(|it| it.key.join("."))
+    }
+
+    /// The value written for a dotted key, the last one if several.
+    pub(super) fn at(&self, key: &str) -> Option<&Value> {
+        self.entries.iter().rev().find(|it| it.key.join(".") == key).map(|it| &it.value)
+    }
+
     /// The assignments of `--set`, each `dotted.key=value`.
     ///
     /// # Errors

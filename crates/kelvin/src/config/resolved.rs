@@ -63,6 +63,8 @@ pub(crate) struct Config {
     pub(crate) checkpoint: CheckpointSettings,
     /// What is measured on top.
     pub(crate) diagnostics: DiagnosticsSettings,
+    /// What is written for other programs.
+    pub(crate) tracking: TrackingSettings,
 }
 
 impl Default for Config {
@@ -87,6 +89,7 @@ impl Default for Config {
             eval: EvalSettings::default(),
             checkpoint: CheckpointSettings::default(),
             diagnostics: DiagnosticsSettings::default(),
+            tracking: TrackingSettings::default(),
         }
     }
 }
@@ -229,6 +232,20 @@ pub(crate) enum EnvironmentName {
     PrimeInversion,
     /// A question in words, whose truth is a vote; no program runs.
     MathQuestion,
+}
+
+/// What is written for other programs to draw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct TrackingSettings {
+    /// Whether the run folder has curves for TensorBoard.
+    pub(crate) tensorboard: bool,
+}
+
+impl Default for TrackingSettings {
+    fn default() -> TrackingSettings {
+        TrackingSettings { tensorboard: true }
+    }
 }
 
 /// What computes.

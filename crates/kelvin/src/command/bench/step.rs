@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use kelvin_core::metrics::Metrics;
+use kelvin_core::{metrics::Metrics, stop::Stop};
 use kelvin_selfplay::{clock::Stopwatch, metrics, run, seeding, state::HeldOut};
 use serde::Serialize;
 
@@ -71,11 +71,11 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     sets.push("eval.every=0".to_owned());
     sets.extend(args.threads.map(|threads| format!("policy.threads={threads}")));
     let config = config::resolve(&[&raw, &Raw::from_sets(&sets)?])?.config;
-    let world = wire::world(&config)?;
+    let world = wire::world(&config, Stop::default())?;
     let env = &*world.env;
     let settings = config.run_settings(world.n_judges());
     let held_out = HeldOut::new(env, &settings.task_types, &settings.eval)?;
-    let mut state = wire::state(&config)?;
+    let mut state = wire::state(&config, None)?;
     seeding::load(&mut state, env, &held_out, &settings)?;
     seeding::seed(&mut state, env, &held_out, &settings)?;
     let mut steps: Vec<Metrics> = Vec::new();
