@@ -49,7 +49,9 @@ fn answer(tokens: &[Token]) -> Answer {
             inside => answer(inside),
         };
     }
-    (list(tokens).or_else(|| words_only(tokens)))
+    (reversed_interval(tokens))
+        .or_else(|| list(tokens))
+        .or_else(|| words_only(tokens))
         .or_else(|| related(tokens))
         .or_else(|| collection(tokens))
         .or_else(|| ratio(tokens))
@@ -88,31 +90,41 @@ fn bare(tokens: &[Token]) -> &[Token] {
     }
 }
 
+/// `]0,1[`, which is an open interval to some.
+fn reversed_interval(tokens: &[Token]) -> Option<Answer> {
+    let [first, inside @ .., last] = tokens else { return None };
+    let ends: [&[Token]; 2] = split(inside, |it| it.is(',')).try_into().ok()?;
+    let has_brackets = inside.iter().any(|it| it.is_any("[]()"));
+    let (open, close) = match (first.text.as_str(), last.text.as_str()) {
+        ("]", "[") => ('(', ')'),
+        ("]", "]") => ('(', ']'),
+        ("[", "[") => ('[', ')'),
+        _ => return None,
+    };
+    (!has_brackets).then(|| Answer::Tuple { open, items: ends.map(answer).into(), close })
+}
+
 /// What stands between the first and the last sign, where those are a pair of brackets.
 fn enclosed(tokens: &[Token]) -> Option<(char, &[Token], char)> {
     let (first, rest) = tokens.split_first()?;
     let (last, inside) = rest.split_last()?;
-    let open = first.text.chars().next().filter(|_| first.is_any("([{⦃⟨]"))?;
-    let close = last.text.chars().next().filter(|_| last.is_any(")]}⦄⟩["))?;
+    let open = first.text.chars().next().filter(|_| first.is_any("([{⦃⟨"))?;
+    let close = last.text.chars().next().filter(|_| last.is_any(")]}⦄⟩"))?;
     let closers = match open {
         '{' => "}",
         '⦃' => "⦄",
         '⟨' => "⟩",
-        // `]0,1[` is an open interval to some.
-        ']' => "[]",
-        _ => ")][",
+        _ => ")]",
     };
-    let reversed = open == ']' || close == '[';
     let mut depth = 0usize;
-    for token in inside.iter().filter(|_| !reversed) {
+    for token in inside {
         match token {
             it if it.is_any("([{⦃⟨") => depth += 1,
             it if it.is_any(")]}⦄⟩") => depth = depth.checked_sub(1)?,
             _ => {}
         }
     }
-    let is_flat = !reversed || !inside.iter().any(|it| it.is_any("([{⦃⟨)]}⦄⟩"));
-    (depth == 0 && is_flat && closers.contains(close)).then_some((open, inside, close))
+    (depth == 0 && closers.contains(close)).then_some((open, inside, close))
 }
 
 /// The parts between separators outside of brackets.
@@ -301,8 +313,6 @@ fn collection(tokens: &[Token]) -> Option<Answer> {
     let items = members(inside);
     let (open, close) = match (open, close) {
         ('⟨', '⟩') => ('(', ')'),
-        (']', close) => ('(', if close == '[' { ')' } else { close }),
-        (open, '[') => (open, ')'),
         both => both,
     };
     (2 <= items.len()).then_some(Answer::Tuple { open, items, close })

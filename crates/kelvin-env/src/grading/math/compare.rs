@@ -69,7 +69,10 @@ impl Comparison<'_> {
             }
             (Answer::Tuple { items, .. }, Answer::List(others, _) | Answer::Set(others))
             | (Answer::List(others, _) | Answer::Set(others), Answer::Tuple { items, .. }) => {
-                self.options.brackets == Brackets::Ignored && self.same_items(items, others)
+                match records(others).as_deref() {
+                    Some(records @ [_]) => self.same_record(records, items),
+                    _ => self.options.brackets == Brackets::Ignored && self.same_items(items, others),
+                }
             }
             // The only solution, as a set and as itself.
             (Answer::Set(items), other) | (other, Answer::Set(items)) => match items.as_slice() {
@@ -263,7 +266,11 @@ impl Comparison<'_> {
     /// The same numbers, as intervals, inequalities and sets of points.
     fn same_region(&mut self, gold: &Answer, answer: &Answer) -> bool {
         let are_tuples = matches!((gold, answer), (Answer::Tuple { .. }, Answer::Tuple { .. }));
-        let has_region = |it: &Answer| region::is_region(it);
+        // `x = 5` is more than the number 5: it says what is 5.
+        let has_region = |it: &Answer| {
+            let is_point = matches!(it, Answer::Named(_, value) if matches!(**value, Answer::Value(_)));
+            region::is_region(it) && !is_point
+        };
         if are_tuples || !(has_region(gold) && has_region(answer)) {
             return false;
         }

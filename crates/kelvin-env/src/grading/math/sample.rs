@@ -127,7 +127,7 @@ fn values(left: &Expr, right: &Expr, log_base: LogBase, budget: &mut Budget) -> 
             let seed = seed.fork(name);
             Value::Exact(match is_discrete {
                 true => integer_value(seed),
-                false => rational_value(seed, n_points / 2 <= at),
+                false => rational_value(seed, n_points / 2 <= at && is_negative(name, at)),
             })
         };
         let values = unknowns.iter().map(|name| (name.as_str(), value(name))).collect();
@@ -172,11 +172,17 @@ fn integer_value(seed: Seed) -> Number {
     Number::from(1 + seed.below(range) as u64)
 }
 
-/// A rational number between 0.1 and 4 that is nothing special.
-fn rational_value(seed: Seed, may_be_negative: bool) -> Number {
+/// Whether an unknown is negative at a point: at every other one or two, so that none is positive throughout.
+fn is_negative(name: &str, at: u64) -> bool {
+    let pattern = Seed::new(0).fork("signs").fork(name).below(4) as u64;
+    (at >> (pattern % 2)) % 2 == pattern / 2
+}
+
+/// A rational number between 0.1 and 4, or their negatives, that is nothing special.
+fn rational_value(seed: Seed, is_negative: bool) -> Number {
     let below = 211 + 2 * seed.fork("below").below(40) as u64;
     let above = below / 9 + seed.fork("above").below(4 * below as usize) as u64;
     let value = Number::from(above).times(&Number::from(below).reciprocal().expect("it is not zero"));
     let value = value.expect("a number of few digits");
-    if may_be_negative && seed.fork("sign").below(2) == 0 { value.negated() } else { value }
+    if is_negative { value.negated() } else { value }
 }

@@ -30,7 +30,9 @@ pub(super) fn split(tokens: &[Token]) -> Option<(&[Token], Unit)> {
     let mut start = rest.len();
     while let Some(token) = start.checked_sub(1).and_then(|at| rest.get(at)) {
         let is_word = match token.kind {
-            Kind::Word => 1 < token.text.chars().count() && !is_no_unit(&token.text),
+            Kind::Word if token.text.len() == 1 => matches!(&rest[..start - 1],
+                [.., unit, slash] if slash.is('/') && unit.kind == Kind::Word && is_listed(&unit.text)),
+            Kind::Word => !is_no_unit(&token.text),
             Kind::Text => is_phrase(&token.text),
             // `km/h`, `cm^2 per s`: what stands between two words of a unit.
             Kind::Sign => token.is('/') && start < rest.len(),
