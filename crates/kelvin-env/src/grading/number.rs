@@ -163,7 +163,8 @@ impl Number {
             let top = u64::try_from(it.magnitude() >> shift).expect("64 bits");
             (top as f64, shift as i32)
         };
-        let ((above, above_shift), (below, below_shift)) = (leading(&self.numerator), leading(&self.denominator));
+        let ((above, above_shift), (below, below_shift)) =
+            (leading(&self.numerator), leading(&self.denominator));
         // In two steps, since half of a shift is always a float.
         let shift = above_shift - below_shift;
         let magnitude = above / below * 2f64.powi(shift / 2) * 2f64.powi(shift - shift / 2);

@@ -166,7 +166,11 @@ impl Evaluation<'_, '_, '_> {
         match name {
             "pi" => Some(real(PI)),
             "e" => Some(real(E)),
-            "i" => (self.point.field == Field::Complex).then_some(Value::Approx(Approx { re: 0.0, im: 1.0, error: 0.0 })),
+            "i" => (self.point.field == Field::Complex).then_some(Value::Approx(Approx {
+                re: 0.0,
+                im: 1.0,
+                error: 0.0,
+            })),
             name => {
                 let (_, value) = self.point.values.iter().find(|it| it.0 == name)?;
                 Some(value.clone())
@@ -174,7 +178,13 @@ impl Evaluation<'_, '_, '_> {
         }
     }
 
-    fn series(&mut self, is_product: bool, index: &str, range: std::ops::RangeInclusive<i64>, body: &Expr) -> Option<Value> {
+    fn series(
+        &mut self,
+        is_product: bool,
+        index: &str,
+        range: std::ops::RangeInclusive<i64>,
+        body: &Expr,
+    ) -> Option<Value> {
         let n_terms = range.end().checked_sub(*range.start())?;
         if TERMS_MAX < n_terms {
             return None;
@@ -248,8 +258,8 @@ impl Evaluation<'_, '_, '_> {
 
     fn call(&mut self, function: Function, arguments: &[Expr]) -> Option<Value> {
         use Function::{
-            Abs, Arccos, Arcsin, Arctan, Binomial, Ceiling, Cos, Cosh, Cot, Csc, DoubleFactorial, Exp, Factorial, Floor, Gcd,
-            Lcm, Ln, Log, Max, Min, Sec, Sign, Sin, Sinh, Tan, Tanh,
+            Abs, Arccos, Arcsin, Arctan, Binomial, Ceiling, Cos, Cosh, Cot, Csc, DoubleFactorial, Exp,
+            Factorial, Floor, Gcd, Lcm, Ln, Log, Max, Min, Sec, Sign, Sin, Sinh, Tan, Tanh,
         };
         let turns = matches!(function, Sin | Cos | Tan | Cot | Sec | Csc);
         let was_angle = std::mem::replace(&mut self.is_angle, turns);
@@ -357,7 +367,9 @@ fn magnitude_or_sign(value: &Value, wants_sign: bool) -> Option<Value> {
         Value::Approx(approx) if wants_sign => {
             (approx.im == 0.0 && !approx.may_be_zero()).then(|| integer(approx.re.signum() as i64))
         }
-        Value::Approx(approx) => Some(Value::Approx(Approx { re: approx.magnitude(), im: 0.0, error: approx.error })),
+        Value::Approx(approx) => {
+            Some(Value::Approx(Approx { re: approx.magnitude(), im: 0.0, error: approx.error }))
+        }
     }
 }
 

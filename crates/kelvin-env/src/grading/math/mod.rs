@@ -133,9 +133,10 @@ fn readings(text: &str) -> Vec<Answer> {
 /// The text of an answer's signs, which is the same for different layouts.
 fn signs(text: &str) -> String {
     match latex::tokens(text, Commas::List) {
-        Some(tokens) if !tokens.is_empty() => {
-            tokens.iter().flat_map(|it| [if it.kind == latex::Kind::Text { "\"" } else { "\u{1}" }, &it.text]).collect()
-        }
+        Some(tokens) if !tokens.is_empty() => tokens
+            .iter()
+            .flat_map(|it| [if it.kind == latex::Kind::Text { "\"" } else { "\u{1}" }, &it.text])
+            .collect(),
         Some(_) | None => text.split_whitespace().collect(),
     }
 }

@@ -145,7 +145,10 @@ const EQUAL: &[(&str, &str)] = &[
     ("7:32", "7 : 32"),
     ("3:30", "3:30"),
     // Matrices.
-    ("\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}", "\\begin{bmatrix} 1 & 2 \\\\ 3 & \\frac{8}{2} \\end{bmatrix}"),
+    (
+        "\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}",
+        "\\begin{bmatrix} 1 & 2 \\\\ 3 & \\frac{8}{2} \\end{bmatrix}",
+    ),
     ("\\begin{pmatrix}-1/3\\\\2/3\\end{pmatrix}", "\\frac13\\begin{pmatrix}-1\\\\2\\end{pmatrix}"),
     ("\\begin{array}{cc}1&0\\\\0&1\\end{array}", "\\begin{pmatrix}1&0\\\\0&1\\end{pmatrix}"),
     // Formulas.
