@@ -11,7 +11,7 @@ use super::{
 
 /// The longest text, in bytes, that is read as mathematics. `evaluation.md` section 5 says 500 characters, which a list of
 /// pairs passes.
-const ANSWER_BYTES_MAX: usize = 2000;
+pub(super) const ANSWER_BYTES_MAX: usize = 2000;
 
 /// What an answer is; of one that cannot be read, its words.
 pub(super) fn read(text: &str, commas: Commas) -> Answer {

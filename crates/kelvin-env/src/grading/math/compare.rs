@@ -2,10 +2,11 @@
 
 use super::{
     Brackets, Options, Order, Percent,
-    evaluate::{Budget, Field, LogBase, Point, Value, evaluate},
+    evaluate::{Budget, Field, LogBase, Point, evaluate},
     matrix, names, region, sample,
     tree::{Answer, Expr, Joined, Name, Relation},
     units::Unit,
+    value::Value,
 };
 use crate::grading::number::Number;
 

@@ -19,12 +19,13 @@ mod sample;
 mod tests;
 mod tree;
 mod units;
+mod value;
 
 use self::{compare::Comparison, evaluate::Budget, latex::Commas, tree::Answer};
 use super::last_boxed;
 
 /// The most nodes of formulas that one comparison may evaluate.
-const NODES_MAX: u32 = 100_000;
+const NODES_MAX: u32 = 50_000;
 
 /// What a comparison comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

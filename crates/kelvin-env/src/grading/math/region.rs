@@ -6,8 +6,9 @@ use std::cmp::Ordering;
 
 use super::{
     compare::{Comparison, only_unknown},
-    evaluate::{Field, LogBase, Point, Value, evaluate},
+    evaluate::{Field, LogBase, Point, evaluate},
     tree::{Answer, Expr, Joined, Relation},
+    value::Value,
 };
 use crate::grading::number::Number;
 
@@ -284,7 +285,7 @@ fn order(a: &Value, b: &Value) -> Option<Ordering> {
             match distance {
                 Value::Exact(number) if number.is_negative() => Some(Ordering::Less),
                 Value::Exact(_) => Some(Ordering::Greater),
-                Value::Approx(approx) => approx.re.partial_cmp(&0.0),
+                Value::Float { approx, .. } => approx.re.partial_cmp(&0.0),
             }
         }
     }
