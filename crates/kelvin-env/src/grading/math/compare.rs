@@ -183,7 +183,7 @@ impl Comparison<'_> {
         }
         let is_tuple = |it: &Answer| matches!(it, Answer::Tuple { .. });
         match (self.options.lists, joined) {
-            (Order::Kept, Joined::ByCommas) => self.same_items(a, b),
+            (Order::Kept, Joined::Commas) => self.same_items(a, b),
             // Tuples are solutions, and one that is named twice is still one; numbers may be the values of several unknowns.
             _ if a.iter().chain(b).all(is_tuple) => self.same_members(&distinct(a), &distinct(b)),
             (Order::Kept | Order::Free, _) => self.same_members(a, b),
@@ -366,7 +366,7 @@ fn records(items: &[Answer]) -> Option<Vec<Answer>> {
             distinct.push(name);
         }
     }
-    if distinct.len() < 2 || named.len() % distinct.len() != 0 {
+    if distinct.len() < 2 || !named.len().is_multiple_of(distinct.len()) {
         return None;
     }
     let group = |group: &[(&String, &Answer)]| {

@@ -44,7 +44,7 @@ pub(super) fn is_region(answer: &Answer) -> bool {
     match answer {
         Answer::Tuple { items, .. } => items.len() == 2,
         Answer::Union(_) | Answer::Difference(..) | Answer::Inequality(..) | Answer::Set(_) => true,
-        Answer::List(items, joined) => *joined != Joined::ByCommas && items.iter().all(is_region),
+        Answer::List(items, joined) => *joined != Joined::Commas && items.iter().all(is_region),
         Answer::Named(_, value) => is_region(value) || matches!(**value, Answer::Value(_)),
         Answer::Value(Expr::Symbol(name)) => name == "mathbb:R",
         Answer::Text(words, _) => EVERYTHING.contains(&words.as_str()),
@@ -102,8 +102,8 @@ fn region(answer: &Answer, comparison: &mut Comparison<'_>) -> Option<Region> {
             region(from, comparison)?,
             Region::Not(Box::new(region(without, comparison)?)),
         ])),
-        Answer::List(items, Joined::ByOr) => Some(Region::Any(all(items, comparison)?)),
-        Answer::List(items, Joined::ByAnd) => Some(Region::All(all(items, comparison)?)),
+        Answer::List(items, Joined::Or) => Some(Region::Any(all(items, comparison)?)),
+        Answer::List(items, Joined::And) => Some(Region::All(all(items, comparison)?)),
         Answer::Named(_, value) => match &**value {
             Answer::Value(expr) if *expr != Expr::symbol("mathbb:R") => {
                 comparison.constant(expr).map(|it| Region::Points(vec![it]))
