@@ -33,10 +33,18 @@ impl Comparison<'_> {
             (Answer::Text(a, _), Answer::Text(b, _)) => a == b,
             (Answer::Text(_, Some(product)), Answer::Value(value))
             | (Answer::Value(value), Answer::Text(_, Some(product))) => self.same_value(product, value),
+            // Both at once, or one of them: of values that is the same.
+            (Answer::List(a, Joined::And), Answer::List(_, Joined::Or))
+            | (Answer::List(a, Joined::Or), Answer::List(_, Joined::And))
+                if a.iter().any(|it| matches!(it, Answer::Inequality(..))) =>
+            {
+                false
+            }
             (Answer::List(a, joined), Answer::List(b, _)) => self.same_lists(a, b, *joined),
-            (Answer::List(a, _), Answer::Set(b))
-            | (Answer::Set(a), Answer::List(b, _))
-            | (Answer::Set(a), Answer::Set(b)) => self.same_members(a, b),
+            (Answer::Set(a), Answer::Set(b)) => self.same_members(&distinct(a), &distinct(b)),
+            (Answer::List(a, _), Answer::Set(b)) | (Answer::Set(a), Answer::List(b, _)) => {
+                self.same_members(a, b)
+            }
             (Answer::Named(name, value), Answer::Named(other, other_value)) => {
                 self.same_named((name, value), (other, other_value))
             }

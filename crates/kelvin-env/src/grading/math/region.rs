@@ -140,8 +140,12 @@ fn end(expr: &Expr, is_in: bool, comparison: &mut Comparison<'_>) -> Option<Opti
 
 /// The interval that a lone unknown lies in by `a < x <= b`, `x > a`, `a > x`, `x != a`.
 fn bounded(sides: &[Expr], relations: &[Relation], comparison: &mut Comparison<'_>) -> Option<Region> {
-    let is_unknown =
-        |it: &Expr| matches!(it, Expr::Symbol(name) if !["pi", "e", "infty"].contains(&name.as_str()));
+    let is_unknown = |it: &Expr| match it {
+        Expr::Symbol(name) => !["pi", "e", "infty"].contains(&name.as_str()),
+        // `0 < f(x) < 1` bounds a value that has no other name.
+        Expr::Applied(..) => true,
+        _ => false,
+    };
     let at = sides.iter().position(is_unknown)?;
     let mut parts = Vec::new();
     for (index, side) in sides.iter().enumerate().filter(|it| it.0 != at) {
