@@ -1,4 +1,4 @@
-//! Programs in completions, and how code benchmarks compare what programs give (evaluation.md section 2). Nothing runs
+//! Programs in completions, and how code benchmarks compare what programs give (docs/grading.md). Nothing runs
 //! here; what EvalPlus does to a completion is `kelvin_python::sanitize`.
 
 use kelvin_python::{Equality, Value};

@@ -1,5 +1,5 @@
 //! What the papers' code does instead of [`super::extract`], [`super::choice`] and [`super::math`], flaws included, where
-//! its rules are known exactly (evaluation.md sections 3 and 4). For comparison with published numbers, never for a reward.
+//! its rules are known exactly (docs/grading.md). For comparison with published numbers, never for a reward.
 
 use kelvin_core::seed::Seed;
 

@@ -1,4 +1,4 @@
-//! What of a completion is the program that a benchmark asks for (evaluation.md section 2.1, EvalPlus): the longest run
+//! What of a completion is the program that a benchmark asks for (docs/grading.md, EvalPlus): the longest run
 //! of lines that parses, and of it what the entry function needs.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,7 +3,7 @@
 use super::{
     Brackets, Options, Order, Percent,
     evaluate::{Budget, Field, LogBase, Point, evaluate},
-    matrix, names, region, sample,
+    matrix, region, sample,
     tree::{Answer, Expr, Joined, Name, Relation},
     units::Unit,
     value::Value,
@@ -386,16 +386,4 @@ fn records(items: &[Answer]) -> Option<Vec<Answer>> {
         is_whole.then(|| Answer::Named(name, Box::new(Answer::Tuple { open: '(', items, close: ')' })))
     };
     named.chunks(distinct.len()).map(group).collect()
-}
-
-/// Whether a formula has an unknown, and only one.
-pub(super) fn only_unknown(sides: &[Expr]) -> Option<String> {
-    let mut unknowns = Vec::new();
-    for side in sides {
-        names::unknowns(side, &mut unknowns);
-    }
-    match <[String; 1]>::try_from(unknowns) {
-        Ok([one]) => Some(one),
-        Err(_) => None,
-    }
 }

@@ -11,7 +11,7 @@ use crate::grading::number::Number;
 
 /// The most terms of one sum over an index.
 const TERMS_MAX: i64 = 200;
-/// The largest number whose factorial is computed (`evaluation.md` section 5 allows 5,000; the limit on bits ends it before).
+/// The largest number whose factorial is computed (its value has 8,530 bits, which is past the limit on integers).
 const FACTORIAL_MAX: i64 = 1000;
 
 /// Which numbers there are.

@@ -6,7 +6,7 @@ use super::{
     thousands::grouped,
 };
 
-/// The most signs that are read: `evaluation.md` section 5.
+/// The most signs that are read (docs/grading.md).
 pub(super) const TOKENS_MAX: usize = 2000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

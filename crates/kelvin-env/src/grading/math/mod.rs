@@ -1,4 +1,4 @@
-//! Whether two short mathematical answers, in LaTeX or plain, say the same (`evaluation.md` section 5).
+//! Whether two short mathematical answers, in LaTeX or plain, say the same (docs/grading.md).
 //!
 //! Both are read (`latex.rs`, `answer.rs`, `parse.rs`) into a tree (`tree.rs`) and compared by what they are
 //! (`compare.rs`): lists without order, tuples in order, sets of numbers by what they hold (`region.rs`), formulas by their
@@ -12,7 +12,9 @@ mod evaluate;
 mod latex;
 mod matrix;
 mod names;
+mod numerals;
 mod parse;
+mod plus_minus;
 mod region;
 mod sample;
 mod spelling;
@@ -123,7 +125,7 @@ fn committed(text: &str) -> &str {
 
 /// What an answer may be: where its commas can separate thousands or the members of a list, both.
 fn readings(text: &str) -> Vec<Answer> {
-    let read = |commas| answer::expanded(answer::read(text, commas));
+    let read = |commas| plus_minus::expanded(answer::read(text, commas));
     let mut readings = vec![read(Commas::Thousands)];
     if text.contains(',') {
         let list = read(Commas::List);

@@ -5,8 +5,9 @@
 use std::cmp::Ordering;
 
 use super::{
-    compare::{Comparison, only_unknown},
+    compare::Comparison,
     evaluate::{Field, LogBase, Point, evaluate},
+    names,
     tree::{Answer, Expr, Joined, Relation},
     value::Value,
 };
@@ -164,6 +165,18 @@ fn bounded(sides: &[Expr], relations: &[Relation], comparison: &mut Comparison<'
         });
     }
     Some(Region::All(parts))
+}
+
+/// Whether a formula has an unknown, and only one.
+fn only_unknown(sides: &[Expr]) -> Option<String> {
+    let mut unknowns = Vec::new();
+    for side in sides {
+        names::unknowns(side, &mut unknowns);
+    }
+    match <[String; 1]>::try_from(unknowns) {
+        Ok([one]) => Some(one),
+        Err(_) => None,
+    }
 }
 
 /// Whether a region says all its ends.
