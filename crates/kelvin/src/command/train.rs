@@ -183,8 +183,8 @@ fn play(
 
 /// Prints the table of before and after on standard output, and where everything is.
 fn summarize(config: &Config, folder: &RunFolder) -> anyhow::Result<()> {
-    let run = report::read(&folder.path)?;
-    if let Some((first, last)) = progress::evaluations(&run.rows) {
+    let rows = report::rows(&folder.path)?;
+    if let Some((first, last)) = progress::evaluations(&rows) {
         let table = progress::before_and_after(&first, &last, config.eval.n_samples);
         show(&format!("\n{table}"));
     }
@@ -195,9 +195,9 @@ fn summarize(config: &Config, folder: &RunFolder) -> anyhow::Result<()> {
         ));
         return Ok(());
     }
-    let seconds: f64 = run.rows.iter().map(row_seconds).sum();
+    let seconds: f64 = rows.iter().map(row_seconds).sum();
     // A falling probe may have ended it early.
-    let steps = run.rows.last().and_then(|it| it.get("step")).map_or(0, |it| *it as Step);
+    let steps = rows.last().and_then(|it| it.get("step")).map_or(0, |it| *it as Step);
     show(&format!("{steps} steps in {}; everything is in {path}", progress::duration(seconds)));
     show(&format!(
         "  kelvin report {path}   a page with its curves\n  kelvin tasks {path}    the tasks it posed"
