@@ -10,6 +10,7 @@ pub mod eval;
 mod helpers;
 pub mod intrinsic;
 pub mod learnability;
+pub mod memory;
 pub mod metrics;
 pub mod novelty;
 pub mod posed;

@@ -9,7 +9,7 @@ use crate::{
     azr, behaviour,
     checkpoint::RunDir,
     clock::Stopwatch,
-    eval,
+    eval, memory,
     metrics::{self, Recorder},
     r_zero::{
         self,
@@ -38,6 +38,11 @@ pub enum Event<'run> {
         metrics: &'run Metrics,
         /// What the step did; absent at step 0.
         report: Option<&'run StepReport>,
+    },
+    /// A step is over; the next one begins when this was looked at.
+    Between {
+        /// Whether a checkpoint is wanted that the settings do not ask for.
+        save: &'run mut bool,
     },
     /// A checkpoint is complete.
     Saved {
@@ -82,7 +87,9 @@ pub fn run(
     let is_over = |state: &RunState| settings.steps <= state.step || state.r_zero.ended;
     while !is_over(state) && !interrupted() {
         step(state, env, &held_out, settings, dir, watcher)?;
-        if is_due(state.step, settings.checkpoint.every) || stays(state.step, settings) {
+        let mut is_wanted = false;
+        watcher(Event::Between { save: &mut is_wanted });
+        if is_wanted || is_due(state.step, settings.checkpoint.every) || stays(state.step, settings) {
             save(state, settings, dir, watcher)?;
             saved = state.step;
         }
@@ -182,6 +189,7 @@ fn step(
     report.seconds.measure_s += measuring.seconds();
     metrics.extend(metrics::of_sampler(state.policies.player(Role::Solver).sampler.stats().since(sampled)));
     metrics.extend(env.timing());
+    metrics.extend(memory::metrics());
     metrics.extend(metrics::of_time(&report.seconds, watch.seconds()));
     let ends_iteration =
         settings.recipe == Recipe::RZero && Place::of(state.step, &settings.r_zero).ends_iteration();

@@ -58,7 +58,8 @@ pub(super) fn n_samples(runs: &[Run]) -> usize {
 /// For each group, row (a task type or the mean) and kind of solve rate: the first and the last evaluation and the gain.
 pub(super) fn ends(runs: &[Run], groups: &[Group]) -> Vec<Value> {
     let n_samples = n_samples(runs);
-    let keys = ["accuracy".to_owned(), "greedy".to_owned(), format!("pass_at_{n_samples}"), "withheld".to_owned()];
+    let keys =
+        ["accuracy".to_owned(), "greedy".to_owned(), format!("pass_at_{n_samples}"), "withheld".to_owned()];
     let rows: Vec<&str> = TaskType::ALL.iter().map(|it| it.as_str()).chain(["mean"]).collect();
     let mut ends = Vec::new();
     for (place, group) in groups.iter().enumerate() {
@@ -79,17 +80,17 @@ pub(super) fn ends(runs: &[Run], groups: &[Group]) -> Vec<Value> {
 fn end(held: &[(Held, Held)], row: &str, key: &str) -> Option<Value> {
     let name = format!("eval/{row}/{key}");
     let of = |it: &Held| it.metrics.get(&name).copied();
-    let pairs: Vec<(f64, f64)> = held.iter().filter_map(|(first, last)| Some((of(first)?, of(last)?))).collect();
+    let pairs: Vec<(f64, f64)> =
+        held.iter().filter_map(|(first, last)| Some((of(first)?, of(last)?))).collect();
     let estimate = |values: Vec<f64>| {
         let it = Estimate::new(values);
         json!({ "mean": rounded(it.mean), "half": it.half_width.map(rounded) })
     };
     let (mut first, mut last) = match &pairs[..] {
         [] => return None,
-        pairs => (
-            estimate(pairs.iter().map(|it| it.0).collect()),
-            estimate(pairs.iter().map(|it| it.1).collect()),
-        ),
+        pairs => {
+            (estimate(pairs.iter().map(|it| it.0).collect()), estimate(pairs.iter().map(|it| it.1).collect()))
+        }
     };
     let gain = estimate(pairs.iter().map(|it| it.1 - it.0).collect());
     if let [(before, after)] = held {
@@ -97,7 +98,35 @@ fn end(held: &[(Held, Held)], row: &str, key: &str) -> Option<Value> {
         (first["half"], last["half"]) = (half(before).into(), half(after).into());
     }
     let steps = held.first().map(|(first, last)| [first.step, last.step]);
-    Some(json!({ "row": row, "key": key, "n": pairs.len(), "steps": steps, "first": first, "last": last, "gain": gain }))
+    Some(
+        json!({ "row": row, "key": key, "n": pairs.len(), "steps": steps, "first": first, "last": last, "gain": gain }),
+    )
+}
+
+/// A table of the ends at the sampling temperature in %, over runs that are one group.
+pub(super) fn over_seeds(runs: &[Run]) -> String {
+    let group = Group { name: String::new(), runs: (0..runs.len()).collect() };
+    let cell = |it: &Value| {
+        let percent = |it: &Value| it.as_f64().map(|it| format!("{:.1}", 100.0 * it));
+        let half = percent(&it["half"]).map_or(String::new(), |it| format!(" ±{it}"));
+        format!("{}{half}", percent(&it["mean"]).unwrap_or_default())
+    };
+    let over = match runs.len() {
+        1 => "95 % intervals over tasks".to_owned(),
+        n => format!("means and 95 % intervals over {n} seeds"),
+    };
+    let mut text =
+        format!("solve rate in %, {over}\n\n{:<11}{:^17}{:^17}{:^17}\n", "", "first", "last", "gain");
+    for it in ends(runs, &[group]).iter().filter(|it| it["key"] == "accuracy") {
+        let row = it["row"].as_str().unwrap_or_default();
+        text.push_str(&format!(
+            "{row:<11}{:^17}{:^17}{:^17}\n",
+            cell(&it["first"]),
+            cell(&it["last"]),
+            cell(&it["gain"])
+        ));
+    }
+    text.lines().map(|it| format!("{}\n", it.trim_end())).collect()
 }
 
 /// What guesses would get, where that was counted.
@@ -113,7 +142,8 @@ pub(super) fn floors(run: &Run) -> Value {
 
 /// The settings in which the groups differ, with each group's value.
 pub(super) fn differences(runs: &[Run], groups: &[Group]) -> Value {
-    let settings: Vec<Vec<(String, String)>> = groups.iter().map(|it| flat(&runs[it.runs[0]].config)).collect();
+    let settings: Vec<Vec<(String, String)>> =
+        groups.iter().map(|it| flat(&runs[it.runs[0]].config)).collect();
     let value = |of: &[(String, String)], key: &str| {
         of.iter().find(|it| it.0 == key).map_or("not there", |it| it.1.as_str()).to_owned()
     };
@@ -141,7 +171,12 @@ mod tests {
                 .into()
         };
         let rows = solved.iter().enumerate().map(row).collect();
-        Run { name: name.to_owned(), config: toml::from_str(config).unwrap(), manifest: serde_json::Map::new(), rows }
+        Run {
+            name: name.to_owned(),
+            config: toml::from_str(config).unwrap(),
+            manifest: serde_json::Map::new(),
+            rows,
+        }
     }
 
     #[test]
@@ -152,7 +187,8 @@ mod tests {
             run("try-10", "seed = 2\nsteps = 2", &[0.25, 1.0]),
         ];
         let groups = groups(&runs);
-        let members: Vec<(&str, &[usize])> = groups.iter().map(|it| (it.name.as_str(), &it.runs[..])).collect();
+        let members: Vec<(&str, &[usize])> =
+            groups.iter().map(|it| (it.name.as_str(), &it.runs[..])).collect();
         assert_eq!(members, [("try", &[0, 2][..]), ("other", &[1])]);
         let ends = ends(&runs, &groups);
         assert_eq!(ends.len(), 2, "one row and one kind each");

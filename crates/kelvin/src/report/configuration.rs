@@ -36,8 +36,7 @@ impl Presets {
     pub(super) fn of(config: &Table) -> Presets {
         let resolved = |preset: &'static str| {
             let [recipe, environment] = ["recipe", "environment"].map(|it| word(config, it));
-            let text =
-                format!("preset = {preset:?}\nrecipe = {recipe:?}\nenvironment = {environment:?}\n");
+            let text = format!("preset = {preset:?}\nrecipe = {recipe:?}\nenvironment = {environment:?}\n");
             let resolved = resolve(&[&Raw::parse(&text, preset).ok()?]).ok()?;
             Some((preset, flat(&toml::from_str(&resolved.text).ok()?)))
         };
@@ -63,7 +62,8 @@ mod tests {
     #[test]
     fn settings_name_the_presets_that_share_them() {
         let text = "preset = \"paper\"\nrecipe = \"azr\"\nenvironment = \"python_triplet\"\n";
-        let written: Table = toml::from_str(&resolve(&[&Raw::parse(text, "x").unwrap()]).unwrap().text).unwrap();
+        let written: Table =
+            toml::from_str(&resolve(&[&Raw::parse(text, "x").unwrap()]).unwrap().text).unwrap();
         let settings = settings(&written, &Presets::of(&written));
         let of = |key: &str| settings.as_array().unwrap().iter().find(|it| it["key"] == key).unwrap().clone();
         // azr.md: the paper pays 0 for learnability 0, the code and kelvin -0.5.

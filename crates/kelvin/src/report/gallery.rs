@@ -51,7 +51,8 @@ pub(super) fn alarms(dir: &Path, limits: &Limits) -> anyhow::Result<Value> {
     let path = dir.join("alarms.jsonl");
     let text = text_if_there(&path)?;
     let lines: Vec<&str> = whole_lines(&text).collect();
-    let shown: Vec<Value> = lines.iter().take(limits.alarms_max).map(|it| parsed(&path, it)).collect::<anyhow::Result<_>>()?;
+    let shown: Vec<Value> =
+        lines.iter().take(limits.alarms_max).map(|it| parsed(&path, it)).collect::<anyhow::Result<_>>()?;
     let shown: Vec<Value> = shown.into_iter().map(|it| cut(it, limits.chars_max)).collect();
     Ok(json!({ "total": lines.len(), "shown": shown }))
 }

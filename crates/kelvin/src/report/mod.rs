@@ -10,7 +10,7 @@ mod html;
 mod read;
 mod series;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kelvin_selfplay::metrics::DEFINITIONS;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ pub(crate) use read::{Run, rows};
 ///
 /// # Errors
 /// If the folder is not a run's, or a file in it cannot be read.
-pub(crate) fn single(dir: &PathBuf, limits: &Limits) -> anyhow::Result<String> {
+pub(crate) fn single(dir: &Path, limits: &Limits) -> anyhow::Result<String> {
     let run = read::run(dir)?;
     let groups = [compare::Group { name: run.name.clone(), runs: vec![0] }];
     let recipe = configuration::word(&run.config, "recipe");
@@ -53,6 +53,15 @@ pub(crate) fn comparison(dirs: &[PathBuf]) -> anyhow::Result<String> {
     data["facts"] = runs.iter().map(|it| it.name.as_str()).collect::<Vec<_>>().join(", ").into();
     data["differences"] = compare::differences(&runs, &groups);
     Ok(html::page(&format!("kelvin: {title}"), &data))
+}
+
+/// The first and the last held-out solve rate over runs that differ in their seed, as text.
+///
+/// # Errors
+/// If a folder is not a run's.
+pub(crate) fn over_seeds(dirs: &[PathBuf]) -> anyhow::Result<String> {
+    let runs = dirs.iter().map(|it| read::run(it)).collect::<anyhow::Result<Vec<Run>>>()?;
+    Ok(compare::over_seeds(&runs))
 }
 
 /// What both kinds of page have.

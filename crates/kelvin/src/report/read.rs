@@ -51,7 +51,10 @@ const MANIFEST_FORMAT: u64 = 1;
 pub(super) fn run(dir: &Path) -> anyhow::Result<Run> {
     let config = dir.join("config.toml");
     let config: Table = toml::from_str(&text(&config)?).with_context(|| {
-        format!("{} is damaged\nhint: restore it from a copy; `kelvin train` wrote it whole", config.display())
+        format!(
+            "{} is damaged\nhint: restore it from a copy; `kelvin train` wrote it whole",
+            config.display()
+        )
     })?;
     let rows = rows(dir)?;
     ensure!(
@@ -69,9 +72,7 @@ pub(super) fn run(dir: &Path) -> anyhow::Result<Run> {
         "{} has format {format}, this program reads {MANIFEST_FORMAT}\nhint: use the version of kelvin that wrote it",
         path.display()
     );
-    let name = fs::canonicalize(dir)
-        .ok()
-        .and_then(|it| Some(it.file_name()?.to_string_lossy().into_owned()));
+    let name = fs::canonicalize(dir).ok().and_then(|it| Some(it.file_name()?.to_string_lossy().into_owned()));
     Ok(Run { name: name.unwrap_or_else(|| "run".to_owned()), config, manifest, rows })
 }
 
@@ -82,7 +83,8 @@ pub(super) fn run(dir: &Path) -> anyhow::Result<Run> {
 pub(crate) fn rows(dir: &Path) -> anyhow::Result<Vec<Metrics>> {
     let path = dir.join("metrics.jsonl");
     let text = text(&path)?;
-    let rows: Vec<Metrics> = whole_lines(&text).map(|line| parsed(&path, line)).collect::<anyhow::Result<_>>()?;
+    let rows: Vec<Metrics> =
+        whole_lines(&text).map(|line| parsed(&path, line)).collect::<anyhow::Result<_>>()?;
     ensure!(rows.iter().all(|it| it.contains_key("step")), "{}", damaged(&path));
     Ok(rows)
 }
@@ -142,7 +144,9 @@ fn damaged(path: &Path) -> String {
 pub(super) fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let describe = || format!("cannot read {}\nhint: look at its permissions", folder.display());
     let mut paths = match fs::read_dir(folder) {
-        Ok(entries) => entries.map(|it| Ok(it?.path())).collect::<io::Result<Vec<_>>>().with_context(describe)?,
+        Ok(entries) => {
+            entries.map(|it| Ok(it?.path())).collect::<io::Result<Vec<_>>>().with_context(describe)?
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(error).with_context(describe),
     };

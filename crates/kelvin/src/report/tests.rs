@@ -1,6 +1,6 @@
 //! Reports of whole and of damaged run folders.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use serde_json::{Value, json};
 
@@ -13,15 +13,22 @@ fn folder(dir: &Path, seed: u64) -> PathBuf {
     let dir = dir.join(format!("run-{seed}"));
     fs::create_dir_all(dir.join("transcripts")).unwrap();
     let write = |name: &str, text: String| fs::write(dir.join(name), text).unwrap();
-    write("config.toml", format!("recipe = \"azr\"\nenvironment = \"python_triplet\"\nseed = {seed}\nsteps = 2\n"));
+    write(
+        "config.toml",
+        format!("recipe = \"azr\"\nenvironment = \"python_triplet\"\nseed = {seed}\nsteps = 2\n"),
+    );
     write("manifest.json", json!({ "format": 1, "kelvin": "0.1.0" }).to_string());
     let row = |step: u64| {
-        json!({ "step": step, "eval/mean/accuracy": 0.25 * step as f64, "solver/deduction/accuracy": 0.5 }).to_string() + "\n"
+        json!({ "step": step, "eval/mean/accuracy": 0.25 * step as f64, "solver/deduction/accuracy": 0.5 })
+            .to_string()
+            + "\n"
     };
     write("metrics.jsonl", (0..3).map(row).collect());
-    let task = json!({ "task_type": "deduction", "born": 0, "payload": { "snippet": "def f(x):\n    return x" } });
+    let task =
+        json!({ "task_type": "deduction", "born": 0, "payload": { "snippet": "def f(x):\n    return x" } });
     write("tasks.jsonl", format!("{task}\n{{\"task_type\": \"ded"));
-    let rollout = json!({ "role": "solver", "task_type": "deduction", "prompt": "p", "response": "</script>" });
+    let rollout =
+        json!({ "role": "solver", "task_type": "deduction", "prompt": "p", "response": "</script>" });
     write("transcripts/000002.jsonl", format!("{rollout}\n"));
     dir
 }
@@ -84,7 +91,11 @@ fn a_damaged_folder_is_one_message_with_a_hint() {
         fs::write(dir.join(name), kept).unwrap();
     }
     // Values of a kind that no run writes are shown, not believed.
-    fs::write(dir.join("metrics.jsonl"), format!("{whole}{{\"step\": -1e308, \"eval/mean/accuracy\": 1e308}}\n")).unwrap();
+    fs::write(
+        dir.join("metrics.jsonl"),
+        format!("{whole}{{\"step\": -1e308, \"eval/mean/accuracy\": 1e308}}\n"),
+    )
+    .unwrap();
     fs::write(dir.join("tasks.jsonl"), "7\nnull\n").unwrap();
     assert!(single(&dir, &LIMITS).is_ok());
 }

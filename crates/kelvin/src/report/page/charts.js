@@ -43,6 +43,8 @@ function linesOf(spec) {
   const named = Array.isArray(spec.of)
     ? spec.of.filter(([name]) => run.columns[name]).map(([name, label]) => ({ name, label }))
     : matching(run, spec.of).map(({ name, stars }) => ({ name, label: stars[0] ?? name.split("/").at(-1) }));
+  // The mean over one task type is that type.
+  if (named.length === 2 && named.some((it) => it.label === "mean")) named.splice(named.findIndex((it) => it.label === "mean"), 1);
   const order = (it) => (it.label === "mean" ? 99 : TYPES.indexOf(it.label));
   named.sort((a, b) => order(a) - order(b));
   return named.map(({ name, label }, index) => {
@@ -71,8 +73,9 @@ function comparedLines(spec) {
     });
     if (lines.length < 2) return lines;
     const values = meanOf(lines.map((it) => it.values));
-    const label = `${group.name} (mean of ${lines.length})`;
-    return [...lines, { label, values, colour: `--c${index % 8}`, strong: true }];
+    lines.forEach((it) => { it.owner = `${group.name}, mean of ${lines.length}`; });
+    const label = lines[0].owner;
+    return [...lines, { label, values, colour: `--c${index % 8}`, strong: true, members: lines }];
   });
 }
 
@@ -166,7 +169,7 @@ function plotted(plot, legend, spec, lines, hidden) {
   const push = (column, options) => { values.push(column); return series.push({ spanGaps: true, points: { show: false }, ...options }) - 1; };
   for (const line of lines) {
     const stroke = shown(line.colour);
-    const show = !hidden.has(line.label);
+    const show = !hidden.has(line.owner ?? line.label);
     const rare = present(line.values).length < 40;
     const smooth = line.area || rare || spec.raw ? line.values : smoothed(line.values, view.smoothing);
     line.places = [];
@@ -195,20 +198,21 @@ function plotted(plot, legend, spec, lines, hidden) {
   return chart;
 }
 
-// The legend: a button a line, which shows its value at the cursor and hides and shows the line.
+// The legend: a button a line, which shows its value at the cursor and hides and shows the line; for several seeds one
+// button, with the mean's value.
 function keys(legend, lines, spec, chart, hidden) {
   const at = element("span", { class: "at", "aria-live": "polite" });
-  const buttons = [...lines].filter((it) => !it.faint || lines.length < 9).map((line) => {
+  const buttons = lines.filter((it) => !it.faint).map((line) => {
+    const places = [line, ...(line.members ?? [])].flatMap((it) => it.places);
     const now = element("span", { class: "now" });
     const swatch = element("span", { class: line.area ? "swatch block" : "swatch" });
     swatch.style.background = shown(line.colour);
-    if (line.faint) swatch.style.opacity = 0.45;
     const button = element("button", {
       type: "button", "aria-pressed": String(!hidden.has(line.label)),
       click: () => {
         const show = hidden.delete(line.label) || !hidden.add(line.label);
         button.setAttribute("aria-pressed", String(show));
-        line.places.forEach((place) => chart.setSeries(place, { show }));
+        places.forEach((place) => chart.setSeries(place, { show }));
       },
     }, swatch, line.label, now);
     return { button, now, line };

@@ -29,7 +29,7 @@ function navigation(sections) {
 
 function show() {
   head();
-  const note = compares ? `${runs.length} runs; runs that differ in nothing but their seed stand together.` : null;
+  const note = compares ? `${runs.length} runs. Those that differ in nothing but their seed stand together: thin lines are seeds, strong ones their mean.` : null;
   const sections = [
     section("summary", "Summary", note, compares ? null : tiles(), endsTable()),
     ...SECTIONS.map(charted), tasks(), transcripts(), explorer(), compares ? null : divergences(), configuration(),

@@ -2,7 +2,7 @@
 // A chart without a recorded value is left out, so one list serves every recipe and environment.
 
 const SECTIONS = [
-  { id: "learning", title: "Learning", note: "Shaded bands are 95 % intervals over tasks.", charts: [
+  { id: "learning", title: "Learning", note: compares ? null : "Shaded bands are 95 % intervals over tasks.", charts: [
     { title: "Evaluation, at the sampling temperature", of: "eval/*/accuracy", unit: "share", interval: "_ci95" },
     { title: "Evaluation, greedy", of: "eval/*/greedy", unit: "share", interval: "_ci95" },
     { title: `Evaluation, solved by any of ${data.n_samples}`, of: `eval/*/pass_at_${data.n_samples}`, unit: "share", interval: "_ci95" },

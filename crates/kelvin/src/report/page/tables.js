@@ -18,7 +18,7 @@ function tiles() {
   const labels = last(column(run, "curriculum/label_accuracy"));
   const steps = Math.max(...run.steps);
   return element("div", { class: "tiles" }, ...[
-    ends && tile("Evaluation, mean over task types", `${percent(ends.first.mean)} → ${percent(ends.last.mean)} %`, `±${percent(ends.last.half)} over tasks, at step ${ends.steps[1]}`),
+    ends && tile("Evaluation, mean", `${percent(ends.first.mean)} → ${percent(ends.last.mean)} %`, `±${percent(ends.last.half)} over tasks, at step ${ends.steps[1]}`),
     tile("Steps", String(steps), run.asked === steps ? "all that were asked for" : `of ${run.asked} asked for`),
     tile("Tasks posed", spoken(data.tasks.total), valid.length ? `${(100 * mean(valid)).toFixed(0)} % of proposals are valid` : ""),
     labels !== undefined && tile("True labels", spoken(labels, "share"), "of the last curriculum, audited"),
@@ -60,7 +60,9 @@ function runEnds() {
 
 function comparedEnds(key) {
   const heads = ["run", "task type", ...["seeds", "first", "last", "gain", "interval over"].map((it) => ({ value: it, class: "number" }))];
-  return table(heads, data.groups.flatMap((group, index) => data.ends.filter((it) => it.group === index && it.key === key).map((it) => ({
+  const first = (it) => (it.row === "mean" ? 0 : 1);
+  const of = (group) => data.ends.filter((it) => it.group === group && it.key === key).sort((a, b) => first(a) - first(b));
+  return table(heads, data.groups.flatMap((group, index) => of(index).map((it) => ({
     class: it.row === "mean" ? "main" : "",
     cells: [it.row === "mean" ? group.name : "", it.row, number(String(it.n)), number(measured(it.first)), number(measured(it.last)), gained(it.gain), number(1 < it.n ? "seeds" : "tasks", "soft")],
   }))));
