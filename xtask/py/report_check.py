@@ -22,6 +22,7 @@ import time
 from playwright.sync_api import sync_playwright
 
 READY_S = 2.0
+PATIENCE_MS = 120_000
 
 
 def synthetic(run: pathlib.Path, steps: int, kelvin: str, scratch: pathlib.Path) -> pathlib.Path:
@@ -52,6 +53,7 @@ class Page:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme, locale="en-US")
         self.wrong = []
         self.page = context.new_page()
+        self.page.set_default_timeout(PATIENCE_MS)
         self.page.on("pageerror", lambda it: self.wrong.append(f"error: {it}"))
         self.page.on("console", lambda it: it.type == "error" and self.wrong.append(f"console: {it.text}"))
         asked = path.resolve().as_uri()
@@ -59,8 +61,8 @@ class Page:
         session = context.new_cdp_session(self.page)
         session.send("Performance.enable", {"timeDomain": "threadTicks"})
         started = time.monotonic()
-        self.page.goto(asked)
-        self.page.wait_for_selector("html[data-ready]", state="attached", timeout=60_000)
+        self.page.goto(asked, timeout=PATIENCE_MS)
+        self.page.wait_for_selector("html[data-ready]", state="attached", timeout=PATIENCE_MS)
         self.ready_s = time.monotonic() - started
         metrics = {it["name"]: it["value"] for it in session.send("Performance.getMetrics")["metrics"]}
         # What the page's own thread computed: on a busy machine the wall clock says how busy it is.
@@ -181,6 +183,7 @@ def main():
                     it.expect(it.busy_s < READY_S, f"ready after computing for {it.busy_s:.2f} s")
                 print(f"{report.name} {theme} {width}: ready in {it.ready_s:.2f} s, of which {it.busy_s:.2f} s computing, {report.stat().st_size / 1e6:.1f} MB, {len(it.wrong)} wrong")
                 wrong += it.wrong
+                it.page.context.close()
     for what in wrong:
         print(what, file=sys.stderr)
     sys.exit(1 if wrong else 0)

@@ -25,6 +25,9 @@ use crate::progress::duration;
 /// The smallest terminal that has room for everything.
 const SMALLEST: (u16, u16) = (80, 24);
 
+/// From here on the head has room for everything.
+const WIDE: u16 = 100;
+
 /// Colours, or none for those who set `NO_COLOR`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Palette {
@@ -89,7 +92,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, state: &State, palette: Palette) {
     }
     let [top, curves, middle, texts, keys] = Layout::vertical([
         Constraint::Length(1),
-        Constraint::Fill(4),
+        Constraint::Fill(5),
         Constraint::Length(8),
         Constraint::Fill(4),
         Constraint::Length(1),
@@ -124,8 +127,10 @@ fn head(state: &State, palette: Palette, width: u16) -> Line<'static> {
     };
     let mut spans =
         vec![Span::styled(" kelvin ", Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD))];
-    spans.push(Span::raw(format!(" {recipe}  step {}/{} ", state.step, state.steps)));
-    let n_cells = usize::from(width / 8);
+    // The narrowest has room for one of the name and the evaluation.
+    let (recipe, share) = if width < WIDE { (String::new(), 16) } else { (format!(" {recipe} "), 8) };
+    spans.push(Span::raw(format!("{recipe} step {}/{} ", state.step, state.steps)));
+    let n_cells = usize::from(width / share);
     let n_done = (n_cells * state.step as usize / state.steps.max(1) as usize).min(n_cells);
     spans.push(Span::styled("━".repeat(n_done), palette.colour(Color::LightBlue)));
     spans.push(Span::styled("─".repeat(n_cells - n_done), palette.remark()));
@@ -219,7 +224,11 @@ fn solve_rates(frame: &mut Frame<'_>, area: Rect, state: &State, palette: Palett
         points: state.curve(&format!("solver/{it}/accuracy")).to_vec(),
     };
     let found: Vec<Curve> = state.task_types.iter().map(of).collect();
-    curves(frame, area, "solved", &found, [0.0, 1.0], palette, percent);
+    let shares = || found.iter().flat_map(|it| &it.points).map(|it| it.1);
+    let tenth = |it: f64, to: fn(f64) -> f64| to(10.0 * it) / 10.0;
+    let high = tenth(shares().fold(0.1, f64::max), f64::ceil);
+    let low = tenth(shares().fold(high - 0.1, f64::min), f64::floor);
+    curves(frame, area, "solved", &found, [low, high], palette, percent);
 }
 
 fn rewards(frame: &mut Frame<'_>, area: Rect, state: &State, palette: Palette) {
@@ -232,7 +241,7 @@ fn rewards(frame: &mut Frame<'_>, area: Rect, state: &State, palette: Palette) {
         .into();
     let values = || found.iter().flat_map(|it| &it.points).map(|it| it.1);
     let (low, high) = (values().fold(0.0, f64::min), values().fold(0.1, f64::max));
-    curves(frame, area, "reward", &found, [low, high], palette, |it| format!("{it:.2}"));
+    curves(frame, area, "reward", &found, [low, high], palette, signed);
 }
 
 fn validity(frame: &mut Frame<'_>, area: Rect, state: &State, palette: Palette) {
@@ -367,4 +376,9 @@ fn help(frame: &mut Frame<'_>, area: Rect) {
 
 fn percent(share: f64) -> String {
     format!("{:.0}%", 100.0 * share)
+}
+
+/// With two digits; what rounds to nothing has no sign.
+fn signed(reward: f64) -> String {
+    format!("{:.2}", (100.0 * reward).round() / 100.0 + 0.0)
 }

@@ -24,7 +24,7 @@ function tiles() {
     labels !== undefined && tile("True labels", spoken(labels, "share"), "of the last curriculum, audited"),
     0 < seconds && tile("Time", duration(seconds), `${duration(mean(column(run, "timing/step_s")))} a step`),
     memory.length && tile("Most memory", spoken(Math.max(...memory), "bytes"), "of this process"),
-    column(run, "alarms/responses") && tile("Responses that alarm", spoken(total("alarms/responses")), "a reason to read, not a verdict"),
+    column(run, "alarms/responses") && tile("Responses that alarm", spoken(total("alarms/responses")), total("alarms/responses") ? "a reason to read, not a verdict" : "by the screen for phrases"),
   ].filter(Boolean));
 }
 
