@@ -8,7 +8,6 @@ mod readme;
 mod run_folder;
 mod series;
 mod shell;
-mod statistics;
 mod tidy;
 
 use std::{

@@ -3,7 +3,8 @@
 //! Reading order: [`task`] (what is proposed), [`rollout`] (what a policy said), [`environment`] (what makes a
 //! task and checks it), [`policy`] (what draws and learns), [`executor`] (what runs programs), [`objective`]
 //! (what is minimised), [`measures`] (what can be seen of a task without running it), [`vote`] (what
-//! several answers agree on), [`seed`] (where every random choice comes from), [`stop`] (how work ends early).
+//! several answers agree on), [`seed`] (where every random choice comes from), [`statistics`] (what several seeds
+//! say), [`stop`] (how work ends early).
 
 pub mod environment;
 pub mod executor;
@@ -14,6 +15,7 @@ pub mod objective;
 pub mod policy;
 pub mod rollout;
 pub mod seed;
+pub mod statistics;
 pub mod stop;
 pub mod task;
 pub mod vote;

@@ -12,6 +12,7 @@ mod helpers;
 pub mod intrinsic;
 pub mod learnability;
 mod log;
+pub mod memory;
 pub mod metrics;
 pub mod novelty;
 pub mod posed;

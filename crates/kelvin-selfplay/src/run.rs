@@ -11,7 +11,7 @@ use crate::{
     azr, behaviour,
     checkpoint::{Retention, RunDir},
     clock::Stopwatch,
-    eval,
+    eval, memory,
     metrics::{self, Recorder},
     r_zero::{
         self,
@@ -40,6 +40,11 @@ pub enum Event<'run> {
         metrics: &'run Metrics,
         /// What the step did; absent at step 0, and where a run went on with the evaluation of a step.
         report: Option<&'run StepReport>,
+    },
+    /// A step is over; the next one begins when this was looked at.
+    Between {
+        /// Whether a checkpoint is wanted that the settings do not ask for.
+        save: &'run mut bool,
     },
     /// A checkpoint is complete.
     Saved {
@@ -120,9 +125,11 @@ fn go(
             }
             Err(error) => return Err(error),
         };
+        let mut is_wanted = false;
+        watcher(Event::Between { save: &mut is_wanted });
         let is_due = state.step == 0 || is_due(state.step, settings.checkpoint.every);
         saved = None;
-        if is_due || is_over(state) || stays(state.step, settings) {
+        if is_wanted || is_due || is_over(state) || stays(state.step, settings) {
             save(state, accuracy, world, watcher)?;
             saved = Some(state.step);
         }
@@ -220,6 +227,7 @@ fn step(state: &mut RunState, world: World<'_>) -> anyhow::Result<StepReport> {
     report.seconds.measure_s += measuring.seconds();
     metrics.extend(metrics::of_sampler(state.policies.player(Role::Solver).sampler.stats().since(sampled)));
     metrics.extend(env.timing());
+    metrics.extend(memory::metrics());
     metrics.extend(metrics::of_time(&report.seconds, watch.seconds()));
     state.pending = Some(metrics.into_metrics());
     Ok(report)

@@ -5,6 +5,7 @@ mod chat;
 mod clock;
 mod command;
 mod config;
+mod dashboard;
 mod embedded;
 mod error;
 mod interrupt;

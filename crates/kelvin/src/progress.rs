@@ -1,9 +1,10 @@
-//! What a run prints while it goes, on standard error: a line a step, and at the end a table of before and after.
-//! On a terminal the step's line is overwritten by the next one and evaluations stay; without one every line stays.
+//! What a run shows while it goes, on standard error: the dashboard on a terminal, else a line a step; and at the end a
+//! table of before and after. Where a terminal has no dashboard (any more), the step's line is overwritten by the next one
+//! and evaluations stay; without a terminal every line stays.
 
 use std::{
     collections::BTreeMap,
-    io::{IsTerminal, Write, stderr},
+    io::{Write, stderr},
 };
 
 use kelvin_core::{metrics::Metrics, task::Step, task::TaskType};
@@ -14,56 +15,134 @@ use kelvin_selfplay::{
     settings::{Recipe, RunSettings},
 };
 
+use crate::{
+    dashboard::{self, Dashboard, Excerpt, State, Update},
+    interrupt::Interrupt,
+};
+
 /// Steps that the estimate of the time left is averaged over.
 const RECENT_STEPS: usize = 8;
 
-/// Turns events into lines.
+/// How a run is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watching {
+    /// On the dashboard, if there is a terminal.
+    Dashboard,
+    /// By lines, of which every one stays.
+    Plain,
+}
+
+/// Turns events into pictures or lines.
 pub(crate) struct Progress<'run> {
     settings: &'run RunSettings,
     overwrite: bool,
     watch: Stopwatch,
     recent_s: Vec<f64>,
+    dashboard: Option<Dashboard>,
+    /// What would stay on a terminal that had no dashboard.
+    kept: Vec<String>,
 }
 
 impl<'run> Progress<'run> {
-    /// Progress of a run. `plain` keeps every line on a terminal too.
-    pub(crate) fn new(settings: &'run RunSettings, plain: bool) -> Progress<'run> {
-        let overwrite = !plain && stderr().is_terminal();
-        Progress { settings, overwrite, watch: Stopwatch::start(), recent_s: Vec::new() }
+    /// Progress of a run that begins, or goes on after the rows of `history`.
+    pub(crate) fn new(
+        settings: &'run RunSettings,
+        watching: Watching,
+        history: Vec<Metrics>,
+        interrupt: &Interrupt,
+    ) -> Progress<'run> {
+        let overwrite = watching == Watching::Dashboard && dashboard::is_terminal();
+        // Where the terminal refuses, there are lines.
+        let dashboard =
+            overwrite.then(|| Dashboard::start(State::new(settings, history), interrupt).ok()).flatten();
+        Progress {
+            settings,
+            overwrite,
+            watch: Stopwatch::start(),
+            recent_s: Vec::new(),
+            dashboard,
+            kept: Vec::new(),
+        }
     }
 
     /// Shows an event.
     pub(crate) fn show(&mut self, event: Event<'_>) {
         match event {
+            Event::Between { save } => {
+                if let Some(dashboard) = &self.dashboard {
+                    *save |= dashboard.between();
+                    // A pause is no part of a step.
+                    self.watch.lap();
+                }
+            }
             Event::Seeding => self.transient("seeding the task buffer ..."),
             Event::Loaded(file) => self.lasting(&file.line()),
             Event::Recorded { step: 0, metrics, .. } => {
                 self.watch.lap();
                 let sizes = self.per_type(metrics, |it| format!("buffer/{it}/size"), |it| format!("{it:.0}"));
+                self.row(0, metrics, Excerpt::default(), (0.0, 0.0));
                 self.lasting(&format!("seeded  {sizes}"));
                 self.evaluation(0, metrics);
             }
-            Event::Recorded { step, metrics, .. } => {
-                let line = self.step_line(step, metrics);
-                self.transient(&line);
+            Event::Recorded { step, metrics, report } => {
+                let pace = self.pace(step);
+                if self.dashboard.is_some() {
+                    self.row(step, metrics, report.map(Excerpt::of).unwrap_or_default(), pace);
+                }
+                // The dashboard may just have ended.
+                if self.dashboard.is_none() {
+                    let line = self.step_line(step, metrics, pace);
+                    self.transient(&line);
+                }
                 self.evaluation(step, metrics);
             }
-            Event::Saved { .. } => {}
+            Event::Saved { path } => {
+                self.tell(|| Update::Saved(path.display().to_string()));
+            }
         }
     }
 
-    /// Ends the line that is still open.
-    pub(crate) fn close(&self) {
-        if self.overwrite {
+    /// Gives the terminal back and prints what stays, or ends the line that is still open.
+    pub(crate) fn close(&mut self) {
+        if self.dashboard.is_some() {
+            self.end_dashboard();
+        } else if self.overwrite {
             print(&clear());
         }
     }
 
-    fn step_line(&mut self, step: Step, metrics: &Metrics) -> String {
+    /// Tells the dashboard, if there is one that somebody still looks at.
+    fn tell(&mut self, update: impl FnOnce() -> Update) -> bool {
+        match &self.dashboard {
+            Some(dashboard) if dashboard.show(update()) => true,
+            Some(_) => {
+                self.end_dashboard();
+                false
+            }
+            None => false,
+        }
+    }
+
+    fn end_dashboard(&mut self) {
+        drop(self.dashboard.take());
+        for line in std::mem::take(&mut self.kept) {
+            print(&format!("{line}\n"));
+        }
+    }
+
+    fn row(&mut self, step: Step, metrics: &Metrics, excerpt: Excerpt, (step_s, left_s): (f64, f64)) {
+        self.tell(|| Update::Row { step, metrics: metrics.clone(), excerpt, step_s, left_s });
+    }
+
+    /// Seconds per step lately, and those that the steps to come take at that pace.
+    fn pace(&mut self, step: Step) -> (f64, f64) {
         self.recent_s.push(self.watch.lap());
         let recent = &self.recent_s[self.recent_s.len().saturating_sub(RECENT_STEPS)..];
         let step_s = recent.iter().sum::<f64>() / recent.len() as f64;
-        let left = step_s * f64::from(self.settings.steps.saturating_sub(step));
+        (step_s, step_s * f64::from(self.settings.steps.saturating_sub(step)))
+    }
+
+    fn step_line(&self, step: Step, metrics: &Metrics, (step_s, left): (f64, f64)) -> String {
         let did = match self.settings.recipe {
             Recipe::Azr => self.absolute_zero(metrics),
             Recipe::RZero => self.r_zero(step, metrics),
@@ -101,7 +180,7 @@ impl<'run> Progress<'run> {
         format!("{iteration}: {did}")
     }
 
-    fn evaluation(&self, step: Step, metrics: &Metrics) {
+    fn evaluation(&mut self, step: Step, metrics: &Metrics) {
         if let Some(mean) = metrics.get("eval/mean/accuracy") {
             let solved = self.per_type(metrics, |it| format!("eval/{it}/accuracy"), percent);
             let greedy = metrics.get("eval/mean/greedy").copied().unwrap_or_default();
@@ -139,14 +218,21 @@ impl<'run> Progress<'run> {
         values.iter().sum::<f64>() / values.len().max(1) as f64
     }
 
-    fn transient(&self, line: &str) {
+    fn transient(&mut self, line: &str) {
+        if self.tell(|| Update::Said(line.to_owned())) {
+            return;
+        }
         match self.overwrite {
             true => print(&format!("{}{line}", clear())),
             false => print(&format!("{line}\n")),
         }
     }
 
-    fn lasting(&self, line: &str) {
+    fn lasting(&mut self, line: &str) {
+        if self.tell(|| Update::Said(line.to_owned())) {
+            self.kept.push(line.to_owned());
+            return;
+        }
         match self.overwrite {
             true => print(&format!("{}{line}\n", clear())),
             false => print(&format!("{line}\n")),

@@ -6,7 +6,9 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::{Table, evaluations};
-use crate::{series::Row, statistics::Estimate};
+use kelvin_core::statistics::Estimate;
+
+use crate::series::Row;
 
 #[derive(Serialize)]
 struct Summary {

@@ -263,5 +263,7 @@ pub const DEFINITIONS: &[Definition] = &[
         "solves",
         "Monte-Carlo solves drawn for a proposal before an earlier one turned out to pose the same task",
     ),
+    define("system/memory_bytes", "bytes", "memory that the process holds at the end of the step"),
+    define("system/memory_peak_bytes", "bytes", "the most that the process has held since it started"),
     define("system/preemptions", "rows", "rows that lost their memory to older ones and were computed again"),
 ];

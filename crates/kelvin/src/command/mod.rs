@@ -12,6 +12,7 @@ mod man;
 mod pretrain;
 mod report;
 mod sample;
+mod seeds;
 mod tasks;
 pub(crate) mod train;
 mod update;

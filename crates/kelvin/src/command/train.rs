@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use kelvin_core::task::Step;
+use kelvin_core::{metrics::Metrics, task::Step};
 use kelvin_selfplay::{
     checkpoint::{CONFIG, RunDir},
     run::{self, End, Event},
@@ -11,13 +11,13 @@ use kelvin_selfplay::{
     state::RunState,
 };
 
-use super::dry_run;
+use super::{dry_run, seeds};
 use crate::{
     config::{self, Config, Raw, Resolved},
     error::{Stopped, Usage},
     interrupt::Interrupt,
     kill_point,
-    progress::{self, Progress},
+    progress::{self, Progress, Watching},
     report,
     run_folder::{self, RunFolder},
     sandbox::{IsolationArgs, warn_of_mismatches},
@@ -40,7 +40,7 @@ pub(crate) struct TrainArgs {
     sets: Vec<String>,
     /// The run's folder; without it, the next free one below runs/
     #[arg(long, value_name = "DIR")]
-    run_dir: Option<PathBuf>,
+    pub(super) run_dir: Option<PathBuf>,
     /// Steps in all
     #[arg(long, value_name = "N")]
     steps: Option<Step>,
@@ -48,11 +48,15 @@ pub(crate) struct TrainArgs {
     /// Root of every random choice
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
+    /// One run after the other with these seeds, in folders beside each other below --run-dir or runs/NAME-seeds, and their
+    /// comparison; the same command goes on with what is not complete
+    #[arg(long, value_name = "S,S,...", value_delimiter = ',', conflicts_with = "seed", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub(super) seeds: Vec<u64>,
     #[command(flatten)]
-    isolation: IsolationArgs,
+    pub(super) isolation: IsolationArgs,
     /// Print a line for each step, for logs and pipes
     #[arg(long)]
-    plain: bool,
+    pub(super) plain: bool,
     /// Resolve and check everything, show one prompt of each kind, start nothing
     #[arg(long)]
     dry_run: bool,
@@ -63,15 +67,15 @@ pub(crate) struct TrainArgs {
 pub(crate) struct ResumeArgs {
     /// The run folder
     #[arg(value_name = "RUN_DIR")]
-    run_dir: PathBuf,
+    pub(super) run_dir: PathBuf,
     /// Steps in all, instead of the configuration's
     #[arg(long, value_name = "N")]
-    steps: Option<Step>,
+    pub(super) steps: Option<Step>,
     #[command(flatten)]
-    isolation: IsolationArgs,
+    pub(super) isolation: IsolationArgs,
     /// Print a line for each step, for logs and pipes
     #[arg(long)]
-    plain: bool,
+    pub(super) plain: bool,
 }
 
 /// `kelvin train`.
@@ -79,21 +83,36 @@ pub(crate) struct ResumeArgs {
 /// # Errors
 /// If the configuration does not resolve, or the run fails.
 pub(crate) fn train(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<()> {
-    let (resolved, stem) = resolve(args)?;
-    seeding::files::check(&resolved.config.azr)?;
+    if !args.seeds.is_empty() && !args.dry_run {
+        return seeds::train(args, interrupt);
+    }
+    let (resolved, stem) = resolve(args, args.seed.or(args.seeds.first().copied()))?;
     if args.dry_run {
+        seeding::files::check(&resolved.config.azr)?;
         return dry_run::run(&resolved);
     }
+    begin(&resolved, args.run_dir.as_deref(), &stem, args.watching(), interrupt)
+}
+
+/// A run from its beginning to its end. `stem` names its folder where nothing else does.
+pub(super) fn begin(
+    resolved: &Resolved,
+    run_dir: Option<&Path>,
+    stem: &str,
+    watching: Watching,
+    interrupt: &Interrupt,
+) -> anyhow::Result<()> {
+    seeding::files::check(&resolved.config.azr)?;
     // Whatever can be missing is found before a folder is made.
     let disk = kill_point::disk()?;
     let world = wire::world(&resolved.config, interrupt.stop())?;
     let state = wire::state(&resolved.config, None)?;
-    let folder = run_folder::create(&disk, args.run_dir.as_deref(), &stem, &resolved)?;
+    let folder = run_folder::create(&disk, run_dir, stem, resolved)?;
     run_folder::describe(&disk, &folder, &world, &resolved.config.policy.model)?;
     say(&format!("run folder {}", folder.path.display()));
-    let dir = RunDir::on(disk, &folder.path, Some(resolved.text))?;
+    let dir = RunDir::on(disk, &folder.path, Some(resolved.text.clone()))?;
     let again = format!("kelvin resume {}", folder.path.display());
-    play(&resolved.config, &world, state, &dir, &again, args.plain, interrupt)?;
+    play(&resolved.config, &world, state, &dir, &again, (watching, Vec::new()), interrupt)?;
     summarize(&resolved.config, &folder)
 }
 
@@ -137,7 +156,8 @@ pub(crate) fn resume(args: &ResumeArgs, interrupt: &Interrupt) -> anyhow::Result
     if !folder.path.join("manifest.json").is_file() {
         run_folder::describe(dir.disk(), &folder, &world, &config.policy.model)?;
     }
-    play(&config, &world, state, &dir, &again, args.plain, interrupt)?;
+    let history = report::rows(&folder.path).unwrap_or_default();
+    play(&config, &world, state, &dir, &again, (watching(args.plain), history), interrupt)?;
     summarize(&config, &folder)
 }
 
@@ -149,7 +169,19 @@ fn require_same(run: &Path, checkpoint: &Path, raw: &Raw, config: &Config) -> an
     config::require_same(run, &was, raw, free)
 }
 
-fn resolve(args: &TrainArgs) -> anyhow::Result<(Resolved, String)> {
+impl TrainArgs {
+    /// How its runs are watched.
+    pub(super) fn watching(&self) -> Watching {
+        watching(self.plain)
+    }
+}
+
+fn watching(plain: bool) -> Watching {
+    if plain { Watching::Plain } else { Watching::Dashboard }
+}
+
+/// The configuration with a seed, if one is given, and what the configuration is called.
+pub(super) fn resolve(args: &TrainArgs, seed: Option<u64>) -> anyhow::Result<(Resolved, String)> {
     let (raw, stem) = match &args.config {
         Some(path) => {
             let stem = path.file_stem().map_or("run".into(), |it| it.to_string_lossy().into_owned());
@@ -159,7 +191,7 @@ fn resolve(args: &TrainArgs) -> anyhow::Result<(Resolved, String)> {
     };
     let mut sets = args.sets.clone();
     sets.extend(args.steps.map(|it| format!("steps={it}")));
-    sets.extend(args.seed.map(|it| format!("seed={it}")));
+    sets.extend(seed.map(|it| format!("seed={it}")));
     let overrides = Raw::from_sets(&sets)?;
     let mut resolved = config::resolve(&[&raw, &overrides])?;
     let python = &mut resolved.config.python;
@@ -167,21 +199,21 @@ fn resolve(args: &TrainArgs) -> anyhow::Result<(Resolved, String)> {
     Ok((resolved, stem))
 }
 
-/// Runs to the end, or to a signal. `again` is the command that goes on.
+/// Runs to the end, or to a signal. `again` is the command that goes on; the history of a run are its rows so far.
 fn play(
     config: &Config,
     world: &World,
     mut state: RunState,
     dir: &RunDir,
     again: &str,
-    plain: bool,
+    (watching, history): (Watching, Vec<Metrics>),
     interrupt: &Interrupt,
 ) -> anyhow::Result<()> {
     let settings = config.run_settings(world.n_judges());
     for policy in &mut state.policies.0 {
         policy.trainer.listen(interrupt.stop());
     }
-    let mut progress = Progress::new(&settings, plain);
+    let mut progress = Progress::new(&settings, watching, history, interrupt);
     let mut curves = config.tracking.tensorboard.then(|| Curves::begin(&dir.path));
     let end =
         run::run(&mut state, &*world.env, &settings, dir, &|| interrupt.requested().is_some(), &mut |it| {
@@ -209,8 +241,8 @@ fn play(
 
 /// Prints the table of before and after on standard output, and where everything is.
 fn summarize(config: &Config, folder: &RunFolder) -> anyhow::Result<()> {
-    let run = report::read(&folder.path)?;
-    if let Some((first, last)) = progress::evaluations(&run.rows) {
+    let rows = report::rows(&folder.path)?;
+    if let Some((first, last)) = progress::evaluations(&rows) {
         let table = progress::before_and_after(&first, &last, config.eval.n_samples);
         show(&format!("\n{table}"));
     }
@@ -221,9 +253,9 @@ fn summarize(config: &Config, folder: &RunFolder) -> anyhow::Result<()> {
         ));
         return Ok(());
     }
-    let seconds: f64 = run.rows.iter().map(row_seconds).sum();
+    let seconds: f64 = rows.iter().map(row_seconds).sum();
     // A falling probe may have ended it early.
-    let steps = run.rows.last().and_then(|it| it.get("step")).map_or(0, |it| *it as Step);
+    let steps = rows.last().and_then(|it| it.get("step")).map_or(0, |it| *it as Step);
     show(&format!("{steps} steps in {}; everything is in {path}", progress::duration(seconds)));
     show(&format!(
         "  kelvin report {path}   a page with its curves\n  kelvin tasks {path}    the tasks it posed"

@@ -1,96 +1,89 @@
-//! `report.html`: what a run wrote, drawn. It computes nothing that is not in `metrics.jsonl`, `tasks.jsonl` and
-//! `transcripts/`, and opens offline.
+//! `report.html` and `comparison.html`: what runs wrote, drawn. They hold sums and means of `metrics.jsonl`,
+//! `tasks.jsonl`, `alarms.jsonl` and `transcripts/` with their intervals, and open offline. This side reads, chooses and
+//! counts; the files in `page/` draw.
 
-mod chart;
-mod page;
+mod compare;
+mod configuration;
+mod divergence;
+mod gallery;
+mod html;
+mod read;
+mod series;
 
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use kelvin_selfplay::metrics::DEFINITIONS;
+use serde_json::{Value, json};
 
-pub(crate) use page::{comparison, single};
+use configuration::Presets;
+pub(crate) use gallery::Limits;
+pub(crate) use read::{Run, rows};
 
-/// A run as its folder tells it.
-pub(crate) struct Run {
-    /// The folder's name.
-    pub(crate) name: String,
-    /// `config.toml`.
-    pub(crate) config: String,
-    /// `manifest.json`.
-    pub(crate) manifest: Value,
-    /// The rows of `metrics.jsonl`.
-    pub(crate) rows: Vec<BTreeMap<String, f64>>,
-    /// The newest tasks of `tasks.jsonl`.
-    pub(crate) newest_tasks: Vec<Value>,
-    /// The lines of the newest transcript.
-    pub(crate) transcript: Vec<Value>,
-}
-
-/// How many of the newest tasks a report shows.
-const NEWEST_TASKS: usize = 6;
-
-/// The version of `manifest.json` that is understood.
-const MANIFEST_FORMAT: u64 = 1;
-
-/// Reads a run folder, also that of a run that is going on or was cut off in the middle of a line.
+/// The report of one run.
 ///
 /// # Errors
-/// If it is none, or a file in it cannot be read.
-pub(crate) fn read(dir: &Path) -> anyhow::Result<Run> {
-    let text = |path: &Path| {
-        fs::read_to_string(path).with_context(|| {
-            format!("cannot read {}\nhint: name a run folder, such as `kelvin train` prints", path.display())
-        })
-    };
-    let rows = parsed(&dir.join("metrics.jsonl"), &text(&dir.join("metrics.jsonl"))?, usize::MAX)?;
-    let newest_tasks = parsed(&dir.join("tasks.jsonl"), &text(&dir.join("tasks.jsonl"))?, NEWEST_TASKS)?;
-    let transcript = match newest_transcript(&dir.join("transcripts"))? {
-        Some(path) => parsed(&path, &text(&path)?, usize::MAX)?,
-        None => Vec::new(),
-    };
-    let manifest: Value = serde_json::from_str(&text(&dir.join("manifest.json"))?)
-        .with_context(|| damaged(&dir.join("manifest.json")))?;
-    ensure!(
-        manifest["format"] == MANIFEST_FORMAT,
-        "{} has format {}, this program reads {MANIFEST_FORMAT}\nhint: use the version of kelvin that wrote it",
-        dir.join("manifest.json").display(),
-        manifest["format"]
-    );
-    Ok(Run {
-        name: fs::canonicalize(dir)?.file_name().map_or("run".into(), |it| it.to_string_lossy().into_owned()),
-        config: text(&dir.join("config.toml"))?,
-        manifest,
-        rows,
-        newest_tasks: newest_tasks.into_iter().rev().collect(),
-        transcript,
+/// If the folder is not a run's, or a file in it cannot be read.
+pub(crate) fn single(dir: &Path, limits: &Limits) -> anyhow::Result<String> {
+    let run = read::run(dir)?;
+    let groups = [compare::Group { name: run.name.clone(), runs: vec![0] }];
+    let recipe = configuration::word(&run.config, "recipe");
+    let mut data = common("run", &run.name, std::slice::from_ref(&run), &groups);
+    data["facts"] = run.facts().into();
+    data["floors"] = compare::floors(&run);
+    data["tasks"] = gallery::tasks(dir, limits)?;
+    data["rollouts"] = gallery::rollouts(dir, limits)?;
+    data["alarms"] = gallery::alarms(dir, limits)?;
+    data["settings"] = configuration::settings(&run.config, &Presets::of(&run.config));
+    data["divergences"] = divergence::table(&recipe);
+    data["manifest"] = run.manifest.iter().map(|(key, value)| json!([key, spoken(value)])).collect();
+    Ok(html::page(&format!("kelvin: {}", run.name), &data))
+}
+
+/// The report of several runs. Those that differ in nothing but their seed stand together, with intervals over seeds.
+///
+/// # Errors
+/// If a folder is not a run's, or a file in it cannot be read.
+pub(crate) fn comparison(dirs: &[PathBuf]) -> anyhow::Result<String> {
+    let mut runs = dirs.iter().map(|it| read::run(it)).collect::<anyhow::Result<Vec<Run>>>()?;
+    read::tell_apart(&mut runs, dirs);
+    let groups = compare::groups(&runs);
+    let names: Vec<&str> = groups.iter().map(|it| it.name.as_str()).collect();
+    let title = names.join(" and ");
+    let mut data = common("comparison", &title, &runs, &groups);
+    data["facts"] = runs.iter().map(|it| it.name.as_str()).collect::<Vec<_>>().join(", ").into();
+    data["differences"] = compare::differences(&runs, &groups);
+    Ok(html::page(&format!("kelvin: {title}"), &data))
+}
+
+/// The first and the last held-out solve rate over runs that differ in their seed, as text.
+///
+/// # Errors
+/// If a folder is not a run's.
+pub(crate) fn over_seeds(dirs: &[PathBuf]) -> anyhow::Result<String> {
+    let runs = dirs.iter().map(|it| read::run(it)).collect::<anyhow::Result<Vec<Run>>>()?;
+    Ok(compare::over_seeds(&runs))
+}
+
+/// What both kinds of page have.
+fn common(kind: &str, title: &str, runs: &[Run], groups: &[compare::Group]) -> Value {
+    let glossary: Vec<Value> =
+        DEFINITIONS.iter().map(|it| json!([it.pattern, it.unit, it.meaning])).collect();
+    let groups_said: Vec<Value> =
+        groups.iter().map(|it| json!({ "name": it.name, "runs": it.runs })).collect();
+    json!({
+        "kind": kind,
+        "title": title,
+        "runs": runs.iter().map(series::of).collect::<Vec<_>>(),
+        "groups": groups_said,
+        "n_samples": compare::n_samples(runs),
+        "ends": compare::ends(runs, groups),
+        "glossary": glossary,
     })
 }
 
-/// The last `n` whole lines of a log, oldest first. A line without its end is still being written.
-fn parsed<T: DeserializeOwned>(path: &Path, text: &str, n: usize) -> anyhow::Result<Vec<T>> {
-    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-    let lines: Vec<&str> = whole.lines().collect();
-    let parse = |line: &&str| serde_json::from_str(line).with_context(|| damaged(path));
-    lines[lines.len().saturating_sub(n)..].iter().map(parse).collect()
+fn spoken(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn damaged(path: &Path) -> String {
-    format!("{} is damaged\nhint: `kelvin resume` cuts a log back to its last checkpoint", path.display())
-}
-
-fn newest_transcript(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
-    match fs::read_dir(folder) {
-        Ok(entries) => {
-            let paths = entries.map(|it| Ok(it?.path())).collect::<io::Result<Vec<PathBuf>>>();
-            Ok(paths.with_context(|| format!("reading {}", folder.display()))?.into_iter().max())
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("reading {}", folder.display())),
-    }
-}
+#[cfg(test)]
+mod tests;

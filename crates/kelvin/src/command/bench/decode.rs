@@ -9,16 +9,14 @@ use kelvin_core::{
     seed::Seed,
 };
 use kelvin_model::NativeSampler;
-use kelvin_selfplay::clock::Stopwatch;
+use kelvin_selfplay::{clock::Stopwatch, memory::peak_bytes};
 use serde::Serialize;
 
 use super::{
     median,
     subject::{ModelArgs, bandwidth, gemm_peak},
 };
-use crate::{
-    error::Usage, interrupt::Interrupt, jsonl::Sink, machine::peak_memory, ordered, plan::forward_flops,
-};
+use crate::{error::Usage, interrupt::Interrupt, jsonl::Sink, ordered, plan::forward_flops};
 
 /// Measure how many tokens are drawn per second
 #[derive(Debug, clap::Args)]
@@ -108,7 +106,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let context = n_prompt as f64 / n_rows + new / 2.0;
     let gflops = 1e-9 * n_decoded * forward_flops(sampler.config(), context) / decoding;
     // Before the yardsticks take their own memory.
-    let (threads, rss_bytes) = (args.model.threads(), peak_memory());
+    let (threads, rss_bytes) = (args.model.threads(), peak_bytes());
     let read = sampler.bytes_read_per_step().map(|bytes| bytes as f64 * (new - 1.0) / decoding);
     let fraction_of_bandwidth = read.map(|read| anyhow::Ok(read / bandwidth(threads)?)).transpose()?;
     let mut out = Sink::stdout();

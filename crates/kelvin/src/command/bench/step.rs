@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use kelvin_core::{metrics::Metrics, stop::Stop};
-use kelvin_selfplay::{clock::Stopwatch, metrics, run, seeding, state::HeldOut};
+use kelvin_selfplay::{clock::Stopwatch, memory::peak_bytes, metrics, run, seeding, state::HeldOut};
 use serde::Serialize;
 
 use super::median;
@@ -11,7 +11,6 @@ use crate::{
     config::{self, Raw, threads_or_cores},
     interrupt::Interrupt,
     jsonl::Sink,
-    machine::peak_memory,
     wire,
 };
 
@@ -104,7 +103,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         update: of("update_s"),
         other: of("other_s"),
         sampler_idle: of("sampler_idle"),
-        rss_bytes: peak_memory(),
+        rss_bytes: peak_bytes(),
     })?;
     out.flush()
 }

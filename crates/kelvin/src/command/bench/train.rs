@@ -7,14 +7,14 @@ use kelvin_core::{
     seed::Seed,
 };
 use kelvin_model::{LoraConfig, ModelConfig};
-use kelvin_selfplay::clock::Stopwatch;
+use kelvin_selfplay::{clock::Stopwatch, memory::peak_bytes};
 use serde::Serialize;
 
 use super::{
     median,
     subject::{ModelArgs, gemm_peak},
 };
-use crate::{interrupt::Interrupt, jsonl::Sink, machine::peak_memory, plan::forward_flops};
+use crate::{interrupt::Interrupt, jsonl::Sink, plan::forward_flops};
 
 /// Measure how many tokens are trained on per second
 #[derive(Debug, clap::Args)]
@@ -78,7 +78,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let gflops =
         1e-9 * n_passes * n_tokens * forward_flops(policy.config(), f64::from(args.seq) / 2.0) / seconds;
     // Before the yardstick takes its own memory.
-    let rss_bytes = peak_memory();
+    let rss_bytes = peak_bytes();
     let mut out = Sink::stdout();
     out.row(&Trained {
         name: "train",

@@ -4,12 +4,13 @@ use serde::Serialize;
 
 /// What several seeds say of one quantity.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Estimate {
-    pub(crate) mean: f64,
+pub struct Estimate {
+    /// The mean of the values.
+    pub mean: f64,
     /// Half the width of the 95 % interval of the mean by Student's t; none for a single seed.
-    pub(crate) half_width: Option<f64>,
-    /// One value per seed, in the table's order of seeds.
-    pub(crate) by_seed: Vec<f64>,
+    pub half_width: Option<f64>,
+    /// One value per seed, in the order in which they were given.
+    pub by_seed: Vec<f64>,
 }
 
 /// 97.5 % quantiles of Student's t for 1, 2, ... degrees of freedom.
@@ -18,9 +19,11 @@ const T_975: [f64; 15] = [
 ];
 
 impl Estimate {
+    /// The mean of `by_seed` with its interval.
+    ///
     /// # Panics
     /// If there is no value.
-    pub(crate) fn new(by_seed: Vec<f64>) -> Estimate {
+    pub fn new(by_seed: Vec<f64>) -> Estimate {
         assert!(!by_seed.is_empty(), "an estimate of nothing");
         let n = by_seed.len() as f64;
         let mean = by_seed.iter().sum::<f64>() / n;
