@@ -39,8 +39,14 @@ pub(super) fn enter() -> io::Result<Screen> {
     });
     enable_raw_mode()?;
     ACTIVE.store(true, Ordering::SeqCst);
-    let entered = execute!(stderr(), EnterAlternateScreen, cursor::Hide);
-    entered.and_then(|()| Terminal::new(CrosstermBackend::new(stderr()))).inspect_err(|_| leave())
+    let entered = || {
+        execute!(stderr(), EnterAlternateScreen, cursor::Hide)?;
+        let mut screen = Terminal::new(CrosstermBackend::new(stderr()))?;
+        // Not every terminal has another screen to enter.
+        screen.clear()?;
+        Ok(screen)
+    };
+    entered().inspect_err(|_: &io::Error| leave())
 }
 
 /// Gives the terminal back, if it was taken.
