@@ -246,7 +246,15 @@ impl Comparison<'_> {
             return sorted.len() == other_sorted.len()
                 && sorted.iter().zip(&other_sorted).all(|(a, b)| a.0 == b.0 && self.same(a.1, b.1));
         }
-        if may_be_one(name, other) {
+        // A function is called by its value's name where it depends on something: `f(x) = 2x` is `y = 2x`.
+        let of_arguments = |name: &Name, value: &Answer| {
+            let is_argument =
+                |it: &Expr| matches!(it, Expr::Symbol(symbol) if name.arguments.contains(symbol));
+            name.arguments.is_empty() || matches!(value, Answer::Value(expr) if expr.any(&is_argument))
+        };
+        let same_form = name.arguments.is_empty() == other.arguments.is_empty();
+        let depends = of_arguments(name, value) && of_arguments(other, other_value);
+        if may_be_one(name, other) && (same_form || depends) {
             let renamed = renamed(other_value, &other.arguments, &name.arguments);
             if self.same(value, &renamed) {
                 return true;

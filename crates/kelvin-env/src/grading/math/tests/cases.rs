@@ -309,6 +309,7 @@ pub(super) const DIFFERENT: &[(&str, &str)] = &[
     ("0", "\\emptyset"),
     ("0", "1/0"),
     ("n!", "n"),
+    ("f(x) = 1", "k = 1"),
     ("3:00 PM", "3:00 AM"),
     ("\\frac{\\pi}{4}+\\pi k, k\\in\\mathbb{Z}", "\\frac{\\pi}{4}+2\\pi k"),
     ("(1;2)", "(2;1)"),
