@@ -3,8 +3,10 @@
 //! Reading order: [`task`] (what is proposed), [`rollout`] (what a policy said), [`environment`] (what makes a
 //! task and checks it), [`policy`] (what draws and learns), [`executor`] (what runs programs), [`objective`]
 //! (what is minimised), [`measures`] (what can be seen of a task without running it), [`vote`] (what
-//! several answers agree on), [`seed`] (where every random choice comes from).
+//! several answers agree on), [`seed`] (where every random choice comes from), [`benchmark`] (questions of others, which
+//! nobody learns from), [`statistics`] (how sure a score is).
 
+pub mod benchmark;
 pub mod environment;
 pub mod executor;
 pub mod fake;
@@ -14,5 +16,6 @@ pub mod objective;
 pub mod policy;
 pub mod rollout;
 pub mod seed;
+pub mod statistics;
 pub mod task;
 pub mod vote;

@@ -54,7 +54,7 @@ fn key(job: &Job, input: &str) -> Key {
     digest.update(limits.memory_bytes.to_le_bytes());
     digest.update(limits.output_bytes.to_le_bytes());
     digest.update([u8::from(job.hash_seed == HashSeed::B), u8::from(job.calls == Calls::Twice)]);
-    digest.update([u8::from(job.names == Names::Program)]);
+    digest.update([job.names as u8]);
     digest.finalize().into()
 }
 
