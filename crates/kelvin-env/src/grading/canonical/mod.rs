@@ -5,13 +5,16 @@
 //! anything else is compared as the text of its signs. Units, percent and degree signs are dropped. A list without
 //! brackets is a set, and a set of one thing is that thing: they are the solutions of an equation.
 
+mod expression;
+mod formula;
+mod token;
+
 use std::collections::BTreeSet;
 
-use super::{
+use self::{
     expression::Expression,
     formula::expression,
-    number::Number,
-    token::{self, Kind, Token},
+    token::{Kind, Token},
 };
 
 /// The longest text, in bytes, that is read as an answer; beyond it only blanks are normalised.
@@ -25,14 +28,6 @@ pub fn canonical_answer(text: &str) -> String {
     match read(text) {
         Ok(form) => form.text(),
         Err(text) => text,
-    }
-}
-
-/// The value of an answer that is a rational number.
-pub(super) fn number(text: &str) -> Option<Number> {
-    match read(text).ok()? {
-        Form::Expression(expression) => expression.as_number(),
-        Form::Text(_) | Form::Sequence { .. } | Form::Set(_) | Form::Union(_) | Form::Named(..) => None,
     }
 }
 

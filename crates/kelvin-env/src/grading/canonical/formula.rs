@@ -1,8 +1,8 @@
 //! Reads an expression from the signs of an answer. What is ambiguous is refused: `1/2x`, `x2`, a run of letters.
 
 use super::{
+    super::number::Number,
     expression::Expression,
-    number::Number,
     token::{Kind, Token},
 };
 

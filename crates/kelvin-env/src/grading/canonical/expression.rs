@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::number::{Number, RADICAND_MAX, Surd};
+use super::super::number::{Number, RADICAND_MAX, Surd};
 
 /// The most terms of a sum, and with the length of an answer the bound on the work it makes.
 const TERMS_MAX: usize = 24;

@@ -1,0 +1,105 @@
+//! Which option of a multiple-choice question a response chooses. A response that names none has none: nothing is
+//! guessed.
+
+use super::{extract, last_boxed};
+
+/// The index of the option that a response chooses, of `options` in the order of their letters. The last closed box is
+/// read, or else what stands behind the last "answer is", or else the last line. It may say a letter alone, `(C)`,
+/// `C.` and `\text{C}` included, a letter and behind a mark any text (`C: iron`), or the text of exactly one option.
+pub fn chosen(response: &str, options: &[&str]) -> Option<usize> {
+    let text = extract::after_thinking(response);
+    let committed = last_boxed(text)
+        .or_else(|| extract::answer_phrase(text))
+        .or_else(|| text.lines().map(str::trim).rfind(|line| !line.is_empty()))?;
+    letter(committed, options.len()).or_else(|| spelled_out(committed, options))
+}
+
+/// The option whose letter an answer says.
+fn letter(answer: &str, n_options: usize) -> Option<usize> {
+    let mut text = bare(answer);
+    for word in ["final answer", "the answer is", "answer is", "answer", "option", "choice"] {
+        if text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)) {
+            text = bare(text[word.len()..].trim_start_matches([' ', ':']));
+        }
+    }
+    let is_open = text.starts_with(['(', '[']);
+    let text = text.trim_start_matches(['(', '[']);
+    let letter = text.chars().next().filter(char::is_ascii_uppercase)?;
+    let rest = &text[1..];
+    let closed = rest.strip_prefix([')', ']']).filter(|_| is_open);
+    let is_marked = closed.is_some() || rest.starts_with([')', '.', ':']);
+    let says_only_that = bare(closed.unwrap_or(rest)).is_empty();
+    let index = usize::from(letter as u8 - b'A');
+    ((is_marked || says_only_that) && index < n_options).then_some(index)
+}
+
+/// The one option that the answer writes out.
+fn spelled_out(answer: &str, options: &[&str]) -> Option<usize> {
+    let folded = |text: &str| bare(text).split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    let answer = folded(answer);
+    let mut same =
+        options.iter().enumerate().filter(|(_, option)| folded(option) == answer && !answer.is_empty());
+    match (same.next(), same.next()) {
+        (Some((index, _)), None) => Some(index),
+        _ => None,
+    }
+}
+
+/// A text without what marks it up: dollars, stars, `\text{..}`, a period at its end.
+fn bare(text: &str) -> &str {
+    let mut text = text;
+    loop {
+        let before = text;
+        text = text.trim().trim_matches(['$', '*', '`', '"']).trim_end_matches('.').trim();
+        for command in ["\\text{", "\\textbf{", "\\mathrm{", "\\mathbf{", "\\boxed{"] {
+            text = text.strip_prefix(command).and_then(|it| it.strip_suffix('}')).unwrap_or(text);
+        }
+        if text == before {
+            return text;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const METALS: &[&str] = &["gold", "iron", "A mixture", "10", "20"];
+
+    #[test]
+    fn letters_and_written_options_are_read() {
+        for (response, index) in [
+            ("\\boxed{B}", 1),
+            ("<think>\\boxed{A}</think>So \\boxed{\\text{(B)}}.", 1),
+            ("It is A or B. The answer is (B).", 1),
+            ("**Answer: B**", 1),
+            ("\\boxed{\\text{Answer: C}}", 2),
+            ("\\boxed{B. iron}", 1),
+            ("\\boxed{B) iron}", 1),
+            ("\\boxed{Iron}", 1),
+            ("\\boxed{a mixture}", 2),
+            ("\\boxed{10}", 3),
+            ("Weighing both,\nI choose\nE", 4),
+        ] {
+            assert_eq!(chosen(response, METALS), Some(index), "{response}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_guessed() {
+        for response in [
+            "",
+            "\\boxed{}",
+            "\\boxed{F}",
+            "\\boxed{A or B}",
+            "\\boxed{copper}",
+            "\\boxed{A good one}",
+            "I do not know",
+            "The answer is unknown.",
+            "<think>\\boxed{B}</think>",
+        ] {
+            assert_eq!(chosen(response, METALS), None, "{response}");
+        }
+        assert_eq!(chosen("\\boxed{same}", &["same", "same"]), None);
+    }
+}
