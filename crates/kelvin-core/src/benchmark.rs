@@ -141,6 +141,10 @@ pub trait Benchmark: Send + Sync {
     /// If the sandbox is broken; a bad response is a [`Verdict`].
     fn grade(&self, item_idx: usize, mode: PromptMode, response: &str) -> anyhow::Result<Verdict>;
 
+    /// A response in plain mode that is right: the publisher's own solution or answer. Graders are checked with it before
+    /// any model is asked; `None` where the publisher gives none.
+    fn gold(&self, item_idx: usize) -> Option<String>;
+
     /// How verdicts become a score.
     fn headline(&self) -> Headline {
         Headline::Micro
