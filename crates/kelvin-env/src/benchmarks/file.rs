@@ -98,6 +98,18 @@ impl DataFolder {
         .collect()
     }
 
+    /// Worked examples that precede a question, without the line of dashes and what stands above it.
+    ///
+    /// # Errors
+    /// If the file is not there.
+    pub(crate) fn worked_examples(&self, path: &str) -> anyhow::Result<String> {
+        let name = self.0.join(path);
+        let text = fs::read_to_string(&name).with_context(|| {
+            format!("cannot read {}\nhint: `kelvin eval --list` says where to get it", name.display())
+        })?;
+        Ok(text.split_once("-----\n").map_or(text.as_str(), |(_, after)| after).trim().to_owned())
+    }
+
     fn bytes(&self, file: &SourceFile) -> anyhow::Result<Vec<u8>> {
         let name = self.0.join(file.path);
         fs::read(&name).with_context(|| {

@@ -30,6 +30,8 @@ pub(super) struct Foretold {
     pub(super) code: String,
     pub(super) input: String,
     pub(super) output: String,
+    /// What runs before the program and is not shown.
+    pub(super) prelude: &'static str,
 }
 
 /// How such questions are asked and graded.
@@ -122,7 +124,7 @@ impl Foretelling {
         if is_refused {
             return Ok(Verdict::on(answer, Some(Miss::Unparsable)));
         }
-        let miss = match self.harness.expression(&it.code, &answer, ANSWER_S)? {
+        let miss = match self.harness.expression(&format!("{}{}", it.prelude, it.code), &answer, ANSWER_S)? {
             Err(miss) => Some(miss),
             Ok(written) => match (parse_literal(&written), parse_literal(&it.output)) {
                 (Ok(value), Ok(gold)) if gold.equals(&value, Equality::Python) => None,
@@ -147,7 +149,7 @@ impl Foretelling {
         let show = |it: &Foretold| assertion(self.task_type, it);
         let question = |it: &Foretold| format!("[PYTHON]\n{}\n{}\n[/PYTHON]\n[ANSWER]\n", it.code, show(it).0);
         let examples = EXAMPLES.map(|[code, input, output]| {
-            let it = Foretold { code: code.to_owned(), input: input.to_owned(), output: output.to_owned() };
+            let it = Foretold { code: code.to_owned(), input: input.to_owned(), output: output.to_owned(), prelude: "" };
             format!("{}{}\n[/ANSWER]\n\n", question(&it), show(&it).1)
         });
         format!("{task} The answer stands between [ANSWER] and [/ANSWER].\n\n{}{}", examples.concat(), question(it))

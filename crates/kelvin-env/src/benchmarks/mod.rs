@@ -2,13 +2,20 @@
 //! shape: where it is to be had, what it asks, how it reads an answer and when that is right. `docs/evaluation.md` says
 //! what each does; `docs/divergences/evaluation.md` where that is not what a paper did.
 
+mod big_bench;
+mod choices;
 mod cruxeval;
 mod foretold;
 mod file;
 mod harness;
 mod human_eval;
+mod live_code;
+mod live_execution;
+mod maths;
 mod mbpp;
 mod oracle;
+mod packed;
+mod paper;
 mod plus;
 mod program;
 mod raw;
@@ -49,6 +56,26 @@ pub const BENCHMARKS: &[Entry] = &[
     mbpp::MBPP_PLUS,
     cruxeval::CRUXEVAL_I,
     cruxeval::CRUXEVAL_O,
+    live_code::LIVE_CODE,
+    live_execution::LIVE_EXECUTION,
+    maths::GSM8K,
+    maths::MATH500,
+    maths::AIME24,
+    maths::AIME25,
+    maths::AMC23,
+    maths::MINERVA,
+    maths::OLYMPIAD,
+    choices::MMLU_PRO,
+    choices::SUPER_GPQA,
+    big_bench::BBEH,
+    big_bench::BBEH_MINI,
+    big_bench::BBH,
+    maths::MATH500_R_ZERO,
+    maths::AIME24_R_ZERO,
+    maths::AIME25_R_ZERO,
+    maths::AMC23_R_ZERO,
+    maths::MINERVA_R_ZERO,
+    maths::OLYMPIAD_R_ZERO,
 ];
 
 /// The benchmark of a name.
