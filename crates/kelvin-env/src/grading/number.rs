@@ -8,7 +8,7 @@ use num_bigint::{BigInt, Sign};
 /// megabytes of digits.
 const LITERAL_DIGITS_MAX: i64 = 4096;
 /// The longest numerator or denominator that arithmetic may make, in bits. It bounds the work of one answer.
-const COMPUTED_BITS_MAX: u64 = 2048;
+const COMPUTED_BITS_MAX: u64 = 8192;
 /// The largest number under a square root: its square factors are found by 10^4 divisions.
 pub(super) const RADICAND_MAX: u64 = 1_000_000_000_000;
 
@@ -138,6 +138,38 @@ impl Number {
         self.numerator.sign() == Sign::Minus
     }
 
+    pub(super) fn is_integer(&self) -> bool {
+        self.denominator == BigInt::from(1)
+    }
+
+    /// The largest integer that is not larger.
+    pub(super) fn floor(&self) -> Number {
+        let mut quotient = &self.numerator / &self.denominator;
+        if self.is_negative() && !self.is_integer() {
+            quotient -= 1;
+        }
+        Number { numerator: quotient, denominator: 1.into() }
+    }
+
+    /// The denominator, where it fits.
+    pub(super) fn denominator(&self) -> Option<u64> {
+        u64::try_from(&self.denominator).ok()
+    }
+
+    /// The nearest float, to a few units in the last place; infinite where it is too large.
+    pub(super) fn to_f64(&self) -> f64 {
+        let leading = |it: &BigInt| {
+            let shift = it.bits().saturating_sub(64);
+            let top = u64::try_from(it.magnitude() >> shift).expect("64 bits");
+            (top as f64, shift as i32)
+        };
+        let ((above, above_shift), (below, below_shift)) = (leading(&self.numerator), leading(&self.denominator));
+        // In two steps, since half of a shift is always a float.
+        let shift = above_shift - below_shift;
+        let magnitude = above / below * 2f64.powi(shift / 2) * 2f64.powi(shift - shift / 2);
+        if self.is_negative() { -magnitude } else { magnitude }
+    }
+
     /// The value, where it is an integer that fits.
     pub(super) fn as_i64(&self) -> Option<i64> {
         (self.denominator == BigInt::from(1)).then(|| i64::try_from(&self.numerator).ok())?
@@ -160,6 +192,9 @@ impl fmt::Display for Number {
 }
 
 fn bounded(numerator: BigInt, denominator: BigInt) -> Option<Number> {
+    if denominator == BigInt::from(1) {
+        return (numerator.bits() <= COMPUTED_BITS_MAX).then_some(Number { numerator, denominator });
+    }
     let number = ratio(numerator, denominator);
     (number.numerator.bits().max(number.denominator.bits()) <= COMPUTED_BITS_MAX).then_some(number)
 }
