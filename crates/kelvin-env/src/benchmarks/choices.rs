@@ -9,7 +9,7 @@ use kelvin_core::{
 };
 use serde::Deserialize;
 
-use super::{DataFolder, Entry, Open, no_prompt, paper};
+use super::{Entry, Open, no_prompt, paper};
 use crate::grading::choice::chosen;
 
 /// The longest answers, in tokens: ours and R-Zero's.
