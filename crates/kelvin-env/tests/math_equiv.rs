@@ -33,15 +33,24 @@ fn text<'row>(row: &'row Value, field: &str) -> &'row str {
 }
 
 /// The pairs with another verdict than their label, as `(wrongly accepted, wrongly refused)`.
-fn disagreements<'rows>(rows: &[&'rows Value], gold: &str, answer: &str) -> (Vec<&'rows Value>, Vec<&'rows Value>) {
-    let is_equal = |row: &&Value| equal(text(row, gold), text(row, answer), &Options::default()) == Verdict::Equal;
+fn disagreements<'rows>(
+    rows: &[&'rows Value],
+    gold: &str,
+    answer: &str,
+) -> (Vec<&'rows Value>, Vec<&'rows Value>) {
+    let is_equal =
+        |row: &&Value| equal(text(row, gold), text(row, answer), &Options::default()) == Verdict::Equal;
     let differ = rows.iter().filter(|row| is_equal(row) != row["expected"].as_bool().unwrap());
     differ.copied().partition(|row| !row["expected"].as_bool().unwrap())
 }
 
 fn print(what: &str, n: usize, (accepted, refused): &(Vec<&Value>, Vec<&Value>)) {
     let agreement = 1.0 - (accepted.len() + refused.len()) as f64 / n as f64;
-    println!("{what}: {n} pairs, agreement {agreement:.4}, {} wrong accepted, {} right refused", accepted.len(), refused.len());
+    println!(
+        "{what}: {n} pairs, agreement {agreement:.4}, {} wrong accepted, {} right refused",
+        accepted.len(),
+        refused.len()
+    );
     for (kind, rows) in [("accepted", accepted), ("refused", refused)] {
         for row in rows {
             println!("  {kind} {}: {} | {}", text(row, "id"), text(row, "gold"), text(row, "answer"));
@@ -83,7 +92,10 @@ fn every_gold_answer_is_equal_to_itself() {
         Some(rows.iter().flat_map(gold).collect::<Vec<String>>())
     };
     for (path, gold) in [
-        ("math500/test.jsonl", (&|row: &Value| vec![text(row, "answer").to_owned()]) as &dyn Fn(&Value) -> Vec<String>),
+        (
+            "math500/test.jsonl",
+            (&|row: &Value| vec![text(row, "answer").to_owned()]) as &dyn Fn(&Value) -> Vec<String>,
+        ),
         ("olympiadbench/test.jsonl", &|row| {
             row["final_answer"].as_array().unwrap().iter().map(|it| it.as_str().unwrap().to_owned()).collect()
         }),

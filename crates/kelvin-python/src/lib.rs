@@ -11,7 +11,7 @@ pub mod value;
 pub use arguments::{Arguments, parse_arguments};
 pub use program::{
     Complexity, Entry, ErrorKeyword, Halstead, Policy, Program, Refusal, Strip, compat_distance, complexity,
-    contains_program, distance, n_functions, name_entry, prepare, shingles, strip, test_input_sign,
+    contains_program, distance, n_functions, name_entry, prepare, sanitize, shingles, strip, test_input_sign,
     with_working,
 };
 pub use syntax::{MAX_BRACKETS, MAX_DEPTH, MAX_INDENTS, MAX_SOURCE_BYTES, syntax_error};

@@ -5,6 +5,7 @@
 mod boxed;
 mod canonical;
 pub mod choice;
+pub mod code;
 pub mod extract;
 pub mod math;
 mod number;

@@ -7,8 +7,10 @@ use num_bigint::{BigInt, Sign};
 /// The largest power of ten and the most digits that a literal may have: beyond it a short text would stand for
 /// megabytes of digits.
 const LITERAL_DIGITS_MAX: i64 = 4096;
-/// The longest numerator or denominator that arithmetic may make, in bits. It bounds the work of one answer.
-const COMPUTED_BITS_MAX: u64 = 8192;
+/// The longest numerator or denominator of a fraction that arithmetic may make, in bits. It bounds the work of one answer.
+const COMPUTED_BITS_MAX: u64 = 2048;
+/// The longest integer, which takes no search for a common divisor.
+const INTEGER_BITS_MAX: u64 = 8192;
 /// The largest number under a square root: its square factors are found by 10^4 divisions.
 pub(super) const RADICAND_MAX: u64 = 1_000_000_000_000;
 
@@ -80,7 +82,8 @@ impl Number {
         let n = exponent.unsigned_abs();
         // A number of b bits, b over 1, has more than (b - 1) n bits when raised to n.
         let bits = base.numerator.bits().max(base.denominator.bits());
-        if COMPUTED_BITS_MAX < bits.saturating_sub(1).saturating_mul(n) {
+        let bits_max = if base.is_integer() { INTEGER_BITS_MAX } else { COMPUTED_BITS_MAX };
+        if bits_max < bits.saturating_sub(1).saturating_mul(n) {
             return None;
         }
         let n = u32::try_from(n).ok()?;
@@ -163,16 +166,59 @@ impl Number {
             let top = u64::try_from(it.magnitude() >> shift).expect("64 bits");
             (top as f64, shift as i32)
         };
-        let ((above, above_shift), (below, below_shift)) = (leading(&self.numerator), leading(&self.denominator));
+        let ((above, above_shift), (below, below_shift)) =
+            (leading(&self.numerator), leading(&self.denominator));
         // In two steps, since half of a shift is always a float.
         let shift = above_shift - below_shift;
         let magnitude = above / below * 2f64.powi(shift / 2) * 2f64.powi(shift - shift / 2);
         if self.is_negative() { -magnitude } else { magnitude }
     }
 
+    /// What is left when a prime is divided out; none where the prime divides the denominator.
+    pub(super) fn residue(&self, prime: Prime) -> Option<u64> {
+        let residue = |it: &BigInt| u64::try_from(it.magnitude() % prime.0).expect("less than the prime");
+        let quotient = prime.times(residue(&self.numerator), prime.reciprocal(residue(&self.denominator))?);
+        Some(if self.is_negative() { prime.negated(quotient) } else { quotient })
+    }
+
     /// The value, where it is an integer that fits.
     pub(super) fn as_i64(&self) -> Option<i64> {
         (self.denominator == BigInt::from(1)).then(|| i64::try_from(&self.numerator).ok())?
+    }
+}
+
+/// The numbers modulo a prime below 2^62: they tell rational numbers apart at the price of one word.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Prime(pub(super) u64);
+
+impl Prime {
+    pub(super) fn plus(self, a: u64, b: u64) -> u64 {
+        (a + b) % self.0
+    }
+
+    pub(super) fn negated(self, a: u64) -> u64 {
+        (self.0 - a) % self.0
+    }
+
+    pub(super) fn times(self, a: u64, b: u64) -> u64 {
+        (u128::from(a) * u128::from(b) % u128::from(self.0)) as u64
+    }
+
+    pub(super) fn power(self, base: u64, mut exponent: u64) -> u64 {
+        let (mut square, mut power) = (base, 1);
+        while 0 < exponent {
+            if exponent % 2 == 1 {
+                power = self.times(power, square);
+            }
+            square = self.times(square, square);
+            exponent /= 2;
+        }
+        power
+    }
+
+    /// None of 0.
+    pub(super) fn reciprocal(self, a: u64) -> Option<u64> {
+        (a != 0).then(|| self.power(a, self.0 - 2))
     }
 }
 
@@ -193,7 +239,7 @@ impl fmt::Display for Number {
 
 fn bounded(numerator: BigInt, denominator: BigInt) -> Option<Number> {
     if denominator == BigInt::from(1) {
-        return (numerator.bits() <= COMPUTED_BITS_MAX).then_some(Number { numerator, denominator });
+        return (numerator.bits() <= INTEGER_BITS_MAX).then_some(Number { numerator, denominator });
     }
     let number = ratio(numerator, denominator);
     (number.numerator.bits().max(number.denominator.bits()) <= COMPUTED_BITS_MAX).then_some(number)

@@ -11,7 +11,7 @@ use super::{
 
 /// The longest text, in bytes, that is read as mathematics. `evaluation.md` section 5 says 500 characters, which a list of
 /// pairs passes.
-const ANSWER_BYTES_MAX: usize = 2000;
+pub(super) const ANSWER_BYTES_MAX: usize = 2000;
 
 /// What an answer is; of one that cannot be read, its words.
 pub(super) fn read(text: &str, commas: Commas) -> Answer {
@@ -185,8 +185,10 @@ fn list(tokens: &[Token]) -> Option<Answer> {
 fn words_only(tokens: &[Token]) -> Option<Answer> {
     let is_word = |it: &Token| matches!(it.kind, Kind::Word | Kind::Text) || it.is_any("-'.,");
     let letters = tokens.iter().filter(|it| it.kind == Kind::Word).map(|it| it.text.chars().count());
-    let is_long = letters.clone().any(|n| 3 <= n) || tokens.iter().any(|it| ["no", "No", "NO", "up"].contains(&it.text.as_str()));
-    (tokens.iter().all(is_word) && is_long && tokens.iter().any(|it| it.kind == Kind::Word)).then(|| words(tokens))
+    let is_long = letters.clone().any(|n| 3 <= n)
+        || tokens.iter().any(|it| ["no", "No", "NO", "up"].contains(&it.text.as_str()));
+    (tokens.iter().all(is_word) && is_long && tokens.iter().any(|it| it.kind == Kind::Word))
+        .then(|| words(tokens))
 }
 
 /// An answer as words, in small letters, without blanks and marks. A short run of letters may be a product.
@@ -374,7 +376,8 @@ pub(super) fn expanded(answer: Answer) -> Answer {
 
 /// A tuple for each sign; its members share it.
 fn tuple(open: char, items: Vec<Answer>, close: char) -> Answer {
-    let is_both = |it: &Answer| matches!(it, Answer::Value(expr) if expr.any(&|it| matches!(it, Expr::PlusMinus(..))));
+    let is_both =
+        |it: &Answer| matches!(it, Answer::Value(expr) if expr.any(&|it| matches!(it, Expr::PlusMinus(..))));
     if !items.iter().any(is_both) {
         return Answer::Tuple { open, items, close };
     }

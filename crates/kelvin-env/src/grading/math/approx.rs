@@ -122,9 +122,11 @@ impl Approx {
         let error = self.error * self.im.cosh() + ROUNDING * self.magnitude() * self.im.cosh();
         match self.im == 0.0 {
             true => Approx::complex(self.re.sin(), 0.0, error + ROUNDING),
-            false => {
-                Approx::complex(self.re.sin() * self.im.cosh(), self.re.cos() * self.im.sinh(), error + ROUNDING)
-            }
+            false => Approx::complex(
+                self.re.sin() * self.im.cosh(),
+                self.re.cos() * self.im.sinh(),
+                error + ROUNDING,
+            ),
         }
     }
 
@@ -160,6 +162,9 @@ mod tests {
         assert_eq!(turn.agrees(Approx::real(-1.0)), Some(true));
         let large = Approx::real(1e20).sin();
         assert_eq!(large.agrees(large), None, "the sine of a number whose last digits are lost is unknown");
-        assert_eq!(Approx::real(1.0).exp().integer_power(3).unwrap().agrees(Approx::real(3.0).exp()), Some(true));
+        assert_eq!(
+            Approx::real(1.0).exp().integer_power(3).unwrap().agrees(Approx::real(3.0).exp()),
+            Some(true)
+        );
     }
 }

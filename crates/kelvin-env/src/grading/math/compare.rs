@@ -2,10 +2,11 @@
 
 use super::{
     Brackets, Options, Order, Percent,
-    evaluate::{Budget, Field, LogBase, Point, Value, evaluate},
+    evaluate::{Budget, Field, LogBase, Point, evaluate},
     matrix, names, region, sample,
     tree::{Answer, Expr, Joined, Name, Relation},
     units::Unit,
+    value::Value,
 };
 use crate::grading::number::Number;
 
@@ -30,13 +31,12 @@ impl Comparison<'_> {
     fn same_kind(&mut self, gold: &Answer, answer: &Answer) -> bool {
         match (gold, answer) {
             (Answer::Text(a, _), Answer::Text(b, _)) => a == b,
-            (Answer::Text(_, Some(product)), Answer::Value(value)) | (Answer::Value(value), Answer::Text(_, Some(product))) => {
-                self.same_value(product, value)
-            }
+            (Answer::Text(_, Some(product)), Answer::Value(value))
+            | (Answer::Value(value), Answer::Text(_, Some(product))) => self.same_value(product, value),
             (Answer::List(a, joined), Answer::List(b, _)) => self.same_lists(a, b, *joined),
-            (Answer::List(a, _), Answer::Set(b)) | (Answer::Set(a), Answer::List(b, _)) | (Answer::Set(a), Answer::Set(b)) => {
-                self.same_members(a, b)
-            }
+            (Answer::List(a, _), Answer::Set(b))
+            | (Answer::Set(a), Answer::List(b, _))
+            | (Answer::Set(a), Answer::Set(b)) => self.same_members(a, b),
             (Answer::Named(name, value), Answer::Named(other, other_value)) => {
                 self.same_named((name, value), (other, other_value))
             }
@@ -50,15 +50,20 @@ impl Comparison<'_> {
             (Answer::Named(name, value), other) | (other, Answer::Named(name, value)) => {
                 self.same(value, other) || self.same_in_order(name, value, other)
             }
-            (Answer::Equation(a, b), Answer::Equation(c, d)) => self.multiple(&difference(a, b), &difference(c, d)).is_some(),
-            (Answer::Inequality(a, signs), Answer::Inequality(b, others)) => self.same_chain((a, signs), (b, others)),
+            (Answer::Equation(a, b), Answer::Equation(c, d)) => {
+                self.multiple(&difference(a, b), &difference(c, d)).is_some()
+            }
+            (Answer::Inequality(a, signs), Answer::Inequality(b, others)) => {
+                self.same_chain((a, signs), (b, others))
+            }
             (
                 Answer::Tuple { open, items, close },
                 Answer::Tuple { open: other_open, items: others, close: other_close },
             ) => {
                 // Brackets tell intervals apart; there is none of three ends.
                 let same_brackets = (open, close) == (other_open, other_close) || items.len() != 2;
-                (same_brackets || self.options.brackets == Brackets::Ignored) && self.same_items(items, others)
+                (same_brackets || self.options.brackets == Brackets::Ignored)
+                    && self.same_items(items, others)
             }
             (Answer::Union(a), Answer::Union(b)) => self.same_members(a, b),
             (Answer::Difference(a, b), Answer::Difference(c, d)) => self.same(a, c) && self.same(b, d),
@@ -93,7 +98,10 @@ impl Comparison<'_> {
                     Unit::Known { kind: other_kind, size: other_size, power: other_power },
                 ) => {
                     let scaled = |expr: &Expr, size: &Number| {
-                        let size = Expr::Power(Box::new(Expr::Number(size.clone())), Box::new(Expr::integer(u64::from(*power))));
+                        let size = Expr::Power(
+                            Box::new(Expr::Number(size.clone())),
+                            Box::new(Expr::integer(u64::from(*power))),
+                        );
                         Expr::Product(vec![expr.clone(), size])
                     };
                     let same_measure = (kind, power) == (other_kind, other_power);
@@ -123,9 +131,9 @@ impl Comparison<'_> {
     fn same_value(&mut self, a: &Expr, b: &Expr) -> bool {
         if let (Some(a), Some(b)) = (matrix::matrix(a), matrix::matrix(b)) {
             return a.len() == b.len()
-                && a.iter().zip(&b).all(|(a, b)| {
-                    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| self.same_value(a, b))
-                });
+                && a.iter()
+                    .zip(&b)
+                    .all(|(a, b)| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| self.same_value(a, b)));
         }
         match sample::identical(a, b, &mut self.budget) {
             Some(same) => same || self.rounds_to(a, b) || self.rounds_to(b, a),
@@ -135,18 +143,26 @@ impl Comparison<'_> {
 
     /// Whether the first is a decimal, long enough to be no accident, that the second, which is none, rounds to.
     fn rounds_to(&mut self, decimal: &Expr, value: &Expr) -> bool {
-        let (Some(least), Some((_, n))) = (self.options.rounded_decimals, decimal_of(decimal)) else { return false };
+        let (Some(least), Some((_, n))) = (self.options.rounded_decimals, decimal_of(decimal)) else {
+            return false;
+        };
         if n < least || decimal_of(value).is_some() || matches!(value, Expr::Number(_)) {
             return false;
         }
-        let (Some(decimal), Some(value)) = (self.constant(decimal), self.constant(value)) else { return false };
+        let (Some(decimal), Some(value)) = (self.constant(decimal), self.constant(value)) else {
+            return false;
+        };
         let Some(distance) = decimal.plus(&value.negated()) else { return false };
         distance.approx().magnitude() <= 0.500_001 * 10f64.powi(-i32::try_from(n).unwrap_or(i32::MAX))
     }
 
     /// The value of a formula without unknowns.
     pub(super) fn constant(&mut self, expr: &Expr) -> Option<Value> {
-        evaluate(expr, &Point { values: Vec::new(), field: Field::Real, log_base: LogBase::E }, &mut self.budget)
+        evaluate(
+            expr,
+            &Point { values: Vec::new(), field: Field::Real, log_base: LogBase::E },
+            &mut self.budget,
+        )
     }
 
     pub(super) fn multiple(&mut self, a: &Expr, b: &Expr) -> Option<sample::Factor> {
@@ -206,7 +222,11 @@ impl Comparison<'_> {
         })
     }
 
-    fn same_named(&mut self, (name, value): (&Name, &Answer), (other, other_value): (&Name, &Answer)) -> bool {
+    fn same_named(
+        &mut self,
+        (name, value): (&Name, &Answer),
+        (other, other_value): (&Name, &Answer),
+    ) -> bool {
         if !name.members.is_empty() && name.members != other.members {
             // `x=1, y=2` and `y=2, x=1`.
             let Answer::Tuple { items, .. } = value else { return false };
@@ -243,7 +263,11 @@ impl Comparison<'_> {
     }
 
     /// Chains of as many sides, each step a positive multiple of the other's, from the left or from the right.
-    fn same_chain(&mut self, (a, signs): (&[Expr], &[Relation]), (b, others): (&[Expr], &[Relation])) -> bool {
+    fn same_chain(
+        &mut self,
+        (a, signs): (&[Expr], &[Relation]),
+        (b, others): (&[Expr], &[Relation]),
+    ) -> bool {
         if a.len() != b.len() {
             return false;
         }
@@ -349,7 +373,8 @@ fn records(items: &[Answer]) -> Option<Vec<Answer>> {
         let members: Vec<String> = group.iter().map(|it| it.0.clone()).collect();
         let is_whole = distinct.iter().all(|name| members.contains(name));
         let items = group.iter().map(|it| it.1.clone()).collect();
-        let name = Name { text: format!("({})", members.join(",")), arguments: Vec::new(), members, symbol: None };
+        let name =
+            Name { text: format!("({})", members.join(",")), arguments: Vec::new(), members, symbol: None };
         is_whole.then(|| Answer::Named(name, Box::new(Answer::Tuple { open: '(', items, close: ')' })))
     };
     named.chunks(distinct.len()).map(group).collect()

@@ -5,6 +5,7 @@ use std::f64::consts::{E, PI};
 use super::{
     approx::Approx,
     tree::{Expr, Function},
+    value::{Value, exact, integer, real},
 };
 use crate::grading::number::Number;
 
@@ -12,13 +13,6 @@ use crate::grading::number::Number;
 const TERMS_MAX: i64 = 200;
 /// The largest number whose factorial is computed (`evaluation.md` section 5 allows 5,000; the limit on bits ends it before).
 const FACTORIAL_MAX: i64 = 1000;
-
-/// A value.
-#[derive(Clone, Debug)]
-pub(super) enum Value {
-    Exact(Number),
-    Approx(Approx),
-}
 
 /// Which numbers there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,64 +61,6 @@ struct Evaluation<'at, 'names, 'budget> {
     is_angle: bool,
 }
 
-impl Value {
-    pub(super) fn approx(&self) -> Approx {
-        match self {
-            Value::Exact(number) => Approx::real(number.to_f64()),
-            Value::Approx(approx) => *approx,
-        }
-    }
-
-    /// Whether the two are the same; none where that cannot be told.
-    pub(super) fn agrees(&self, other: &Value) -> Option<bool> {
-        match (self, other) {
-            (Value::Exact(a), Value::Exact(b)) => Some(a == b),
-            _ => self.approx().finite()?.agrees(other.approx().finite()?),
-        }
-    }
-
-    pub(super) fn plus(&self, other: &Value) -> Option<Value> {
-        if let (Value::Exact(a), Value::Exact(b)) = (self, other)
-            && let Some(sum) = a.plus(b)
-        {
-            return Some(Value::Exact(sum));
-        }
-        self.approx().plus(other.approx()).finite().map(Value::Approx)
-    }
-
-    pub(super) fn times(&self, other: &Value) -> Option<Value> {
-        if let (Value::Exact(a), Value::Exact(b)) = (self, other)
-            && let Some(product) = a.times(b)
-        {
-            return Some(Value::Exact(product));
-        }
-        self.approx().times(other.approx()).finite().map(Value::Approx)
-    }
-
-    pub(super) fn negated(self) -> Value {
-        match self {
-            Value::Exact(number) => Value::Exact(number.negated()),
-            Value::Approx(approx) => Value::Approx(approx.negated()),
-        }
-    }
-
-    pub(super) fn over(&self, other: &Value) -> Option<Value> {
-        let reciprocal = match other {
-            Value::Exact(number) => Value::Exact(number.reciprocal()?),
-            Value::Approx(approx) => Value::Approx(approx.reciprocal()?),
-        };
-        self.times(&reciprocal)
-    }
-
-    /// The integer that it is.
-    fn integer(&self) -> Option<i64> {
-        match self {
-            Value::Exact(number) => number.as_i64(),
-            Value::Approx(_) => None,
-        }
-    }
-}
-
 impl Evaluation<'_, '_, '_> {
     fn value(&mut self, expr: &Expr) -> Option<Value> {
         self.budget.spend(1)?;
@@ -166,7 +102,11 @@ impl Evaluation<'_, '_, '_> {
         match name {
             "pi" => Some(real(PI)),
             "e" => Some(real(E)),
-            "i" => (self.point.field == Field::Complex).then_some(Value::Approx(Approx { re: 0.0, im: 1.0, error: 0.0 })),
+            "i" => (self.point.field == Field::Complex).then_some(Value::float(Approx {
+                re: 0.0,
+                im: 1.0,
+                error: 0.0,
+            })),
             name => {
                 let (_, value) = self.point.values.iter().find(|it| it.0 == name)?;
                 Some(value.clone())
@@ -174,7 +114,13 @@ impl Evaluation<'_, '_, '_> {
         }
     }
 
-    fn series(&mut self, is_product: bool, index: &str, range: std::ops::RangeInclusive<i64>, body: &Expr) -> Option<Value> {
+    fn series(
+        &mut self,
+        is_product: bool,
+        index: &str,
+        range: std::ops::RangeInclusive<i64>,
+        body: &Expr,
+    ) -> Option<Value> {
         let n_terms = range.end().checked_sub(*range.start())?;
         if TERMS_MAX < n_terms {
             return None;
@@ -196,19 +142,9 @@ impl Evaluation<'_, '_, '_> {
 
     fn raised(&mut self, base: &Value, exponent: &Value) -> Option<Value> {
         if let Some(n) = exponent.integer() {
-            return match base {
-                Value::Exact(number) => match number.power(n) {
-                    Some(power) => Some(Value::Exact(power)),
-                    None if number.is_zero() => None,
-                    None => Approx::real(number.to_f64()).integer_power(n).map(Value::Approx),
-                },
-                Value::Approx(approx) => approx.integer_power(n).map(Value::Approx),
-            };
+            return base.integer_power(n);
         }
-        let is_negative = match base {
-            Value::Exact(number) => number.is_negative(),
-            Value::Approx(approx) => approx.im == 0.0 && approx.re < 0.0,
-        };
+        let is_negative = base.is_negative();
         let is_zero = matches!(base, Value::Exact(number) if number.is_zero());
         if is_zero {
             return matches!(exponent, Value::Exact(it) if !it.is_negative()).then(|| exact(0));
@@ -231,7 +167,7 @@ impl Evaluation<'_, '_, '_> {
             let above = power.times(&Number::from(power.denominator()?))?.as_i64()?;
             return root.power(above).map(Value::Exact);
         }
-        base.approx().finite()?.power(exponent.approx()).map(Value::Approx)
+        base.approx().finite()?.power(exponent.approx()).map(Value::float)
     }
 
     /// A function that nobody defined: some smooth function of its arguments, always the same one for its name.
@@ -243,13 +179,13 @@ impl Evaluation<'_, '_, '_> {
             let angle = self.value(argument)?.approx().times(slope).plus(total);
             total = angle.plus(angle.sin());
         }
-        total.finite().map(Value::Approx)
+        total.finite().map(Value::float)
     }
 
     fn call(&mut self, function: Function, arguments: &[Expr]) -> Option<Value> {
         use Function::{
-            Abs, Arccos, Arcsin, Arctan, Binomial, Ceiling, Cos, Cosh, Cot, Csc, DoubleFactorial, Exp, Factorial, Floor, Gcd,
-            Lcm, Ln, Log, Max, Min, Sec, Sign, Sin, Sinh, Tan, Tanh,
+            Abs, Arccos, Arcsin, Arctan, Binomial, Ceiling, Cos, Cosh, Cot, Csc, DoubleFactorial, Exp,
+            Factorial, Floor, Gcd, Lcm, Ln, Log, Max, Min, Sec, Sign, Sin, Sinh, Tan, Tanh,
         };
         let turns = matches!(function, Sin | Cos | Tan | Cot | Sec | Csc);
         let was_angle = std::mem::replace(&mut self.is_angle, turns);
@@ -258,7 +194,7 @@ impl Evaluation<'_, '_, '_> {
         let values = values?;
         let first = values.first()?;
         let x = || first.approx().finite();
-        let approx = |it: Approx| it.finite().map(Value::Approx);
+        let approx = |it: Approx| it.finite().map(Value::float);
         match function {
             Sin => approx(x()?.sin()),
             Cos => approx(x()?.cos()),
@@ -273,7 +209,7 @@ impl Evaluation<'_, '_, '_> {
             Cosh => approx(x()?.through(f64::cosh, f64::sinh)?),
             Tanh => approx(x()?.through(f64::tanh, |_| 1.0)?),
             Exp => self.raised(&real(E), first),
-            Ln => self.logarithm(first).map(Value::Approx),
+            Ln => self.logarithm(first).map(Value::float),
             Log => {
                 let base = match (values.get(1), self.point.log_base) {
                     (Some(base), _) => self.logarithm(base)?,
@@ -282,7 +218,7 @@ impl Evaluation<'_, '_, '_> {
                 };
                 approx(self.logarithm(first)?.times(base.reciprocal()?))
             }
-            Abs | Sign => magnitude_or_sign(first, function == Sign),
+            Abs | Sign => first.magnitude_or_sign(function == Sign),
             Floor => first.floor(),
             Ceiling => Some(first.clone().negated().floor()?.negated()),
             Factorial => self.falling(first.integer()?, 1),
@@ -329,49 +265,6 @@ impl Evaluation<'_, '_, '_> {
         self.budget.spend(k as u32)?;
         (1..=k).try_fold(exact(1), |product, it| product.times(&integer(n - k + it))?.over(&integer(it)))
     }
-}
-
-impl Value {
-    fn floor(&self) -> Option<Value> {
-        match self {
-            Value::Exact(number) => Some(Value::Exact(number.floor())),
-            Value::Approx(approx) => {
-                // Too near an integer, it may lie on either side.
-                let is_clear = approx.im == 0.0 && approx.error < (approx.re - approx.re.round()).abs();
-                let is_small = approx.re.abs() < 1e15;
-                (is_clear && is_small).then(|| integer(approx.re.floor() as i64))
-            }
-        }
-    }
-}
-
-fn magnitude_or_sign(value: &Value, wants_sign: bool) -> Option<Value> {
-    match value {
-        Value::Exact(number) if wants_sign => Some(match (number.is_zero(), number.is_negative()) {
-            (true, _) => exact(0),
-            (false, true) => integer(-1),
-            (false, false) => exact(1),
-        }),
-        Value::Exact(number) if number.is_negative() => Some(Value::Exact(number.clone().negated())),
-        Value::Exact(_) => Some(value.clone()),
-        Value::Approx(approx) if wants_sign => {
-            (approx.im == 0.0 && !approx.may_be_zero()).then(|| integer(approx.re.signum() as i64))
-        }
-        Value::Approx(approx) => Some(Value::Approx(Approx { re: approx.magnitude(), im: 0.0, error: approx.error })),
-    }
-}
-
-fn exact(value: u64) -> Value {
-    Value::Exact(Number::from(value))
-}
-
-fn integer(value: i64) -> Value {
-    let magnitude = Number::from(value.unsigned_abs());
-    Value::Exact(if value < 0 { magnitude.negated() } else { magnitude })
-}
-
-fn real(value: f64) -> Value {
-    Value::Approx(Approx::real(value))
 }
 
 fn common_divisor(mut a: u64, mut b: u64) -> u64 {

@@ -114,7 +114,9 @@ impl Reader<'_> {
         if let Some(fraction) = after.strip_prefix('.') {
             match digits(fraction) {
                 // The digits under the bar of `0.\overline{3}` follow.
-                0 if ["\\overline{", "\\bar{", "\\dot{"].iter().any(|it| fraction.starts_with(it)) => length += 1,
+                0 if ["\\overline{", "\\bar{", "\\dot{"].iter().any(|it| fraction.starts_with(it)) => {
+                    length += 1
+                }
                 0 => {}
                 n => length += 1 + n,
             }
@@ -152,14 +154,17 @@ impl Reader<'_> {
     }
 
     fn symbol(&mut self, first: char) {
-        for (spelling, sign) in [("**", '^'), ("<=", '≤'), (">=", '≥'), (":=", '='), ("==", '='), ("=>", '⇒'), ("->", '→')] {
+        for (spelling, sign) in
+            [("**", '^'), ("<=", '≤'), (">=", '≥'), (":=", '='), ("==", '='), ("=>", '⇒'), ("->", '→')]
+        {
             if self.rest.starts_with(spelling) {
                 self.skip(spelling.len());
                 return self.sign(sign);
             }
         }
         if self.rest.starts_with("!=") {
-            let is_factorial = !self.spaced && self.tokens.last().is_some_and(|it| it.kind == Kind::Number || it.is(')'));
+            let is_factorial =
+                !self.spaced && self.tokens.last().is_some_and(|it| it.kind == Kind::Number || it.is(')'));
             self.skip(if is_factorial { 1 } else { 2 });
             return self.sign(if is_factorial { '!' } else { '≠' });
         }
@@ -245,7 +250,8 @@ impl Reader<'_> {
         self.skip(self.rest.len() - self.rest.trim_start().len() + inside.len() + 2);
         let trimmed = inside.trim_matches([' ', '~']);
         let is_letter = trimmed.chars().count() == 1 && trimmed.chars().all(char::is_alphabetic);
-        let is_type = !matches!(name, "text" | "textrm" | "mbox" | "hbox" | "textnormal" | "textit" | "textbf");
+        let is_type =
+            !matches!(name, "text" | "textrm" | "mbox" | "hbox" | "textnormal" | "textit" | "textbf");
         match trimmed {
             _ if is_letter && is_type => self.push(Kind::Word, trimmed),
             _ if is_type && WORD_COMMANDS.contains(&trimmed) => self.push(Kind::Command, trimmed),
@@ -263,7 +269,8 @@ impl Reader<'_> {
         match name {
             "begin" | "end" | "mathbb" => {
                 let Some(inside) = braced(self.rest) else {
-                    let letter = self.rest.trim_start().get(..1).filter(|it| name == "mathbb" && "RZNQC".contains(it));
+                    let letter =
+                        self.rest.trim_start().get(..1).filter(|it| name == "mathbb" && "RZNQC".contains(it));
                     if let Some(letter) = letter {
                         let command = format!("mathbb:{letter}");
                         self.skip(self.rest.len() - self.rest.trim_start().len() + 1);
@@ -273,14 +280,17 @@ impl Reader<'_> {
                 };
                 let inside = inside.to_owned();
                 self.skip(self.rest.len() - self.rest.trim_start().len() + inside.len() + 2);
-                if name == "begin" && inside.starts_with("array")
+                if name == "begin"
+                    && inside.starts_with("array")
                     && let Some(columns) = braced(self.rest)
                 {
                     self.skip(self.rest.len() - self.rest.trim_start().len() + columns.len() + 2);
                 }
                 match name {
                     "end" => self.push(Kind::Command, "end"),
-                    name => self.push(Kind::Command, format!("{name}:{}", inside.trim().trim_end_matches('*'))),
+                    name => {
+                        self.push(Kind::Command, format!("{name}:{}", inside.trim().trim_end_matches('*')))
+                    }
                 }
             }
             name => self.push(Kind::Command, name),
@@ -310,9 +320,13 @@ fn braced(text: &str) -> Option<&str> {
 /// commas only if no other comma stands as close, since `1,234,5` is a list.
 fn grouped(tokens: Vec<Token>, glued: &[usize], commas: Commas) -> Vec<Token> {
     let is_head = |it: &Token| it.is_integer() && it.text.len() <= 3;
-    let is_group = |it: Option<&Token>| it.is_some_and(|it| {
-        it.kind == Kind::Number && it.text.split('.').next().is_some_and(|whole| whole.len() == 3) && !it.text.contains('e')
-    });
+    let is_group = |it: Option<&Token>| {
+        it.is_some_and(|it| {
+            it.kind == Kind::Number
+                && it.text.split('.').next().is_some_and(|whole| whole.len() == 3)
+                && !it.text.contains('e')
+        })
+    };
     let mut depth = 0usize;
     let separates: Vec<bool> = tokens
         .iter()
@@ -324,7 +338,9 @@ fn grouped(tokens: Vec<Token>, glued: &[usize], commas: Commas) -> Vec<Token> {
                 _ => depth,
             };
             let next = tokens.get(at + 1);
-            token.is(',') && is_group(next) && (glued.contains(&at) || depth == 0 && next.is_some_and(|it| !it.spaced) && !token.spaced)
+            token.is(',')
+                && is_group(next)
+                && (glued.contains(&at) || depth == 0 && next.is_some_and(|it| !it.spaced) && !token.spaced)
         })
         .collect();
     let is_close = |at: usize| {
@@ -363,45 +379,183 @@ fn greek_letter(letter: char) -> Option<&'static str> {
 }
 
 const GREEK_LETTERS: &[(char, &str)] = &[
-    ('π', "pi"), ('α', "alpha"), ('β', "beta"), ('γ', "gamma"), ('δ', "delta"), ('ε', "epsilon"), ('θ', "theta"),
-    ('λ', "lambda"), ('μ', "mu"), ('σ', "sigma"), ('φ', "phi"), ('ϕ', "phi"), ('ω', "omega"), ('ρ', "rho"), ('τ', "tau"),
-    ('ψ', "psi"), ('Δ', "Delta"), ('Σ', "Sigma"), ('Ω', "Omega"), ('Γ', "Gamma"), ('Φ', "Phi"), ('Θ', "Theta"),
+    ('π', "pi"),
+    ('α', "alpha"),
+    ('β', "beta"),
+    ('γ', "gamma"),
+    ('δ', "delta"),
+    ('ε', "epsilon"),
+    ('θ', "theta"),
+    ('λ', "lambda"),
+    ('μ', "mu"),
+    ('σ', "sigma"),
+    ('φ', "phi"),
+    ('ϕ', "phi"),
+    ('ω', "omega"),
+    ('ρ', "rho"),
+    ('τ', "tau"),
+    ('ψ', "psi"),
+    ('Δ', "Delta"),
+    ('Σ', "Sigma"),
+    ('Ω', "Omega"),
+    ('Γ', "Gamma"),
+    ('Φ', "Phi"),
+    ('Θ', "Theta"),
 ];
 
-const SPACING: &[&str] = &["quad", "qquad", "hspace", "enspace", "thinspace", "medspace", "newline", "linebreak", "hfill"];
+const SPACING: &[&str] =
+    &["quad", "qquad", "hspace", "enspace", "thinspace", "medspace", "newline", "linebreak", "hfill"];
 
 const DECORATION: &[&str] = &[
-    "left", "right", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "biggl", "biggr", "Biggl", "Biggr",
-    "displaystyle", "textstyle", "scriptstyle", "limits", "nolimits", "boxed", "fbox", "middle", "mathstrut", "rm", "bf",
-    "it", "therefore", "strut", "underline",
+    "left",
+    "right",
+    "big",
+    "Big",
+    "bigg",
+    "Bigg",
+    "bigl",
+    "bigr",
+    "Bigl",
+    "Bigr",
+    "biggl",
+    "biggr",
+    "Biggl",
+    "Biggr",
+    "displaystyle",
+    "textstyle",
+    "scriptstyle",
+    "limits",
+    "nolimits",
+    "boxed",
+    "fbox",
+    "middle",
+    "mathstrut",
+    "rm",
+    "bf",
+    "it",
+    "therefore",
+    "strut",
+    "underline",
 ];
 
 const TEXTS: &[&str] = &[
-    "text", "textrm", "textbf", "textit", "textnormal", "textsf", "texttt", "mathrm", "mathbf", "mathit", "mathsf", "mathtt",
-    "mathcal", "mathscr", "mathfrak", "mbox", "hbox", "operatorname", "boldsymbol", "bm", "emph", "rmfamily",
+    "text",
+    "textrm",
+    "textbf",
+    "textit",
+    "textnormal",
+    "textsf",
+    "texttt",
+    "mathrm",
+    "mathbf",
+    "mathit",
+    "mathsf",
+    "mathtt",
+    "mathcal",
+    "mathscr",
+    "mathfrak",
+    "mbox",
+    "hbox",
+    "operatorname",
+    "boldsymbol",
+    "bm",
+    "emph",
+    "rmfamily",
 ];
 
 const OPERATORS: &[(&str, char)] = &[
-    ("cdot", '*'), ("times", '*'), ("ast", '*'), ("bullet", '*'), ("div", '/'), ("leq", '≤'), ("le", '≤'), ("leqslant", '≤'),
-    ("leqq", '≤'), ("geq", '≥'), ("ge", '≥'), ("geqslant", '≥'), ("geqq", '≥'), ("neq", '≠'), ("ne", '≠'), ("lt", '<'),
-    ("gt", '>'), ("approx", '≈'), ("simeq", '≈'), ("cong", '≈'), ("equiv", '≡'), ("pm", '±'), ("mp", '∓'), ("cup", '∪'),
-    ("bigcup", '∪'), ("cap", '∩'), ("in", '∈'), ("notin", '∉'), ("setminus", '∖'), ("backslash", '∖'), ("lbrace", '⦃'),
-    ("rbrace", '⦄'), ("langle", '⟨'), ("rangle", '⟩'), ("lfloor", '⌊'), ("rfloor", '⌋'), ("lceil", '⌈'), ("rceil", '⌉'),
-    ("lvert", '|'), ("rvert", '|'), ("vert", '|'), ("mid", '|'), ("lbrack", '['), ("rbrack", ']'), ("lparen", '('),
-    ("rparen", ')'), ("colon", ':'), ("degree", '°'), ("prime", '\''), ("to", '→'), ("rightarrow", '→'), ("mapsto", '→'),
-    ("Rightarrow", '⇒'), ("implies", '⇒'), ("iff", '⇔'), ("Leftrightarrow", '⇔'), ("land", '∧'), ("wedge", '∧'), ("lor", '∨'),
-    ("vee", '∨'), ("percent", '%'),
+    ("cdot", '*'),
+    ("times", '*'),
+    ("ast", '*'),
+    ("bullet", '*'),
+    ("div", '/'),
+    ("leq", '≤'),
+    ("le", '≤'),
+    ("leqslant", '≤'),
+    ("leqq", '≤'),
+    ("geq", '≥'),
+    ("ge", '≥'),
+    ("geqslant", '≥'),
+    ("geqq", '≥'),
+    ("neq", '≠'),
+    ("ne", '≠'),
+    ("lt", '<'),
+    ("gt", '>'),
+    ("approx", '≈'),
+    ("simeq", '≈'),
+    ("cong", '≈'),
+    ("equiv", '≡'),
+    ("pm", '±'),
+    ("mp", '∓'),
+    ("cup", '∪'),
+    ("bigcup", '∪'),
+    ("cap", '∩'),
+    ("in", '∈'),
+    ("notin", '∉'),
+    ("setminus", '∖'),
+    ("backslash", '∖'),
+    ("lbrace", '⦃'),
+    ("rbrace", '⦄'),
+    ("langle", '⟨'),
+    ("rangle", '⟩'),
+    ("lfloor", '⌊'),
+    ("rfloor", '⌋'),
+    ("lceil", '⌈'),
+    ("rceil", '⌉'),
+    ("lvert", '|'),
+    ("rvert", '|'),
+    ("vert", '|'),
+    ("mid", '|'),
+    ("lbrack", '['),
+    ("rbrack", ']'),
+    ("lparen", '('),
+    ("rparen", ')'),
+    ("colon", ':'),
+    ("degree", '°'),
+    ("prime", '\''),
+    ("to", '→'),
+    ("rightarrow", '→'),
+    ("mapsto", '→'),
+    ("Rightarrow", '⇒'),
+    ("implies", '⇒'),
+    ("iff", '⇔'),
+    ("Leftrightarrow", '⇔'),
+    ("land", '∧'),
+    ("wedge", '∧'),
+    ("lor", '∨'),
+    ("vee", '∨'),
+    ("percent", '%'),
 ];
 
 const SYNONYMS: &[(&str, &str)] = &[
-    ("dfrac", "frac"), ("tfrac", "frac"), ("cfrac", "frac"), ("dbinom", "binom"), ("tbinom", "binom"), ("varnothing", "emptyset"),
-    ("varphi", "phi"), ("varepsilon", "epsilon"), ("vartheta", "theta"), ("arcsinh", "arsinh"), ("ctg", "cot"), ("tg", "tan"),
-    ("arctg", "arctan"), ("cosec", "csc"), ("bar", "overline"), ("overrightarrow", "vec"), ("widehat", "hat"), ("R", "mathbb:R"),
-    ("Z", "mathbb:Z"), ("N", "mathbb:N"), ("dots", "ldots"), ("cdots", "ldots"), ("reals", "mathbb:R"),
+    ("dfrac", "frac"),
+    ("tfrac", "frac"),
+    ("cfrac", "frac"),
+    ("dbinom", "binom"),
+    ("tbinom", "binom"),
+    ("varnothing", "emptyset"),
+    ("varphi", "phi"),
+    ("varepsilon", "epsilon"),
+    ("vartheta", "theta"),
+    ("arcsinh", "arsinh"),
+    ("ctg", "cot"),
+    ("tg", "tan"),
+    ("arctg", "arctan"),
+    ("cosec", "csc"),
+    ("bar", "overline"),
+    ("overrightarrow", "vec"),
+    ("widehat", "hat"),
+    ("R", "mathbb:R"),
+    ("Z", "mathbb:Z"),
+    ("N", "mathbb:N"),
+    ("dots", "ldots"),
+    ("cdots", "ldots"),
+    ("reals", "mathbb:R"),
 ];
 
 /// Words that mean the same with and without a backslash.
 const WORD_COMMANDS: &[&str] = &[
-    "sqrt", "pi", "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "ln", "log",
-    "exp", "abs", "floor", "ceil", "gcd", "lcm", "max", "min", "theta", "alpha", "beta", "gamma", "lambda", "binom", "sgn",
+    "sqrt", "pi", "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh",
+    "tanh", "ln", "log", "exp", "abs", "floor", "ceil", "gcd", "lcm", "max", "min", "theta", "alpha", "beta",
+    "gamma", "lambda", "binom", "sgn",
 ];

@@ -35,7 +35,8 @@ pub(super) fn matrix(expr: &Expr) -> Option<Rows> {
             let mut terms = terms.iter().map(matrix).collect::<Option<Vec<Rows>>>()?.into_iter();
             let first = terms.next()?;
             terms.try_fold(first, |sum, term| {
-                let same_shape = sum.len() == term.len() && sum.iter().zip(&term).all(|(a, b)| a.len() == b.len());
+                let same_shape =
+                    sum.len() == term.len() && sum.iter().zip(&term).all(|(a, b)| a.len() == b.len());
                 let row = |(a, b): (&Vec<Expr>, &Vec<Expr>)| {
                     a.iter().zip(b).map(|(a, b)| Expr::Sum(vec![a.clone(), b.clone()])).collect()
                 };

@@ -19,12 +19,13 @@ mod sample;
 mod tests;
 mod tree;
 mod units;
+mod value;
 
 use self::{compare::Comparison, evaluate::Budget, latex::Commas, tree::Answer};
 use super::last_boxed;
 
 /// The most nodes of formulas that one comparison may evaluate.
-const NODES_MAX: u32 = 100_000;
+const NODES_MAX: u32 = 50_000;
 
 /// What a comparison comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,9 +134,10 @@ fn readings(text: &str) -> Vec<Answer> {
 /// The text of an answer's signs, which is the same for different layouts.
 fn signs(text: &str) -> String {
     match latex::tokens(text, Commas::List) {
-        Some(tokens) if !tokens.is_empty() => {
-            tokens.iter().flat_map(|it| [if it.kind == latex::Kind::Text { "\"" } else { "\u{1}" }, &it.text]).collect()
-        }
+        Some(tokens) if !tokens.is_empty() => tokens
+            .iter()
+            .flat_map(|it| [if it.kind == latex::Kind::Text { "\"" } else { "\u{1}" }, &it.text])
+            .collect(),
         Some(_) | None => text.split_whitespace().collect(),
     }
 }

@@ -38,14 +38,21 @@ pub(super) fn function(name: &str) -> Option<Function> {
 
 /// Commands that are names of unknowns or constants.
 pub(super) const SYMBOLS: &[&str] = &[
-    "pi", "infty", "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu",
-    "xi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega", "Gamma", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon",
-    "Phi", "Psi", "Omega", "hbar", "ell", "partial", "aleph", "mho", "Re", "Im", "emptyset",
+    "pi", "infty", "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa",
+    "lambda", "mu", "nu", "xi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega", "Gamma",
+    "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega", "hbar", "ell", "partial",
+    "aleph", "mho", "Re", "Im", "emptyset",
 ];
 
 /// Environments with rows and columns.
 pub(super) const MATRICES: &[&str] = &[
-    "begin:pmatrix", "begin:bmatrix", "begin:Bmatrix", "begin:vmatrix", "begin:Vmatrix", "begin:matrix", "begin:array",
+    "begin:pmatrix",
+    "begin:bmatrix",
+    "begin:Bmatrix",
+    "begin:vmatrix",
+    "begin:Vmatrix",
+    "begin:matrix",
+    "begin:array",
     "begin:smallmatrix",
 ];
 
@@ -54,8 +61,20 @@ pub(super) const SCALES: &[(&str, &str)] =
     &[("thousand", "1e3"), ("million", "1e6"), ("billion", "1e9"), ("trillion", "1e12")];
 
 /// Words in small letters that name a quantity; any other run of small letters is a product.
-const QUANTITIES: &[&str] =
-    &["ans", "answer", "area", "volume", "perimeter", "total", "sum", "probability", "length", "width", "height", "distance"];
+const QUANTITIES: &[&str] = &[
+    "ans",
+    "answer",
+    "area",
+    "volume",
+    "perimeter",
+    "total",
+    "sum",
+    "probability",
+    "length",
+    "width",
+    "height",
+    "distance",
+];
 
 /// The name that the signs are, if they are one: a letter with its index, a function with its arguments, a tuple of
 /// letters, a word, a ratio of names.
@@ -66,13 +85,20 @@ pub(super) fn name(tokens: &[Token]) -> Option<Name> {
     if let [open, inside @ .., close] = tokens
         && (open.is('(') && close.is(')'))
     {
-        let members = inside.split(|it| it.is(',')).map(|it| Some(name(it)?.text)).collect::<Option<Vec<_>>>()?;
+        let members =
+            inside.split(|it| it.is(',')).map(|it| Some(name(it)?.text)).collect::<Option<Vec<_>>>()?;
         let text = format!("({})", members.join(","));
         return (1 < members.len()).then_some(Name { text, arguments: Vec::new(), members, symbol: None });
     }
     if tokens.iter().any(|it| it.is(':')) {
-        let parts = tokens.split(|it| it.is(':')).map(|it| Some(name(it)?.text)).collect::<Option<Vec<_>>>()?;
-        return Some(Name { text: parts.join(":"), arguments: Vec::new(), members: Vec::new(), symbol: None });
+        let parts =
+            tokens.split(|it| it.is(':')).map(|it| Some(name(it)?.text)).collect::<Option<Vec<_>>>()?;
+        return Some(Name {
+            text: parts.join(":"),
+            arguments: Vec::new(),
+            members: Vec::new(),
+            symbol: None,
+        });
     }
     let (text, n_read) = head(tokens)?;
     let arguments = match &tokens[n_read..] {
@@ -92,7 +118,8 @@ fn argument(tokens: &[Token]) -> Option<String> {
         [one] if matches!(one.kind, Kind::Number | Kind::Word) => Some(one.text.clone()),
         [one] if SYMBOLS.contains(&one.text.as_str()) => Some(one.text.clone()),
         [first, bar, rest @ ..] if first.kind == Kind::Word && bar.is('_') && rest.len() <= 3 => {
-            let index: String = rest.iter().filter(|it| !it.is_any("{}")).map(|it| it.text.as_str()).collect();
+            let index: String =
+                rest.iter().filter(|it| !it.is_any("{}")).map(|it| it.text.as_str()).collect();
             Some(format!("{}_{index}", first.text))
         }
         _ => None,
@@ -104,8 +131,20 @@ fn head(tokens: &[Token]) -> Option<(String, usize)> {
     let (mut text, mut at, mut n_heads) = (String::new(), 0, 0);
     while let Some(token) = tokens.get(at) {
         let is_mark = token.kind == Kind::Command
-            && ["angle", "triangle", "overline", "vec", "hat", "tilde", "Delta", "nabla", "mathbb:P", "mathbb:E", "measuredangle"]
-                .contains(&token.text.as_str());
+            && [
+                "angle",
+                "triangle",
+                "overline",
+                "vec",
+                "hat",
+                "tilde",
+                "Delta",
+                "nabla",
+                "mathbb:P",
+                "mathbb:E",
+                "measuredangle",
+            ]
+            .contains(&token.text.as_str());
         let is_symbol = token.kind == Kind::Command && SYMBOLS.contains(&token.text.as_str());
         match token.kind {
             Kind::Word | Kind::Text => {
@@ -121,7 +160,9 @@ fn head(tokens: &[Token]) -> Option<(String, usize)> {
             Kind::Sign if token.is('_') && 0 < n_heads => {
                 let end = closing(tokens, at + 1)?;
                 text.push('_');
-                text.extend(tokens[at + 1..end].iter().filter(|it| !it.is_any("{}")).map(|it| it.text.trim()));
+                text.extend(
+                    tokens[at + 1..end].iter().filter(|it| !it.is_any("{}")).map(|it| it.text.trim()),
+                );
                 at = end;
                 continue;
             }
@@ -149,7 +190,8 @@ fn head(tokens: &[Token]) -> Option<(String, usize)> {
         at += 1;
     }
     // Letters side by side are a product, words are not; a point or an angle has several capital letters.
-    let letters: Vec<&Token> = tokens[..at].iter().filter(|it| it.kind == Kind::Word && it.text.len() == 1).collect();
+    let letters: Vec<&Token> =
+        tokens[..at].iter().filter(|it| it.kind == Kind::Word && it.text.len() == 1).collect();
     let are_points = letters.iter().all(|it| it.text.chars().all(char::is_uppercase));
     let is_marked = tokens[0].kind == Kind::Command;
     (n_heads == 1 || 1 < n_heads && (are_points || is_marked && n_heads == 2)).then_some((text, at))

@@ -23,7 +23,10 @@ pub(super) fn formula(tokens: &[Token]) -> Option<Expr> {
 fn split_letters(tokens: &[Token]) -> Vec<Token> {
     let mut split = Vec::with_capacity(tokens.len());
     for token in tokens {
-        if token.kind != Kind::Word || token.text.len() == 1 || names::SCALES.iter().any(|it| it.0 == token.text) {
+        if token.kind != Kind::Word
+            || token.text.len() == 1
+            || names::SCALES.iter().any(|it| it.0 == token.text)
+        {
             split.push(token.clone());
             continue;
         }
@@ -128,7 +131,9 @@ impl<'tokens> Parser<'tokens> {
         let Some(token) = self.peek() else { return false };
         match token.kind {
             Kind::Number => self.at.checked_sub(1).is_some_and(|it| self.tokens[it].is_any(")}")),
-            Kind::Word | Kind::Command => !matches!(token.text.as_str(), "end" | "mod" | "bmod" | "pmod" | "over" | "ldots"),
+            Kind::Word | Kind::Command => {
+                !matches!(token.text.as_str(), "end" | "mod" | "bmod" | "pmod" | "over" | "ldots")
+            }
             Kind::Text => false,
             Kind::Sign => token.is_any("({[⌊⌈") || token.is('|') && self.n_bars == 0,
         }
@@ -270,7 +275,8 @@ impl<'tokens> Parser<'tokens> {
         {
             return Some(Expr::Number(number.plus(&part)?));
         }
-        let scale = |it: &&Token| names::SCALES.iter().find(|scale| scale.0 == it.text.trim()).map(|scale| scale.1);
+        let scale =
+            |it: &&Token| names::SCALES.iter().find(|scale| scale.0 == it.text.trim()).map(|scale| scale.1);
         if let Some(scale) = self.peek().as_ref().and_then(scale) {
             self.at += 1;
             number = number.times(&Number::literal(scale)?)?;
@@ -303,7 +309,9 @@ impl<'tokens> Parser<'tokens> {
                 let (above, below) = both.text.split_at(1);
                 (above, below, 2)
             }
-            [frac, above, below, ..] if frac.is_command("frac") && above.is_integer() && above.text.len() == 1 => {
+            [frac, above, below, ..]
+                if frac.is_command("frac") && above.is_integer() && above.text.len() == 1 =>
+            {
                 (above.text.as_str(), below.text.as_str(), 3)
             }
             _ => return None,

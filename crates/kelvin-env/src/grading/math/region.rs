@@ -6,8 +6,9 @@ use std::cmp::Ordering;
 
 use super::{
     compare::{Comparison, only_unknown},
-    evaluate::{Field, LogBase, Point, Value, evaluate},
+    evaluate::{Field, LogBase, Point, evaluate},
     tree::{Answer, Expr, Joined, Relation},
+    value::Value,
 };
 use crate::grading::number::Number;
 
@@ -17,10 +18,17 @@ const GAP_MIN: f64 = 1e-4;
 const END_MAX: f64 = 1e9;
 
 enum Region {
-    Interval { low: Option<End>, high: Option<End> },
+    Interval {
+        low: Option<End>,
+        high: Option<End>,
+    },
     Points(Vec<Value>),
     /// What satisfies a chain of relations in an unknown.
-    Solutions { sides: Vec<Expr>, relations: Vec<Relation>, unknown: String },
+    Solutions {
+        sides: Vec<Expr>,
+        relations: Vec<Relation>,
+        unknown: String,
+    },
     Any(Vec<Region>),
     All(Vec<Region>),
     Not(Box<Region>),
@@ -40,7 +48,11 @@ pub(super) fn is_region(answer: &Answer) -> bool {
         Answer::Named(_, value) => is_region(value) || matches!(**value, Answer::Value(_)),
         Answer::Value(Expr::Symbol(name)) => name == "mathbb:R",
         Answer::Text(words, _) => EVERYTHING.contains(&words.as_str()),
-        Answer::Value(_) | Answer::Quantity(..) | Answer::Percent(_) | Answer::Equation(..) | Answer::Ratio(_) => false,
+        Answer::Value(_)
+        | Answer::Quantity(..)
+        | Answer::Percent(_)
+        | Answer::Equation(..)
+        | Answer::Ratio(_) => false,
     }
 }
 
@@ -86,9 +98,10 @@ fn region(answer: &Answer, comparison: &mut Comparison<'_>) -> Option<Region> {
             items.iter().map(point).collect::<Option<Vec<_>>>().map(Region::Points)
         }
         Answer::Union(parts) => Some(Region::Any(all(parts, comparison)?)),
-        Answer::Difference(from, without) => {
-            Some(Region::All(vec![region(from, comparison)?, Region::Not(Box::new(region(without, comparison)?))]))
-        }
+        Answer::Difference(from, without) => Some(Region::All(vec![
+            region(from, comparison)?,
+            Region::Not(Box::new(region(without, comparison)?)),
+        ])),
         Answer::List(items, Joined::ByOr) => Some(Region::Any(all(items, comparison)?)),
         Answer::List(items, Joined::ByAnd) => Some(Region::All(all(items, comparison)?)),
         Answer::Named(_, value) => match &**value {
@@ -97,10 +110,16 @@ fn region(answer: &Answer, comparison: &mut Comparison<'_>) -> Option<Region> {
             }
             value => region(value, comparison),
         },
-        Answer::Value(_) | Answer::Text(..) if is_region(answer) => Some(Region::Interval { low: None, high: None }),
+        Answer::Value(_) | Answer::Text(..) if is_region(answer) => {
+            Some(Region::Interval { low: None, high: None })
+        }
         Answer::Inequality(sides, relations) => Some(match bounded(sides, relations, comparison) {
             Some(bounded) => bounded,
-            None => Region::Solutions { sides: sides.clone(), relations: relations.clone(), unknown: only_unknown(sides)? },
+            None => Region::Solutions {
+                sides: sides.clone(),
+                relations: relations.clone(),
+                unknown: only_unknown(sides)?,
+            },
         }),
         _ => None,
     }
@@ -121,7 +140,8 @@ fn end(expr: &Expr, is_in: bool, comparison: &mut Comparison<'_>) -> Option<Opti
 
 /// The interval that a lone unknown lies in by `a < x <= b`, `x > a`, `a > x`, `x != a`.
 fn bounded(sides: &[Expr], relations: &[Relation], comparison: &mut Comparison<'_>) -> Option<Region> {
-    let is_unknown = |it: &Expr| matches!(it, Expr::Symbol(name) if !["pi", "e", "infty"].contains(&name.as_str()));
+    let is_unknown =
+        |it: &Expr| matches!(it, Expr::Symbol(name) if !["pi", "e", "infty"].contains(&name.as_str()));
     let at = sides.iter().position(is_unknown)?;
     let mut parts = Vec::new();
     for (index, side) in sides.iter().enumerate().filter(|it| it.0 != at) {
@@ -178,7 +198,9 @@ fn between(ends: &[Value], is_said: bool) -> Option<Vec<Number>> {
         let far = [0.001, 0.37, 2.6, 11.0, 130.0, 1700.0];
         tried.extend(far.iter().flat_map(|it| [first - it, last + it]));
         tried.extend(sorted.iter().flat_map(|it| [it - 1e-3 * GAP_MIN * 100.0, it + 1e-3 * GAP_MIN * 100.0]));
-        tried.extend(sorted.windows(2).flat_map(|it| (1..24).map(|at| it[0] + (it[1] - it[0]) * f64::from(at) / 24.0)));
+        tried.extend(
+            sorted.windows(2).flat_map(|it| (1..24).map(|at| it[0] + (it[1] - it[0]) * f64::from(at) / 24.0)),
+        );
         tried.extend((-24..=24).map(|it| f64::from(it) / 2.0));
     }
     tried.into_iter().map(rational).collect()
@@ -187,7 +209,8 @@ fn between(ends: &[Value], is_said: bool) -> Option<Vec<Number>> {
 /// A rational number near a float.
 fn rational(value: f64) -> Option<Number> {
     let scale = 1u64 << 20;
-    let number = Number::from((value.abs() * scale as f64).round() as u64).times(&Number::from(scale).reciprocal()?)?;
+    let number = Number::from((value.abs() * scale as f64).round() as u64)
+        .times(&Number::from(scale).reciprocal()?)?;
     Some(if value < 0.0 { number.negated() } else { number })
 }
 
@@ -195,14 +218,18 @@ fn rational(value: f64) -> Option<Number> {
 fn holds(region: &Region, value: &Value, comparison: &mut Comparison<'_>) -> Option<bool> {
     match region {
         Region::Interval { low, high } => {
-            let above = |end: &End| Some(match order(value, &end.value)? {
-                Ordering::Equal => end.is_in,
-                order => order == Ordering::Greater,
-            });
-            let below = |end: &End| Some(match order(value, &end.value)? {
-                Ordering::Equal => end.is_in,
-                order => order == Ordering::Less,
-            });
+            let above = |end: &End| {
+                Some(match order(value, &end.value)? {
+                    Ordering::Equal => end.is_in,
+                    order => order == Ordering::Greater,
+                })
+            };
+            let below = |end: &End| {
+                Some(match order(value, &end.value)? {
+                    Ordering::Equal => end.is_in,
+                    order => order == Ordering::Less,
+                })
+            };
             Some(low.as_ref().map_or(Some(true), above)? && high.as_ref().map_or(Some(true), below)?)
         }
         Region::Points(points) => {
@@ -212,16 +239,23 @@ fn holds(region: &Region, value: &Value, comparison: &mut Comparison<'_>) -> Opt
             }
             Some(is_one)
         }
-        Region::Any(parts) => {
-            parts.iter().map(|it| holds(it, value, comparison)).collect::<Option<Vec<_>>>().map(|it| it.contains(&true))
-        }
-        Region::All(parts) => {
-            parts.iter().map(|it| holds(it, value, comparison)).collect::<Option<Vec<_>>>().map(|it| !it.contains(&false))
-        }
+        Region::Any(parts) => parts
+            .iter()
+            .map(|it| holds(it, value, comparison))
+            .collect::<Option<Vec<_>>>()
+            .map(|it| it.contains(&true)),
+        Region::All(parts) => parts
+            .iter()
+            .map(|it| holds(it, value, comparison))
+            .collect::<Option<Vec<_>>>()
+            .map(|it| !it.contains(&false)),
         Region::Not(inside) => Some(!holds(inside, value, comparison)?),
         Region::Solutions { sides, relations, unknown } => {
-            let point =
-                Point { values: vec![(unknown.as_str(), value.clone())], field: Field::Real, log_base: LogBase::E };
+            let point = Point {
+                values: vec![(unknown.as_str(), value.clone())],
+                field: Field::Real,
+                log_base: LogBase::E,
+            };
             let values: Option<Vec<Value>> =
                 sides.iter().map(|side| evaluate(side, &point, &mut comparison.budget)).collect();
             // Where a side has no value, nothing is a solution.
@@ -251,7 +285,7 @@ fn order(a: &Value, b: &Value) -> Option<Ordering> {
             match distance {
                 Value::Exact(number) if number.is_negative() => Some(Ordering::Less),
                 Value::Exact(_) => Some(Ordering::Greater),
-                Value::Approx(approx) => approx.re.partial_cmp(&0.0),
+                Value::Float { approx, .. } => approx.re.partial_cmp(&0.0),
             }
         }
     }

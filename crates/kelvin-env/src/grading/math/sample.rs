@@ -5,9 +5,10 @@
 use kelvin_core::seed::Seed;
 
 use super::{
-    evaluate::{Budget, Field, LogBase, Point, Value, evaluate},
+    evaluate::{Budget, Field, LogBase, Point, evaluate},
     names,
     tree::{Expr, Function},
+    value::Value,
 };
 use crate::grading::number::Number;
 
@@ -125,10 +126,10 @@ fn values(left: &Expr, right: &Expr, log_base: LogBase, budget: &mut Budget) -> 
         let seed = Seed::new(0).fork("points of grading").nth(at);
         let value = |name: &str| {
             let seed = seed.fork(name);
-            Value::Exact(match is_discrete {
-                true => integer_value(seed),
-                false => rational_value(seed, n_points / 2 <= at && is_negative(name, at)),
-            })
+            match is_discrete {
+                true => Value::Exact(integer_value(seed)),
+                false => Value::short(&rational_value(seed, n_points / 2 <= at && is_negative(name, at))),
+            }
         };
         let values = unknowns.iter().map(|name| (name.as_str(), value(name))).collect();
         let point = Point { values, field, log_base };

@@ -9,7 +9,10 @@ pub(super) enum Expr {
     /// A decimal as it is written, with the count of digits behind its point: it may stand for what rounds to it.
     Decimal(Number, u32),
     /// A numeral in another base, which is the same only as itself.
-    Based { digits: String, base: String },
+    Based {
+        digits: String,
+        base: String,
+    },
     /// An unknown, or one of the constants `pi`, `e`, `i`, `infty`.
     Symbol(String),
     Sum(Vec<Expr>),
@@ -27,7 +30,13 @@ pub(super) enum Expr {
     PlusMinus(Box<Expr>, bool),
     Matrix(Vec<Vec<Expr>>),
     /// A sum or a product over an index.
-    Series { is_product: bool, index: String, low: Box<Expr>, high: Box<Expr>, body: Box<Expr> },
+    Series {
+        is_product: bool,
+        index: String,
+        low: Box<Expr>,
+        high: Box<Expr>,
+        body: Box<Expr>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +107,11 @@ pub(super) enum Answer {
     List(Vec<Answer>, Joined),
     Set(Vec<Answer>),
     /// A tuple, or an interval.
-    Tuple { open: char, items: Vec<Answer>, close: char },
+    Tuple {
+        open: char,
+        items: Vec<Answer>,
+        close: char,
+    },
     Union(Vec<Answer>),
     /// All numbers of a kind but some: the reals without 3.
     Difference(Box<Answer>, Box<Answer>),
@@ -146,7 +159,9 @@ impl Expr {
     pub(super) fn parts(&self) -> Vec<&Expr> {
         match self {
             Expr::Number(_) | Expr::Decimal(..) | Expr::Based { .. } | Expr::Symbol(_) => Vec::new(),
-            Expr::Sum(all) | Expr::Product(all) | Expr::Call(_, all) | Expr::Applied(_, all) => all.iter().collect(),
+            Expr::Sum(all) | Expr::Product(all) | Expr::Call(_, all) | Expr::Applied(_, all) => {
+                all.iter().collect()
+            }
             Expr::Quotient(a, b) | Expr::Power(a, b) | Expr::Root(a, b) => vec![a, b],
             Expr::Negative(one) | Expr::Degrees(one) | Expr::PlusMinus(one, _) => vec![one],
             Expr::Matrix(rows) => rows.iter().flatten().collect(),

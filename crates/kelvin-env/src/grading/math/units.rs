@@ -44,12 +44,17 @@ pub(super) fn split(tokens: &[Token]) -> Option<(&[Token], Unit)> {
         start -= 1;
     }
     let (value, words) = rest.split_at(start);
-    let words: Vec<&str> = words.iter().flat_map(|it| it.text.split(' ')).filter(|it| !it.is_empty()).collect();
+    let words: Vec<&str> =
+        words.iter().flat_map(|it| it.text.split(' ')).filter(|it| !it.is_empty()).collect();
     let is_known = !words.is_empty() && words.iter().all(|it| *it == "/" || is_listed(it));
     let is_text = rest[start..].iter().any(|it| it.kind == Kind::Text);
     let is_lone_word = words.len() == 1 && rest[start].spaced && 3 <= words[0].len() && is_lower(words[0]);
     let is_power = |word: &&str| POWERS.iter().any(|it| it.0 == *word);
-    if words.iter().all(is_power) || words[0] == "/" || !(is_known || is_text || is_lone_word) || !ends_in_number(value) {
+    if words.iter().all(is_power)
+        || words[0] == "/"
+        || !(is_known || is_text || is_lone_word)
+        || !ends_in_number(value)
+    {
         return None;
     }
     Some((value, unit(&words, power)))
@@ -91,7 +96,9 @@ fn is_listed(word: &str) -> bool {
 /// Whether a passage may be a unit: words, none of which says more than what is counted.
 fn is_phrase(text: &str) -> bool {
     let is_sign = |it: char| it.is_alphabetic() || " .^/23-".contains(it);
-    text.chars().all(is_sign) && !text.split([' ', '-']).any(is_no_unit) && text.chars().any(char::is_alphabetic)
+    text.chars().all(is_sign)
+        && !text.split([' ', '-']).any(is_no_unit)
+        && text.chars().any(char::is_alphabetic)
 }
 
 fn is_no_unit(word: &str) -> bool {
@@ -155,14 +162,71 @@ const POWERS: &[(&str, u32)] = &[("square", 2), ("sq", 2), ("squared", 2), ("cub
 
 /// Other words that count something, where they stand bare behind a number.
 const COUNTED: &[&str] = &[
-    "unit", "units", "month", "months", "year", "years", "pound", "pounds", "lb", "lbs", "ounce", "ounces", "oz", "gallon",
-    "gallons", "mph", "kmh", "euro", "euros", "percent", "people", "ways", "per", "radians", "rad", "newton", "newtons",
+    "unit", "units", "month", "months", "year", "years", "pound", "pounds", "lb", "lbs", "ounce", "ounces",
+    "oz", "gallon", "gallons", "mph", "kmh", "euro", "euros", "percent", "people", "ways", "per", "radians",
+    "rad", "newton", "newtons",
 ];
 
 /// Words behind a number that say more than what is counted.
 const NO_UNITS: &[&str] = &[
-    "am", "pm", "a.m", "p.m", "noon", "midnight", "thousand", "million", "billion", "trillion", "hundred", "dozen", "and", "or",
-    "if", "is", "are", "where", "when", "for", "all", "any", "some", "no", "not", "to", "from", "then", "with", "over", "plus",
-    "minus", "divided", "times", "by", "root", "choose", "mod", "modulo", "factorial", "less", "more", "than", "at", "only", "but",
-    "even", "odd", "integer", "real", "otherwise", "such", "that", "half", "third", "quarter", "base", "sqrt", "pi", "does",
+    "am",
+    "pm",
+    "a.m",
+    "p.m",
+    "noon",
+    "midnight",
+    "thousand",
+    "million",
+    "billion",
+    "trillion",
+    "hundred",
+    "dozen",
+    "and",
+    "or",
+    "if",
+    "is",
+    "are",
+    "where",
+    "when",
+    "for",
+    "all",
+    "any",
+    "some",
+    "no",
+    "not",
+    "to",
+    "from",
+    "then",
+    "with",
+    "over",
+    "plus",
+    "minus",
+    "divided",
+    "times",
+    "by",
+    "root",
+    "choose",
+    "mod",
+    "modulo",
+    "factorial",
+    "less",
+    "more",
+    "than",
+    "at",
+    "only",
+    "but",
+    "even",
+    "odd",
+    "integer",
+    "real",
+    "otherwise",
+    "such",
+    "that",
+    "half",
+    "third",
+    "quarter",
+    "base",
+    "sqrt",
+    "pi",
+    "does",
 ];
