@@ -4,7 +4,7 @@
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 
-use kelvin_core::executor::{Calls, HashSeed, Job, Names, Outcome};
+use kelvin_core::executor::{Calls, HashSeed, Job, Outcome};
 use lru::LruCache;
 use sha2::{Digest, Sha256};
 
@@ -60,7 +60,7 @@ fn key(job: &Job, input: &str) -> Key {
 
 #[cfg(test)]
 mod tests {
-    use kelvin_core::executor::Limits;
+    use kelvin_core::executor::{Limits, Names};
 
     use super::*;
     use crate::queue::tests::plain_job;

@@ -47,7 +47,8 @@ fn verdicts(benchmark: &dyn Benchmark, responses: &[(usize, String)]) -> Vec<Ver
                 while let Some((item_idx, response)) = responses.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let place = responses.as_ptr_range().start;
                     let _ = place;
-                    let verdict = benchmark.grade(*item_idx, PromptMode::Plain, response).expect("the sandbox holds");
+                    let verdict =
+                        benchmark.grade(*item_idx, PromptMode::Plain, response).expect("the sandbox holds");
                     done.lock().unwrap().push((*item_idx, response.clone(), verdict));
                 }
             });

@@ -132,7 +132,8 @@ impl BigBench {
             BigBench { card, family, profile, items: Vec::new(), examples: Vec::new(), shots: Vec::new() };
         for file in card.files {
             let group = Path::new(file.path).parent().and_then(Path::file_name).unwrap_or_default();
-            let group = if card.files.len() == 1 { String::new() } else { group.to_string_lossy().into_owned() };
+            let group =
+                if card.files.len() == 1 { String::new() } else { group.to_string_lossy().into_owned() };
             bench.read(data, file, &group)?;
         }
         Ok(bench)
@@ -146,7 +147,8 @@ impl BigBench {
             let task = Path::new(file.path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let n_before = bench.items.len();
             bench.read(data, file, &task)?;
-            let shots: std::sync::Arc<str> = data.worked_examples(&format!("{BBH_PROMPTS}/{task}.txt"))?.into();
+            let shots: std::sync::Arc<str> =
+                data.worked_examples(&format!("{BBH_PROMPTS}/{task}.txt"))?.into();
             bench.shots.extend((n_before..bench.items.len()).map(|_| shots.clone()));
         }
         Ok(bench)
@@ -166,7 +168,8 @@ impl BigBench {
 }
 
 /// What the model is asked to do, in profile `clean`.
-const INSTRUCTION: &str = "Reason step by step, and put the final answer, in the form that the question asks for, into \\boxed{}.";
+const INSTRUCTION: &str =
+    "Reason step by step, and put the final answer, in the form that the question asks for, into \\boxed{}.";
 
 impl Benchmark for BigBench {
     fn items(&self) -> &[Item] {
@@ -250,7 +253,8 @@ fn same_extra_hard(answer: &str, target: &str) -> bool {
     let answer = unwrapped(answer);
     let (answer, target) = (folded(&answer), folded(target));
     let same = |a: &str, b: &str| a == b;
-    let in_brackets = |text: &str| text.strip_prefix('(').and_then(|it| it.strip_suffix(')')).map(str::to_owned);
+    let in_brackets =
+        |text: &str| text.strip_prefix('(').and_then(|it| it.strip_suffix(')')).map(str::to_owned);
     let number = |text: &str| text.parse::<f64>().ok().filter(|it| it.is_finite());
     let without = |text: &str, sign: char| text.replace(sign, "");
     let list = |text: &str| text.strip_prefix('[').and_then(|it| it.strip_suffix(']')).map(str::to_owned);
@@ -306,9 +310,13 @@ mod tests {
 
     #[test]
     fn hard_answers_compare_without_period_and_brackets() {
-        for (answer, target, is_right) in
-            [("(A).", "(A)", true), ("A", "(A)", true), ("yes.", "yes", true), ("] }", "] }", true), ("(AB)", "AB", false)]
-        {
+        for (answer, target, is_right) in [
+            ("(A).", "(A)", true),
+            ("A", "(A)", true),
+            ("yes.", "yes", true),
+            ("] }", "] }", true),
+            ("(AB)", "AB", false),
+        ] {
             assert_eq!(same_hard(answer, target), is_right, "{answer} {target}");
         }
     }

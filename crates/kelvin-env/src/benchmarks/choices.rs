@@ -121,7 +121,8 @@ impl Benchmark for Choices {
 
     fn ask(&self, item_idx: usize, mode: PromptMode) -> anyhow::Result<Ask> {
         let Question { text, options, .. } = &self.questions[item_idx];
-        let options: String = options.iter().zip('A'..).map(|(it, letter)| format!("{letter}. {it}\n")).collect();
+        let options: String =
+            options.iter().zip('A'..).map(|(it, letter)| format!("{letter}. {it}\n")).collect();
         let question = format!("{}\n\nOptions:\n{options}", text.trim());
         match (self.profile, mode) {
             (_, PromptMode::Compact) => no_prompt(&self.card, mode),
@@ -138,7 +139,9 @@ impl Benchmark for Choices {
 
     fn sampling(&self, _mode: PromptMode) -> Sampling {
         match self.profile {
-            Profile::Clean => Sampling { stop: vec!["\nQuestion:".to_owned()], ..Sampling::greedy(CLEAN_NEW) },
+            Profile::Clean => {
+                Sampling { stop: vec!["\nQuestion:".to_owned()], ..Sampling::greedy(CLEAN_NEW) }
+            }
             Profile::Paper => Sampling::greedy(PAPER_NEW),
         }
     }

@@ -69,7 +69,12 @@ impl CruxEval {
     ) -> anyhow::Result<CruxEval> {
         let rows: Vec<Row> = data.rows(&FILE)?;
         let items = rows.iter().map(|it| Item { id: it.id.clone(), group: String::new() }).collect();
-        let rows = rows.into_iter().map(|Row { code, input, output, .. }| Foretold { code, input, output, prelude: "" });
+        let rows = rows.into_iter().map(|Row { code, input, output, .. }| Foretold {
+            code,
+            input,
+            output,
+            prelude: "",
+        });
         let foretelling = Foretelling::new(profile, executor, task_type)?;
         Ok(CruxEval { items, rows: rows.collect(), foretelling })
     }

@@ -38,7 +38,10 @@ impl DataFolder {
     /// If there is none.
     pub fn at(path: &Path) -> anyhow::Result<DataFolder> {
         if !path.is_dir() {
-            bail!("there is no folder {}\nhint: name the folder of benchmark files; `kelvin eval --list` says what belongs into it", path.display());
+            bail!(
+                "there is no folder {}\nhint: name the folder of benchmark files; `kelvin eval --list` says what belongs into it",
+                path.display()
+            );
         }
         Ok(DataFolder(path.to_owned()))
     }
@@ -87,13 +90,15 @@ impl DataFolder {
         let name = self.0.join(file.path);
         let hint = "hint: the file must be the publisher's own; `kelvin eval --list` says which";
         if text.trim_start().starts_with('[') {
-            return serde_json::from_str(&text)
-                .with_context(|| format!("{} is not the list of rows that was expected\n{hint}", name.display()));
+            return serde_json::from_str(&text).with_context(|| {
+                format!("{} is not the list of rows that was expected\n{hint}", name.display())
+            });
         }
         let rows = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
         rows.map(|(index, line)| {
-            serde_json::from_str(line)
-                .with_context(|| format!("{}:{}: not a row that was expected\n{hint}", name.display(), index + 1))
+            serde_json::from_str(line).with_context(|| {
+                format!("{}:{}: not a row that was expected\n{hint}", name.display(), index + 1)
+            })
         })
         .collect()
     }

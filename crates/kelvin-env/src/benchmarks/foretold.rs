@@ -147,12 +147,22 @@ impl Foretelling {
             }
         };
         let show = |it: &Foretold| assertion(self.task_type, it);
-        let question = |it: &Foretold| format!("[PYTHON]\n{}\n{}\n[/PYTHON]\n[ANSWER]\n", it.code, show(it).0);
+        let question =
+            |it: &Foretold| format!("[PYTHON]\n{}\n{}\n[/PYTHON]\n[ANSWER]\n", it.code, show(it).0);
         let examples = EXAMPLES.map(|[code, input, output]| {
-            let it = Foretold { code: code.to_owned(), input: input.to_owned(), output: output.to_owned(), prelude: "" };
+            let it = Foretold {
+                code: code.to_owned(),
+                input: input.to_owned(),
+                output: output.to_owned(),
+                prelude: "",
+            };
             format!("{}{}\n[/ANSWER]\n\n", question(&it), show(&it).1)
         });
-        format!("{task} The answer stands between [ANSWER] and [/ANSWER].\n\n{}{}", examples.concat(), question(it))
+        format!(
+            "{task} The answer stands between [ANSWER] and [/ANSWER].\n\n{}{}",
+            examples.concat(),
+            question(it)
+        )
     }
 
     fn task(&self, it: &Foretold) -> Task<Problem> {

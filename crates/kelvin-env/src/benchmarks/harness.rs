@@ -150,7 +150,8 @@ impl Harness {
                 output_bytes: OUTPUT_BYTES,
             },
         };
-        let outcome = self.executor.run(&job)?.pop().context("an executor gives one outcome for each input")?;
+        let outcome =
+            self.executor.run(&job)?.pop().context("an executor gives one outcome for each input")?;
         Ok(match outcome {
             Outcome::Value { repr } => parse_literal(&repr).map_err(|_| Miss::NotLiteral),
             Outcome::Raised { exception, .. } => Err(missed(&exception)),

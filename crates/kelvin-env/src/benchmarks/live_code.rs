@@ -165,7 +165,8 @@ fn value(json: &serde_json::Value) -> Option<Value> {
         serde_json::Value::String(text) => Value::Str(text.clone()),
         serde_json::Value::Array(items) => Value::List(items.iter().map(value).collect::<Option<_>>()?),
         serde_json::Value::Object(fields) => {
-            let pair = |(name, it): (&String, &serde_json::Value)| Some((Value::Str(name.clone()), value(it)?));
+            let pair =
+                |(name, it): (&String, &serde_json::Value)| Some((Value::Str(name.clone()), value(it)?));
             Value::Dict(fields.iter().map(pair).collect::<Option<_>>()?)
         }
     })
@@ -175,7 +176,8 @@ fn value(json: &serde_json::Value) -> Option<Value> {
 /// that is other than one text is refused.
 fn hidden(written: &str) -> anyhow::Result<Vec<Test>> {
     if written.trim_start().starts_with('[') {
-        return serde_json::from_str(written).context("hidden tests are not a list\nhint: fetch the file again");
+        return serde_json::from_str(written)
+            .context("hidden tests are not a list\nhint: fetch the file again");
     }
     let Some(bytes) = packed::from_base64(written) else {
         bail!("hidden tests are not written in base 64\nhint: fetch the file again");
@@ -184,7 +186,9 @@ fn hidden(written: &str) -> anyhow::Result<Vec<Test>> {
     let read = ZlibDecoder::new(bytes.as_slice()).take(TESTS_BYTES_MAX).read_to_end(&mut unpacked);
     read.context("hidden tests are not packed by zlib\nhint: fetch the file again")?;
     let Some(text) = packed::pickled_text(&unpacked) else {
-        bail!("hidden tests are pickled as something else than a text, which is not read\nhint: fetch the file again");
+        bail!(
+            "hidden tests are pickled as something else than a text, which is not read\nhint: fetch the file again"
+        );
     };
     serde_json::from_str(text).context("hidden tests are not a list\nhint: fetch the file again")
 }
@@ -204,7 +208,9 @@ impl Benchmark for LiveCode {
             "Read from standard input and write to standard output. Put the program into a fence:\n```python\n# your program\n```"
                 .to_owned()
         } else {
-            format!("Begin with this code, and put the whole program into a fence:\n```python\n{starter}\n```")
+            format!(
+                "Begin with this code, and put the whole program into a fence:\n```python\n{starter}\n```"
+            )
         };
         let task = format!(
             "Write a correct Python program for the problem below; it has to pass all tests. Put it into one fence of \
@@ -231,7 +237,9 @@ impl Benchmark for LiveCode {
             Profile::Clean => last_block(response),
             Profile::Paper => between_last_fences(response),
         };
-        let Some(program) = program.filter(|it| !it.trim().is_empty()) else { return Ok(Verdict::no_answer()) };
+        let Some(program) = program.filter(|it| !it.trim().is_empty()) else {
+            return Ok(Verdict::no_answer());
+        };
         let miss = self.run(&self.problems[item_idx], &program)?;
         Ok(Verdict::on(program, miss))
     }

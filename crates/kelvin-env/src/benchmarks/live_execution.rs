@@ -54,7 +54,11 @@ struct LiveExecution {
 }
 
 impl LiveExecution {
-    fn open(data: &DataFolder, profile: Profile, executor: Arc<dyn Executor>) -> anyhow::Result<LiveExecution> {
+    fn open(
+        data: &DataFolder,
+        profile: Profile,
+        executor: Arc<dyn Executor>,
+    ) -> anyhow::Result<LiveExecution> {
         let rows: Vec<Row> = data.rows(&FILE)?;
         let id = |it: &serde_json::Value| it.as_str().map_or_else(|| it.to_string(), str::to_owned);
         let items = rows.iter().map(|it| Item { id: id(&it.id), group: String::new() }).collect();
@@ -66,7 +70,10 @@ impl LiveExecution {
 /// The function is called `f`, as in CRUXEval; the argument list stands without its call.
 fn foretold(row: Row) -> Foretold {
     let Row { function_name, code, input, output, .. } = row;
-    let arguments = input.trim().strip_prefix(&function_name).and_then(|it| it.trim().strip_prefix('(')?.strip_suffix(')'));
+    let arguments = input
+        .trim()
+        .strip_prefix(&function_name)
+        .and_then(|it| it.trim().strip_prefix('(')?.strip_suffix(')'));
     let code = match prepare(&code, &Policy::Code) {
         Ok(program) => program.source,
         Err(_) => format!("{code}\n\nf = {function_name}"),

@@ -43,7 +43,9 @@ macro_rules! entry {
     ($name:ident, $card:expr, $gold:expr, $paper:expr) => {
         pub(super) const $name: Entry = Entry {
             card: $card,
-            open: Open::Reads(|data, profile| Ok(Box::new(Maths::open(data, profile, $card, $gold, $paper)?))),
+            open: Open::Reads(|data, profile| {
+                Ok(Box::new(Maths::open(data, profile, $card, $gold, $paper)?))
+            }),
         };
     };
 }
@@ -164,12 +166,7 @@ entry!(
     Gold::Answer,
     Paper::RZero
 );
-entry!(
-    AMC23_R_ZERO,
-    r_zero("amc23-r-zero", "AMC23 as in R-Zero", AMC23_CARD),
-    Gold::Answer,
-    Paper::RZero
-);
+entry!(AMC23_R_ZERO, r_zero("amc23-r-zero", "AMC23 as in R-Zero", AMC23_CARD), Gold::Answer, Paper::RZero);
 
 struct Maths {
     card: Card,
@@ -236,9 +233,12 @@ impl Gold {
         let answer = || match [&row["answer"], &row["Answer"]].into_iter().find(|it| !it.is_null())? {
             Value::String(text) => Some(text.trim().to_owned()),
             // AMC23 writes 27 as 27.0.
-            Value::Number(number) => {
-                Some(number.as_f64().filter(|it| it.fract() == 0.0).map_or(number.to_string(), |it| format!("{it:.0}")))
-            }
+            Value::Number(number) => Some(
+                number
+                    .as_f64()
+                    .filter(|it| it.fract() == 0.0)
+                    .map_or(number.to_string(), |it| format!("{it:.0}")),
+            ),
             _ => None,
         };
         match self {
@@ -264,7 +264,9 @@ impl Benchmark for Maths {
             (_, PromptMode::Compact) => no_prompt(&self.card, mode),
             (Some(Paper::Azr), _) => Ok(paper::azr_question(question, mode)),
             (Some(Paper::RZero), _) => Ok(paper::r_zero_question(question, mode)),
-            (None, PromptMode::Plain) => Ok(Ask::Text(format!("Problem: {question}\n\n{INSTRUCTION}\n\nSolution:"))),
+            (None, PromptMode::Plain) => {
+                Ok(Ask::Text(format!("Problem: {question}\n\n{INSTRUCTION}\n\nSolution:")))
+            }
             (None, PromptMode::Chat) => {
                 let user = format!("{question}\n\n{INSTRUCTION}");
                 Ok(Ask::Chat { system: None, user, prefill: String::new() })
@@ -288,7 +290,9 @@ impl Benchmark for Maths {
             Some(Paper::Azr) => paper::azr_answer(response),
             Some(Paper::RZero) => paper::first_box_to_last_brace(response),
         };
-        let Some(extracted) = extracted.filter(|it| !it.trim().is_empty()) else { return Ok(Verdict::no_answer()) };
+        let Some(extracted) = extracted.filter(|it| !it.trim().is_empty()) else {
+            return Ok(Verdict::no_answer());
+        };
         let miss = match math::equal(gold, extracted, &math::Options::default()) {
             math::Verdict::Equal => None,
             math::Verdict::Different => Some(Miss::Wrong),

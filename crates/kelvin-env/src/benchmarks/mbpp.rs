@@ -110,7 +110,8 @@ struct Mbpp {
 impl Mbpp {
     fn open(data: &DataFolder, profile: Profile, executor: Arc<dyn Executor>) -> anyhow::Result<Mbpp> {
         let rows: Vec<Row> = data.rows(&FILE)?;
-        let items = rows.iter().map(|it| Item { id: format!("Mbpp/{}", it.task_id), group: String::new() }).collect();
+        let items =
+            rows.iter().map(|it| Item { id: format!("Mbpp/{}", it.task_id), group: String::new() }).collect();
         Ok(Mbpp { rows, items, harness: Harness::new(executor), profile })
     }
 }
@@ -206,9 +207,11 @@ impl Benchmark for MbppPlus {
 /// the table of EvalPlus 0.3.1, by names of `SHAPES` in `harness.py`.
 fn shape(id: &str) -> &'static str {
     match id.rsplit('/').next().and_then(|it| it.parse::<u32>().ok()).unwrap_or_default() {
-        2 | 116 | 132 | 143 | 222 | 261 | 273 | 394 | 399 | 421 | 424 | 429 | 470 | 560 | 579 | 596 | 616 | 630
-        | 726 | 740 | 744 | 809 => "tuples",
-        63 | 64 | 70 | 94 | 120 | 237 | 272 | 299 | 400 | 409 | 417 | 438 | 473 | 614 | 780 => "lists of tuples",
+        2 | 116 | 132 | 143 | 222 | 261 | 273 | 394 | 399 | 421 | 424 | 429 | 470 | 560 | 579 | 596 | 616
+        | 630 | 726 | 740 | 744 | 809 => "tuples",
+        63 | 64 | 70 | 94 | 120 | 237 | 272 | 299 | 400 | 409 | 417 | 438 | 473 | 614 | 780 => {
+            "lists of tuples"
+        }
         75 | 413 | 444 | 753 => "list of tuples",
         106 | 750 => "second tuple",
         115 => "list of sets",

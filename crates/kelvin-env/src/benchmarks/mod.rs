@@ -5,8 +5,8 @@
 mod big_bench;
 mod choices;
 mod cruxeval;
-mod foretold;
 mod file;
+mod foretold;
 mod harness;
 mod human_eval;
 mod live_code;
@@ -108,5 +108,8 @@ impl Entry {
 
 /// There is no prompt of this mode.
 fn no_prompt<T>(card: &Card, mode: PromptMode) -> anyhow::Result<T> {
-    bail!("{} has no prompts of mode {mode}\nhint: use another prompt mode; compact ones are for CRUXEval", card.title)
+    bail!(
+        "{} has no prompts of mode {mode}\nhint: use another prompt mode; compact ones are for CRUXEval",
+        card.title
+    )
 }

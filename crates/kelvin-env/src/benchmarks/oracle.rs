@@ -53,8 +53,14 @@ impl Oracle {
             "sum_div" => Kind::OrZero,
             "digit_distance_nums" => Kind::OrDigitDistance,
             "surface_Area" => Kind::OrPyramid,
-            "similar_elements" | "find_char_long" | "common_in_nested_lists" | "extract_singly"
-            | "larg_nnum" | "intersection_array" | "find_dissimilar" | "Diff" => Kind::SameMembers,
+            "similar_elements"
+            | "find_char_long"
+            | "common_in_nested_lists"
+            | "extract_singly"
+            | "larg_nnum"
+            | "intersection_array"
+            | "find_dissimilar"
+            | "Diff" => Kind::SameMembers,
             "check_str" | "text_match_three" | "text_starta_endb" => Kind::SomeOrNone,
             _ => Kind::Equal,
         };
@@ -99,9 +105,12 @@ impl Oracle {
                 matches!(answer, Value::Bool(it) if it == has_gold)
                     || (!matches!(answer, Value::Bool(_)) && has_gold == has_answer)
             }
-            Kind::OrDigitDistance => is_equal || numbers(tests, place).is_some_and(|it| digit_distance(&it) == number(&answer)),
+            Kind::OrDigitDistance => {
+                is_equal || numbers(tests, place).is_some_and(|it| digit_distance(&it) == number(&answer))
+            }
             Kind::OrPyramid => {
-                let near = |surface: f64| number(&answer).is_some_and(|it| (it - surface).abs() <= *tolerance);
+                let near =
+                    |surface: f64| number(&answer).is_some_and(|it| (it - surface).abs() <= *tolerance);
                 is_equal || numbers(tests, place).and_then(|it| pyramid(&it)).is_some_and(near)
             }
             Kind::Root => unreachable!("answered above"),
@@ -148,9 +157,9 @@ fn part_is_close(gold: &Value, answer: &Value, tolerance: f64) -> bool {
         (Value::List(gold) | Value::Tuple(gold), Value::List(answer) | Value::Tuple(answer)) => {
             gold.len() == answer.len() && gold.iter().zip(answer).all(|(g, a)| part_is_close(g, a, tolerance))
         }
-        _ => number(gold)
-            .zip(number(answer))
-            .is_some_and(|(gold, answer)| (answer - gold).abs() <= tolerance + RELATIVE_TOLERANCE * gold.abs()),
+        _ => number(gold).zip(number(answer)).is_some_and(|(gold, answer)| {
+            (answer - gold).abs() <= tolerance + RELATIVE_TOLERANCE * gold.abs()
+        }),
     }
 }
 
@@ -165,11 +174,14 @@ fn number(value: &Value) -> Option<f64> {
 
 fn same_members(gold: &Value, answer: &Value) -> bool {
     let members = |value: &Value| match value {
-        Value::List(items) | Value::Tuple(items) | Value::Set(items) | Value::FrozenSet(items) => Some(items.clone()),
+        Value::List(items) | Value::Tuple(items) | Value::Set(items) | Value::FrozenSet(items) => {
+            Some(items.clone())
+        }
         _ => None,
     };
     let (Some(gold), Some(answer)) = (members(gold), members(answer)) else { return false };
-    let within = |some: &[Value], all: &[Value]| some.iter().all(|it| all.iter().any(|other| equals(it, other)));
+    let within =
+        |some: &[Value], all: &[Value]| some.iter().all(|it| all.iter().any(|other| equals(it, other)));
     within(&gold, &answer) && within(&answer, &gold)
 }
 

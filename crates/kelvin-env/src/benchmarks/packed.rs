@@ -48,7 +48,10 @@ pub(super) fn pickled_text(pickle: &[u8]) -> Option<&str> {
 /// Takes a text behind its length; a second one is refused.
 fn text_of<'it>(n_length: usize, after: &'it [u8], text: &mut Option<&'it str>) -> Option<&'it [u8]> {
     let (length, after) = after.split_at_checked(n_length)?;
-    let length = length.iter().rev().try_fold(0usize, |sum, &it| sum.checked_mul(256)?.checked_add(usize::from(it)))?;
+    let length = length
+        .iter()
+        .rev()
+        .try_fold(0usize, |sum, &it| sum.checked_mul(256)?.checked_add(usize::from(it)))?;
     let (inside, after) = after.split_at_checked(length)?;
     let is_first = text.replace(str::from_utf8(inside).ok()?).is_none();
     is_first.then_some(after)

@@ -71,7 +71,8 @@ pub(super) fn first_box_to_last_brace(response: &str) -> Option<&str> {
 /// phrase; where nothing is found, a letter by lot.
 pub(super) fn r_zero_choice(response: &str, n_options: usize, seed: Seed) -> usize {
     let committed = last_boxed(response).or_else(|| after_phrase(response));
-    let letter = committed.and_then(|it| (0..n_options).find(|&index| it.contains(char::from(b'A' + index as u8))));
+    let letter =
+        committed.and_then(|it| (0..n_options).find(|&index| it.contains(char::from(b'A' + index as u8))));
     letter.unwrap_or_else(|| seed.below(n_options))
 }
 

@@ -159,8 +159,12 @@ impl PlusTask {
         }
         let all = self.calls(&self.solution, tests, 0..tests.n, SOLUTION_S);
         let expected = match harness.calls(&all)? {
-            Ok(results) if results.len() == tests.n && results.iter().all(|it| it.written.is_some()) => results,
-            Ok(_) => bail!("{}: the publisher's solution raises\nhint: the file of tests may be damaged", self.id),
+            Ok(results) if results.len() == tests.n && results.iter().all(|it| it.written.is_some()) => {
+                results
+            }
+            Ok(_) => {
+                bail!("{}: the publisher's solution raises\nhint: the file of tests may be damaged", self.id)
+            }
             Err(miss) => bail!(
                 "{}: the publisher's solution ends with {miss}\nhint: the sandbox may be too small or too slow for it",
                 self.id

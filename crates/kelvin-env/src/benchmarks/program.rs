@@ -4,6 +4,7 @@ use kelvin_core::{
     benchmark::{Ask, PromptMode},
     rollout::Sampling,
 };
+use kelvin_python::sanitize;
 
 const FENCE: &str = "```";
 
@@ -46,7 +47,8 @@ pub(super) fn in_fence(program: &str) -> String {
 }
 
 /// The program that a response holds. A completion goes on from its prompt, an answer in a chat from the fence that was
-/// opened for it; a response that opens fences of its own means what stands in the last one that defines the function.
+/// opened for it; a response that opens fences of its own means what stands in the last one that defines the function. Of
+/// it stays what the function needs, as EvalPlus has it.
 pub(super) fn in_response(mode: PromptMode, prompt: &str, response: &str, entry: &str) -> Option<String> {
     let response = response.replace('\t', "    ");
     let defines = |block: &&str| block.contains(&format!("def {entry}"));
@@ -61,7 +63,7 @@ pub(super) fn in_response(mode: PromptMode, prompt: &str, response: &str, entry:
             response.split("\n```").next().unwrap_or_default().to_owned()
         }
     };
-    (!response.trim().is_empty()).then_some(code)
+    (!response.trim().is_empty()).then(|| sanitize(&code, entry))
 }
 
 /// The insides of fences that open and close on lines of their own.
@@ -92,7 +94,10 @@ mod tests {
             program(PromptMode::Plain, "\treturn x + 1\n```\nThat is it."),
             "def f(x):\n    \"\"\"Adds one.\"\"\"\n    return x + 1"
         );
-        assert_eq!(program(PromptMode::Chat, "def f(x):\n    return x + 1\n```\nDone."), "def f(x):\n    return x + 1");
+        assert_eq!(
+            program(PromptMode::Chat, "def f(x):\n    return x + 1\n```\nDone."),
+            "def f(x):\n    return x + 1"
+        );
         let chatty = "So:\n```python\ndef f(x):\n    return 0\n```\nor better\n```\ndef f(x):\n    return x + 1\n```\n";
         for mode in [PromptMode::Plain, PromptMode::Chat] {
             assert_eq!(program(mode, chatty), "def f(x):\n    return x + 1\n");
@@ -104,8 +109,13 @@ mod tests {
     fn prompts() {
         let Some(Ask::Text(plain)) = ask(PROMPT, PromptMode::Plain) else { panic!("plain prompts are text") };
         assert_eq!(plain, PROMPT);
-        let Some(Ask::Chat { user, prefill, .. }) = ask(PROMPT, PromptMode::Chat) else { panic!("a message") };
-        assert!(user.contains(&format!("```\n{PROMPT}```")) && prefill.ends_with(":\n```python\n"), "{user}{prefill}");
+        let Some(Ask::Chat { user, prefill, .. }) = ask(PROMPT, PromptMode::Chat) else {
+            panic!("a message")
+        };
+        assert!(
+            user.contains(&format!("```\n{PROMPT}```")) && prefill.ends_with(":\n```python\n"),
+            "{user}{prefill}"
+        );
         assert_eq!(ask(PROMPT, PromptMode::Compact), None);
     }
 }

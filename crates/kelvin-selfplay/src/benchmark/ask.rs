@@ -10,7 +10,7 @@ use std::{
 };
 
 use kelvin_core::{
-    benchmark::{Ask, Benchmark, PromptMode, Verdict},
+    benchmark::{Ask, Benchmark, Item, PromptMode, Verdict},
     policy::{Indexed, Sampler},
     rollout::{Completion, Finish, Prompt, SampleRequest, Sampling},
     seed::Seed,
@@ -58,6 +58,18 @@ pub struct Key {
     pub sample: usize,
 }
 
+/// What answers.
+#[derive(Clone, Copy)]
+pub struct Drawn<'it> {
+    /// The model.
+    pub sampler: &'it dyn Sampler,
+    /// The longest prompt and response that it reads, in tokens. A question that leaves no room for a response counts as
+    /// one whose response was cut off before it began.
+    pub context_tokens: usize,
+    /// Threads that grade.
+    pub n_judges: usize,
+}
+
 /// Where samples go; several threads give at once.
 pub type Kept<'it> = &'it (dyn Fn(Sample) -> anyhow::Result<()> + Sync);
 
@@ -67,8 +79,7 @@ pub type Kept<'it> = &'it (dyn Fn(Sample) -> anyhow::Result<()> + Sync);
 /// # Errors
 /// If a question has no prompt, or the policy, the sandbox or `keep` fails.
 pub fn ask(
-    sampler: &dyn Sampler,
-    n_judges: usize,
+    drawn: &Drawn,
     course: &Course,
     render: &dyn Fn(Ask) -> anyhow::Result<Prompt>,
     known: &BTreeSet<Key>,
@@ -84,16 +95,33 @@ pub fn ask(
         }
         let prompt = render(course.benchmark.ask(item_idx, course.mode)?)?;
         let prompt_sha256: Arc<str> = hex(&Sha256::digest(&prompt)).into();
+        if drawn.context_tokens <= drawn.sampler.prompt_len(&prompt)? {
+            wanted.into_iter().try_for_each(|key| keep(Sample::cut_off(key, &prompt_sha256)))?;
+            continue;
+        }
         for key in wanted {
             let seed = root.fork(&item.id).nth(key.sample as u64);
-            requests.push((asked.len(), SampleRequest { prompt: prompt.clone(), seed, sampling: course.sampling.clone() }));
+            requests.push((
+                asked.len(),
+                SampleRequest { prompt: prompt.clone(), seed, sampling: course.sampling.clone() },
+            ));
             asked.push(Asked { item_idx, key, prompt_sha256: prompt_sha256.clone() });
         }
     }
     if !requests.is_empty() {
-        stream(sampler, n_judges, requests, &Grader { course, asked, keep })?;
+        stream(drawn.sampler, drawn.n_judges, requests, &Grader { course, asked, keep })?;
     }
     Ok(())
+}
+
+/// The publisher's own answers as samples that nobody graded, of the first `limit` items.
+pub fn golds(benchmark: &dyn Benchmark, name: &str, limit: Option<usize>) -> Vec<Sample> {
+    let items = benchmark.items().iter().enumerate().take(limit.unwrap_or(usize::MAX));
+    let gold = |(item_idx, item): (usize, &Item)| {
+        let key = Key { bench: name.to_owned(), id: item.id.clone(), sample: 0 };
+        Some(Sample { response: benchmark.gold(item_idx)?, ..Sample::cut_off(key, "") })
+    };
+    items.filter_map(gold).collect()
 }
 
 /// Grades samples again, as many at once as there are judges; gives them in their order. Samples of items that the
@@ -155,17 +183,10 @@ impl Judge for Grader<'_> {
         let Asked { item_idx, key, prompt_sha256 } = &self.asked[index];
         let verdict = self.course.benchmark.grade(*item_idx, self.course.mode, &completion.text)?;
         let sample = Sample {
-            bench: key.bench.clone(),
-            id: key.id.clone(),
-            sample: key.sample,
-            prompt_sha256: prompt_sha256.to_string(),
             tokens: completion.tokens.len(),
             truncated: completion.finish == Finish::Length,
             response: completion.text,
-            extracted: None,
-            correct: false,
-            reason: None,
-            also: Vec::new(),
+            ..Sample::cut_off(key.clone(), prompt_sha256)
         };
         (self.keep)(sample.graded(verdict))?;
         Ok(Vec::new())

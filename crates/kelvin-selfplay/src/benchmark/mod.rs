@@ -9,7 +9,7 @@ mod score;
 use kelvin_core::{benchmark::Verdict, task::Miss};
 use serde::{Deserialize, Serialize};
 
-pub use ask::{Course, Key, Kept, ask, regrade};
+pub use ask::{Course, Drawn, Kept, Key, ask, golds, regrade};
 pub use compare::{Comparison, compare};
 pub use score::{Score, Scored, score};
 
@@ -48,6 +48,23 @@ impl Sample {
     /// What tells it from all others.
     pub fn key(&self) -> Key {
         Key { bench: self.bench.clone(), id: self.id.clone(), sample: self.sample }
+    }
+
+    /// A response of which nothing is there.
+    fn cut_off(key: Key, prompt_sha256: &str) -> Sample {
+        Sample {
+            bench: key.bench,
+            id: key.id,
+            sample: key.sample,
+            prompt_sha256: prompt_sha256.to_owned(),
+            response: String::new(),
+            tokens: 0,
+            truncated: true,
+            extracted: None,
+            correct: false,
+            reason: Some(Miss::Unparsable),
+            also: Vec::new(),
+        }
     }
 
     fn graded(mut self, verdict: Verdict) -> Sample {

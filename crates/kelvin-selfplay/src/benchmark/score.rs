@@ -83,7 +83,8 @@ pub fn score(items: &[Item], headline: Headline, samples: &[Sample], seed: Seed)
     let share_of = |of: &dyn Fn(&Sample) -> bool| {
         all.iter().filter(|it| of(it)).count() as f64 / all.len().max(1) as f64
     };
-    let names: Vec<&String> = all.first().map(|it| it.also.iter().map(|it| &it.0).collect()).unwrap_or_default();
+    let names: Vec<&String> =
+        all.first().map(|it| it.also.iter().map(|it| &it.0).collect()).unwrap_or_default();
     let also = |name: &String| {
         let holds = |it: &&&Sample| it.also.iter().any(|(of, holds)| of == name && *holds);
         (name.clone(), over_items(name, &|it| it.iter().filter(holds).count() as f64 / it.len() as f64))
@@ -158,7 +159,10 @@ mod tests {
         assert_eq!(score(&items, Headline::HarmonicToo, &samples, Seed::new(1)).unwrap(), first);
         // 0, 1 and 2 of 2 are right.
         assert_eq!((first.accuracy.value, first.pass_at[&2].value), (0.5, 2.0 / 3.0));
-        assert_eq!((first.truncated, first.no_answer, first.timeout, first.mean_tokens), (0.5, 0.5, 0.5, 10.0));
+        assert_eq!(
+            (first.truncated, first.no_answer, first.timeout, first.mean_tokens),
+            (0.5, 0.5, 0.5, 10.0)
+        );
         assert_eq!((first.by_group["a"], first.by_group["b"], first.by_item["a2"]), (0.25, 1.0, 0.5));
         assert_eq!(first.also["base"].value, 1.0);
         let expected = 2.0 / (1.0 / 0.26 + 1.0 / 1.01) - 0.01;

@@ -14,7 +14,8 @@ use anyhow::{Context, ensure};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub(crate) use page::{comparison, single};
+pub(crate) use chart::escape;
+pub(crate) use page::{comparison, head, single};
 
 /// A run as its folder tells it.
 pub(crate) struct Run {

@@ -76,7 +76,8 @@ fn with_samples(pattern: &str, rows: &[BTreeMap<String, f64>]) -> String {
     pattern.replace("pass_at_K", &format!("pass_at_{n}"))
 }
 
-fn head(title: &str) -> String {
+/// The beginning of a page, up to its title.
+pub(crate) fn head(title: &str) -> String {
     let title = escape(title);
     format!(
         "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{title}</title>\

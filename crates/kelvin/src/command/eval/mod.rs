@@ -6,11 +6,7 @@ mod results;
 mod store;
 mod table;
 
-use std::{
-    collections::BTreeSet,
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use anyhow::ensure;
 use kelvin_core::{
@@ -44,8 +40,10 @@ const MANY: (f32, f32) = (0.6, 0.95);
 
 /// Put benchmarks to a model
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Writes OUT/samples.jsonl, one response a line, and OUT/results.json and OUT/results.html from it. \
-                        The same command goes on where it was cut off. See docs/evaluation.md.")]
+#[command(
+    after_help = "Writes OUT/samples.jsonl, one response a line, and OUT/results.json and OUT/results.html from it. \
+                        The same command goes on where it was cut off. See docs/evaluation.md."
+)]
 pub(crate) struct Args {
     /// A Hugging Face folder, a run folder, a hub name in the cache, or `embedded`
     #[arg(required_unless_present_any = ["list", "compare", "regrade", "verify"])]
@@ -229,7 +227,8 @@ fn chosen(names: &[String], profile: Profile) -> anyhow::Result<Vec<&'static Ent
 fn ensure_known(name: &str) -> anyhow::Result<()> {
     if named(name).is_none() {
         let close = BENCHMARKS.iter().map(|it| it.card.name).chain(GROUPS.iter().map(|it| it.name));
-        let close = close.max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name))).unwrap_or_default();
+        let close =
+            close.max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name))).unwrap_or_default();
         return Err(Usage::error(format!(
             "there is no benchmark {name}\nhint: did you mean {close}? `kelvin eval --list` shows all"
         )));
@@ -259,7 +258,10 @@ fn open_all(args: &Args, data: &DataFolder) -> anyhow::Result<Vec<OpenedBenchmar
         }
         let n_rows = benchmark.items().len();
         if n_rows != entry.card.n_rows {
-            note(&format!("{} has {n_rows} items here, and {} as published", entry.card.title, entry.card.n_rows));
+            note(&format!(
+                "{} has {n_rows} items here, and {} as published",
+                entry.card.title, entry.card.n_rows
+            ));
         }
         let sampling = Arc::new(args.sampling(benchmark.sampling(args.mode())));
         opened.push(OpenedBenchmark { entry, found, benchmark, sampling });
@@ -331,7 +333,11 @@ fn verify(args: &Args, opened: &[OpenedBenchmark], interrupt: &Interrupt) -> any
     let mut n_wrong = 0;
     for it in opened {
         interrupt.check()?;
-        let golds = kelvin_selfplay::benchmark::golds(&*it.benchmark, it.entry.card.name, args.limit.map(|it| it as usize));
+        let golds = kelvin_selfplay::benchmark::golds(
+            &*it.benchmark,
+            it.entry.card.name,
+            args.limit.map(|it| it as usize),
+        );
         let n = golds.len();
         let graded = regrade(&*it.benchmark, PromptMode::Plain, args.n_judges(), golds)?;
         for wrong in graded.iter().filter(|it| !it.correct) {
@@ -342,7 +348,10 @@ fn verify(args: &Args, opened: &[OpenedBenchmark], interrupt: &Interrupt) -> any
         let n_right = graded.iter().filter(|it| it.correct).count();
         show(&format!("{}: {n_right} of {n} of the publisher's own answers are right", it.entry.card.title));
     }
-    ensure!(n_wrong == 0, "{n_wrong} of the publishers' own answers are graded as wrong\nhint: the files may be damaged, or the sandbox too small or too slow");
+    ensure!(
+        n_wrong == 0,
+        "{n_wrong} of the publishers' own answers are graded as wrong\nhint: the files may be damaged, or the sandbox too small or too slow"
+    );
     Ok(())
 }
 

@@ -27,8 +27,10 @@ const R_ZERO_MATHS: &[&str] = &[
     "aime25-r-zero",
     "aime24-r-zero",
 ];
-const GREEDY: &str = "AZR table 1, greedy, one response; EvalPlus through a chat template with an answer that is begun";
-const JUDGED: &str = "R-Zero; wrong answers of mathematics were judged once more by GPT-4o, which nothing here does";
+const GREEDY: &str =
+    "AZR table 1, greedy, one response; EvalPlus through a chat template with an answer that is begun";
+const JUDGED: &str =
+    "R-Zero; wrong answers of mathematics were judged once more by GPT-4o, which nothing here does";
 
 /// All groups.
 pub(super) const GROUPS: &[Group] = &[
@@ -36,35 +38,63 @@ pub(super) const GROUPS: &[Group] = &[
         name: "azr-code",
         title: "AZR Code",
         parts: &[AZR_CODE],
-        published: &[("Qwen2.5-7B", 52.0), ("Qwen2.5-7B-Coder", 56.6), ("AZR-Base-7B", 55.2), ("AZR-Coder-7B", 61.6), ("Llama3.1-8B", 28.5)],
+        published: &[
+            ("Qwen2.5-7B", 52.0),
+            ("Qwen2.5-7B-Coder", 56.6),
+            ("AZR-Base-7B", 55.2),
+            ("AZR-Coder-7B", 61.6),
+            ("Llama3.1-8B", 28.5),
+        ],
         conditions: GREEDY,
     },
     Group {
         name: "azr-math",
         title: "AZR Math",
         parts: &[AZR_MATHS],
-        published: &[("Qwen2.5-7B", 27.5), ("Qwen2.5-7B-Coder", 23.9), ("AZR-Base-7B", 38.4), ("AZR-Coder-7B", 39.1), ("Llama3.1-8B", 3.4)],
+        published: &[
+            ("Qwen2.5-7B", 27.5),
+            ("Qwen2.5-7B-Coder", 23.9),
+            ("AZR-Base-7B", 38.4),
+            ("AZR-Coder-7B", 39.1),
+            ("Llama3.1-8B", 3.4),
+        ],
         conditions: GREEDY,
     },
     Group {
         name: "azr",
         title: "AZR overall",
         parts: &[AZR_CODE, AZR_MATHS],
-        published: &[("Qwen2.5-7B", 39.8), ("Qwen2.5-7B-Coder", 40.2), ("AZR-Base-7B", 46.8), ("AZR-Coder-7B", 50.4), ("Llama3.1-8B", 16.0)],
+        published: &[
+            ("Qwen2.5-7B", 39.8),
+            ("Qwen2.5-7B-Coder", 40.2),
+            ("AZR-Base-7B", 46.8),
+            ("AZR-Coder-7B", 50.4),
+            ("Llama3.1-8B", 16.0),
+        ],
         conditions: GREEDY,
     },
     Group {
         name: "r-zero-math",
         title: "R-Zero Math",
         parts: &[R_ZERO_MATHS],
-        published: &[("Qwen3-4B-Base", 42.58), ("R-Zero 4B iter 3", 49.07), ("Qwen3-8B-Base", 49.18), ("R-Zero 8B iter 3", 54.69)],
+        published: &[
+            ("Qwen3-4B-Base", 42.58),
+            ("R-Zero 4B iter 3", 49.07),
+            ("Qwen3-8B-Base", 49.18),
+            ("R-Zero 8B iter 3", 54.69),
+        ],
         conditions: JUDGED,
     },
     Group {
         name: "r-zero",
         title: "R-Zero overall",
         parts: &[R_ZERO_MATHS, &["supergpqa"], &["mmlu-pro"], &["bbeh"]],
-        published: &[("Qwen3-4B-Base", 27.10), ("R-Zero 4B iter 3", 34.64), ("Qwen3-8B-Base", 34.49), ("R-Zero 8B iter 3", 38.73)],
+        published: &[
+            ("Qwen3-4B-Base", 27.10),
+            ("R-Zero 4B iter 3", 34.64),
+            ("Qwen3-8B-Base", 34.49),
+            ("R-Zero 8B iter 3", 38.73),
+        ],
         conditions: JUDGED,
     },
 ];
@@ -96,7 +126,8 @@ fn under(name: &'static str, profile: Profile) -> &'static str {
 pub(super) fn published(benchmark: &str) -> Vec<(&'static str, f64)> {
     const AZR_MODELS: [&str; 5] =
         ["Qwen2.5-7B", "Qwen2.5-7B-Coder", "AZR-Base-7B", "AZR-Coder-7B", "Llama3.1-8B"];
-    const R_ZERO_MODELS: [&str; 4] = ["Qwen3-4B-Base", "R-Zero 4B iter 3", "Qwen3-8B-Base", "R-Zero 8B iter 3"];
+    const R_ZERO_MODELS: [&str; 4] =
+        ["Qwen3-4B-Base", "R-Zero 4B iter 3", "Qwen3-8B-Base", "R-Zero 8B iter 3"];
     let azr = |values: [f64; 5]| AZR_MODELS.into_iter().zip(values).collect();
     let r_zero = |values: [f64; 4]| R_ZERO_MODELS.into_iter().zip(values).collect();
     match benchmark {

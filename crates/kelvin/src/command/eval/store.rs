@@ -103,7 +103,8 @@ impl Store {
     /// # Errors
     /// If it cannot be written.
     pub(super) fn append(&self, sample: &Sample) -> anyhow::Result<()> {
-        let line = format!("{}\n", serde_json::to_string(sample).context("a sample cannot be written as JSON")?);
+        let line =
+            format!("{}\n", serde_json::to_string(sample).context("a sample cannot be written as JSON")?);
         // A poisoned lock only says that another judge panicked; whole lines are written.
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.dir.join("samples.jsonl");
@@ -116,11 +117,16 @@ impl Store {
     /// If a line but the last is not a sample.
     pub(super) fn samples(&self) -> anyhow::Result<Vec<Sample>> {
         let path = self.dir.join("samples.jsonl");
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}\n{HINT}", path.display()))?;
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}\n{HINT}", path.display()))?;
         let mut samples: BTreeMap<Key, Sample> = BTreeMap::new();
         for (index, line) in text.lines().enumerate() {
             let sample: Sample = serde_json::from_str(line).with_context(|| {
-                format!("{}:{}: not a sample\nhint: remove the line; its sample is drawn again", path.display(), index + 1)
+                format!(
+                    "{}:{}: not a sample\nhint: remove the line; its sample is drawn again",
+                    path.display(),
+                    index + 1
+                )
             })?;
             samples.insert(sample.key(), sample);
         }
@@ -163,7 +169,8 @@ fn read_manifest(dir: &Path) -> anyhow::Result<Option<Manifest>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(|| format!("cannot read {}\n{HINT}", path.display())),
     };
-    let other = || format!("{} is not of an evaluation of this version\nhint: name another folder", path.display());
+    let other =
+        || format!("{} is not of an evaluation of this version\nhint: name another folder", path.display());
     let manifest: Manifest = serde_json::from_str(&text).with_context(other)?;
     if manifest.format != FORMAT {
         bail!(other());
