@@ -9,7 +9,8 @@ use kelvin_core::{
     executor::{Calls, Executor, HashSeed, Job, Limits, Names, Outcome},
     task::Miss,
 };
-use kelvin_python::value::{Value, parse_literal};
+use kelvin_python::value::Value;
+use serde::de::DeserializeOwned;
 
 /// The program that every job runs.
 const PROGRAM: &str = include_str!("harness.py");
@@ -70,13 +71,8 @@ impl Harness {
         let given = [text("calls"), text(program), text(entry), text(tests)];
         let places = [range.start, range.end].map(|it| it.to_string());
         let given: Vec<String> = given.into_iter().chain(places).chain([text(shape)]).collect();
-        let results = match self.run(&given, *cpu_s)? {
-            Ok(Value::List(results)) => results,
-            Ok(_) => return Ok(Err(Miss::Crash)),
-            Err(miss) => return Ok(Err(miss)),
-        };
-        // What comes back is as hostile as the program.
-        Ok(results.into_iter().map(called).collect::<Option<Vec<Called>>>().ok_or(Miss::Crash))
+        let results: Result<Vec<(String, String, u64)>, Miss> = self.run(&given, *cpu_s)?;
+        Ok(results.and_then(|it| it.into_iter().map(called).collect()))
     }
 
     /// Runs a program and tests that assert. They hold what is right, and they run beside a program that could look for
@@ -86,8 +82,8 @@ impl Harness {
     /// If the sandbox is broken.
     pub(crate) fn asserts(&self, program: &str, tests: &str, cpu_s: f64) -> anyhow::Result<Option<Miss>> {
         Ok(match self.run(&[text("asserts"), text(program), text(tests)], cpu_s)? {
-            Ok(Value::Str(said)) if said == "passed" => None,
-            Ok(_) => Some(Miss::Crash),
+            Ok(said) if said == "passed" => None,
+            Ok::<String, _>(_) => Some(Miss::Crash),
             Err(miss) => Some(miss),
         })
     }
@@ -102,7 +98,7 @@ impl Harness {
         expression: &str,
         cpu_s: f64,
     ) -> anyhow::Result<Result<String, Miss>> {
-        Ok(self.run(&[text("expression"), text(program), text(expression)], cpu_s)?.and_then(as_text))
+        self.run(&[text("expression"), text(program), text(expression)], cpu_s)
     }
 
     /// The text of what a function, or a method of `Solution`, makes of arguments in JSON.
@@ -118,7 +114,7 @@ impl Harness {
     ) -> anyhow::Result<Result<String, Miss>> {
         let lines = Value::List(lines.iter().map(|&it| Value::Str(it.to_owned())).collect()).canonical();
         let given = [text("functional"), text(program), text(entry), lines];
-        Ok(self.run(&given, cpu_s)?.and_then(as_text))
+        self.run(&given, cpu_s)
     }
 
     /// What a program writes when it reads `input`.
@@ -131,10 +127,11 @@ impl Harness {
         input: &str,
         cpu_s: f64,
     ) -> anyhow::Result<Result<String, Miss>> {
-        Ok(self.run(&[text("script"), text(program), text(input)], cpu_s)?.and_then(as_text))
+        self.run(&[text("script"), text(program), text(input)], cpu_s)
     }
 
-    fn run(&self, given: &[String], cpu_s: f64) -> anyhow::Result<Result<Value, Miss>> {
+    /// What comes back is as hostile as the program: what is not of the form that was asked for is a crash of it.
+    fn run<T: DeserializeOwned>(&self, given: &[String], cpu_s: f64) -> anyhow::Result<Result<T, Miss>> {
         ensure!(0.0 < cpu_s, "a limit of {cpu_s} s\nhint: it lies above 0");
         let job = Job {
             program: PROGRAM.to_owned(),
@@ -153,7 +150,9 @@ impl Harness {
         let outcome =
             self.executor.run(&job)?.pop().context("an executor gives one outcome for each input")?;
         Ok(match outcome {
-            Outcome::Value { repr } => parse_literal(&repr).map_err(|_| Miss::NotLiteral),
+            Outcome::Value { repr } => {
+                unquoted(&repr).and_then(|it| serde_json::from_str(&it).ok()).ok_or(Miss::Crash)
+            }
             Outcome::Raised { exception, .. } => Err(missed(&exception)),
             Outcome::NotLiteral { .. } => Err(Miss::NotLiteral),
             Outcome::CompileError { .. } => Err(Miss::Unparsable),
@@ -174,27 +173,52 @@ fn missed(exception: &str) -> Miss {
     }
 }
 
-fn as_text(value: Value) -> Result<String, Miss> {
-    match value {
-        Value::Str(text) => Ok(text),
+fn called((kind, said, cpu_us): (String, String, u64)) -> Result<Called, Miss> {
+    match kind.as_str() {
+        "value" => Ok(Called { written: Some(said), cpu_us }),
+        "raised" => Ok(Called { written: None, cpu_us }),
         _ => Err(Miss::Crash),
     }
 }
 
-fn called(result: Value) -> Option<Called> {
-    let Value::Tuple(parts) = result else { return None };
-    let [Value::Str(kind), Value::Str(said), Value::Int(us)] = <[Value; 3]>::try_from(parts).ok()? else {
-        return None;
-    };
-    let written = match kind.as_str() {
-        "value" => Some(said),
-        "raised" => None,
-        _ => return None,
-    };
-    Some(Called { written, cpu_us: u64::try_from(us).ok()? })
+/// The text that Python writes as `repr`, where it has no signs but those of ASCII that can be printed. Texts of many
+/// megabytes are told so, which is more than is read as a literal.
+fn unquoted(repr: &str) -> Option<String> {
+    let quote = repr.chars().next().filter(|it| matches!(it, '\'' | '"'))?;
+    let inside = repr.strip_prefix(quote)?.strip_suffix(quote)?;
+    let mut text = String::with_capacity(inside.len());
+    let mut signs = inside.chars();
+    while let Some(sign) = signs.next() {
+        match sign {
+            '\\' => text.push(signs.next().filter(|it| matches!(it, '\\' | '\'' | '"'))?),
+            _ => text.push(sign),
+        }
+    }
+    Some(text)
 }
 
 /// A text as Python writes it.
 fn text(text: &str) -> String {
     Value::Str(text.to_owned()).canonical()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_read_as_python_writes_them() {
+        for (repr, text) in [
+            ("'[1, \\\\n]'", Some("[1, \\n]")),
+            ("\"it's\"", Some("it's")),
+            ("'it\\'s \"so\"'", Some("it's \"so\"")),
+            ("''", Some("")),
+            ("'a\\n'", None),
+            ("'", None),
+            ("5", None),
+            ("", None),
+        ] {
+            assert_eq!(unquoted(repr).as_deref(), text, "{repr}");
+        }
+    }
 }
