@@ -9,6 +9,7 @@ pub mod code;
 pub mod extract;
 pub mod math;
 mod number;
+pub mod paper;
 
 #[cfg(test)]
 mod tests;

@@ -156,8 +156,8 @@ fn conjunction(it: &Token) -> Option<Joined> {
         return None;
     }
     match it.text.trim_matches([' ', ',', ';']) {
-        "and" | "And" | "∧" => Some(Joined::ByAnd),
-        "or" | "Or" | "∨" => Some(Joined::ByOr),
+        "and" | "And" | "∧" => Some(Joined::And),
+        "or" | "Or" | "∨" => Some(Joined::Or),
         _ => None,
     }
 }
@@ -165,6 +165,18 @@ fn conjunction(it: &Token) -> Option<Joined> {
 /// Things between commas, semicolons, "and", "or".
 fn list(tokens: &[Token]) -> Option<Answer> {
     let parts: Vec<&[Token]> = split(tokens, separates).into_iter().filter(|it| !it.is_empty()).collect();
+    // `k \in \mathbb{Z}` says which numbers a letter runs over.
+    let is_range = |part: &&[Token]| {
+        let sides = split(bare(part), |it| it.is('∈'));
+        matches!(sides[..], [_, [kind]] if kind.text.starts_with("mathbb:"))
+    };
+    let parts: Vec<&[Token]> = match parts.iter().filter(|it| !is_range(it)).count() {
+        0 => parts,
+        _ => parts.into_iter().filter(|it| !is_range(it)).collect(),
+    };
+    if let ([one], true) = (parts.as_slice(), tokens.iter().any(separates)) {
+        return (one.len() < tokens.len()).then(|| answer(one));
+    }
     if parts.len() < 2 {
         return None;
     }
@@ -177,7 +189,7 @@ fn list(tokens: &[Token]) -> Option<Answer> {
         };
         conjunction(it).filter(|_| depth == 0)
     });
-    let joined = joints.last().unwrap_or(Joined::ByCommas);
+    let joined = joints.last().unwrap_or(Joined::Commas);
     Some(Answer::List(parts.into_iter().map(answer).collect(), joined))
 }
 
@@ -323,7 +335,8 @@ fn collection(tokens: &[Token]) -> Option<Answer> {
 /// Numbers between colons.
 fn ratio(tokens: &[Token]) -> Option<Answer> {
     let parts = split(tokens, |it| it.is(':'));
-    if parts.len() < 2 {
+    // `3:00 PM` is no ratio, and no product.
+    if parts.len() < 2 || tokens.iter().any(|it| it.kind == Kind::Word && units::is_no_unit(&it.text)) {
         return None;
     }
     parts.into_iter().map(quantity).collect::<Option<Vec<_>>>().map(Answer::Ratio)
@@ -353,11 +366,11 @@ pub(super) fn expanded(answer: Answer) -> Answer {
     let signs = |expr: &Expr| [signed(expr, false), signed(expr, true)];
     match answer {
         Answer::Value(expr) if both(&expr) => {
-            Answer::List(signs(&expr).into_iter().map(Answer::Value).collect(), Joined::ByOr)
+            Answer::List(signs(&expr).into_iter().map(Answer::Value).collect(), Joined::Or)
         }
         Answer::Quantity(expr, unit) if both(&expr) => {
             let values = signs(&expr).into_iter().map(|it| Answer::Quantity(it, unit.clone()));
-            Answer::List(values.collect(), Joined::ByOr)
+            Answer::List(values.collect(), Joined::Or)
         }
         Answer::Named(name, value) => match expanded(*value) {
             Answer::List(values, joined) => {
@@ -388,7 +401,7 @@ fn tuple(open: char, items: Vec<Answer>, close: char) -> Answer {
         };
         Answer::Tuple { open, items: items.iter().map(item).collect(), close }
     };
-    Answer::List(vec![of_sign(false), of_sign(true)], Joined::ByOr)
+    Answer::List(vec![of_sign(false), of_sign(true)], Joined::Or)
 }
 
 fn flattened(items: Vec<Answer>) -> Vec<Answer> {

@@ -33,10 +33,18 @@ impl Comparison<'_> {
             (Answer::Text(a, _), Answer::Text(b, _)) => a == b,
             (Answer::Text(_, Some(product)), Answer::Value(value))
             | (Answer::Value(value), Answer::Text(_, Some(product))) => self.same_value(product, value),
+            // Both at once, or one of them: of values that is the same.
+            (Answer::List(a, Joined::And), Answer::List(_, Joined::Or))
+            | (Answer::List(a, Joined::Or), Answer::List(_, Joined::And))
+                if a.iter().any(|it| matches!(it, Answer::Inequality(..))) =>
+            {
+                false
+            }
             (Answer::List(a, joined), Answer::List(b, _)) => self.same_lists(a, b, *joined),
-            (Answer::List(a, _), Answer::Set(b))
-            | (Answer::Set(a), Answer::List(b, _))
-            | (Answer::Set(a), Answer::Set(b)) => self.same_members(a, b),
+            (Answer::Set(a), Answer::Set(b)) => self.same_members(&distinct(a), &distinct(b)),
+            (Answer::List(a, _), Answer::Set(b)) | (Answer::Set(a), Answer::List(b, _)) => {
+                self.same_members(a, b)
+            }
             (Answer::Named(name, value), Answer::Named(other, other_value)) => {
                 self.same_named((name, value), (other, other_value))
             }
@@ -183,7 +191,7 @@ impl Comparison<'_> {
         }
         let is_tuple = |it: &Answer| matches!(it, Answer::Tuple { .. });
         match (self.options.lists, joined) {
-            (Order::Kept, Joined::ByCommas) => self.same_items(a, b),
+            (Order::Kept, Joined::Commas) => self.same_items(a, b),
             // Tuples are solutions, and one that is named twice is still one; numbers may be the values of several unknowns.
             _ if a.iter().chain(b).all(is_tuple) => self.same_members(&distinct(a), &distinct(b)),
             (Order::Kept | Order::Free, _) => self.same_members(a, b),
@@ -366,7 +374,7 @@ fn records(items: &[Answer]) -> Option<Vec<Answer>> {
             distinct.push(name);
         }
     }
-    if distinct.len() < 2 || named.len() % distinct.len() != 0 {
+    if distinct.len() < 2 || !named.len().is_multiple_of(distinct.len()) {
         return None;
     }
     let group = |group: &[(&String, &Answer)]| {

@@ -256,7 +256,7 @@ impl Evaluation<'_, '_, '_> {
     }
 
     fn binomial(&mut self, n: i64, k: i64) -> Option<Value> {
-        if n < 0 || FACTORIAL_MAX < n {
+        if !(0..=FACTORIAL_MAX).contains(&n) {
             return None;
         }
         if !(0..=n).contains(&k) {

@@ -1,6 +1,11 @@
 //! The signs of an answer, LaTeX or plain: numbers, words, commands, passages of text and operators. Spellings of one
 //! sign become one, and what only spaces or decorates is dropped, so that nothing behind this file knows of layout.
 
+use super::{
+    spelling::{DECORATION, OPERATORS, SPACING, SYNONYMS, TEXTS, WORD_COMMANDS, greek_letter},
+    thousands::grouped,
+};
+
 /// The most signs that are read: `evaluation.md` section 5.
 pub(super) const TOKENS_MAX: usize = 2000;
 
@@ -239,8 +244,8 @@ impl Reader<'_> {
             }
             ',' | ';' | ':' | '>' | ' ' | '(' | ')' | '[' | ']' | '$' | '\n' => self.spaced = true,
             '_' => self.sign('_'),
-            // A stray backslash.
-            _ => self.rest = &self.rest[..],
+            // A stray backslash, with what follows it.
+            _ => {}
         }
     }
 
@@ -249,7 +254,8 @@ impl Reader<'_> {
         let Some(inside) = braced(self.rest) else { return };
         self.skip(self.rest.len() - self.rest.trim_start().len() + inside.len() + 2);
         let trimmed = inside.trim_matches([' ', '~']);
-        let is_letter = trimmed.chars().count() == 1 && trimmed.chars().all(char::is_alphabetic);
+        // With a blank before it, the letter is a unit: `\mathrm{~m}`.
+        let is_letter = inside.chars().count() == 1 && trimmed.chars().all(char::is_alphabetic);
         let is_type =
             !matches!(name, "text" | "textrm" | "mbox" | "hbox" | "textnormal" | "textit" | "textbf");
         match trimmed {
@@ -315,247 +321,3 @@ fn braced(text: &str) -> Option<&str> {
     }
     None
 }
-
-/// The signs with numbers in groups of three digits made one: `7,425,000`, `10{,}000`, `1\,234`. Not in tuples, and
-/// commas only if no other comma stands as close, since `1,234,5` is a list.
-fn grouped(tokens: Vec<Token>, glued: &[usize], commas: Commas) -> Vec<Token> {
-    let is_head = |it: &Token| it.is_integer() && it.text.len() <= 3;
-    let is_group = |it: Option<&Token>| {
-        it.is_some_and(|it| {
-            it.kind == Kind::Number
-                && it.text.split('.').next().is_some_and(|whole| whole.len() == 3)
-                && !it.text.contains('e')
-        })
-    };
-    let mut depth = 0usize;
-    let separates: Vec<bool> = tokens
-        .iter()
-        .enumerate()
-        .map(|(at, token)| {
-            depth = match token {
-                it if it.is_any("([⦃") => depth + 1,
-                it if it.is_any(")]⦄") => depth.saturating_sub(1),
-                _ => depth,
-            };
-            let next = tokens.get(at + 1);
-            token.is(',')
-                && is_group(next)
-                && (glued.contains(&at) || depth == 0 && next.is_some_and(|it| !it.spaced) && !token.spaced)
-        })
-        .collect();
-    let is_close = |at: usize| {
-        let is_tight = tokens.get(at + 1).is_some_and(|it| !it.spaced && it.kind == Kind::Number);
-        tokens[at].is(',') && is_tight && !separates[at]
-    };
-    let mut joins = separates.clone();
-    if (0..tokens.len()).any(is_close) || commas == Commas::List {
-        joins.iter_mut().enumerate().for_each(|(at, it)| *it &= glued.contains(&at));
-    }
-    let mut merged: Vec<Token> = Vec::with_capacity(tokens.len());
-    let mut at = 0;
-    while at < tokens.len() {
-        let mut token = tokens[at].clone();
-        at += 1;
-        let may_begin = is_head(&token) && (token.text.len() == 1 || !token.text.starts_with('0'));
-        while may_begin && at < tokens.len() && !token.text.contains('.') {
-            let is_fraction = tokens.get(at + 1).is_some_and(|it| it.is_any("/_"));
-            if joins[at] && is_group(tokens.get(at + 1)) {
-                token.text.push_str(&tokens[at + 1].text);
-                at += 2;
-            } else if tokens[at].spaced && is_group(Some(&tokens[at])) && !is_fraction && token.text != "0" {
-                token.text.push_str(&tokens[at].text);
-                at += 1;
-            } else {
-                break;
-            }
-        }
-        merged.push(token);
-    }
-    merged
-}
-
-fn greek_letter(letter: char) -> Option<&'static str> {
-    GREEK_LETTERS.iter().find(|it| it.0 == letter).map(|it| it.1)
-}
-
-const GREEK_LETTERS: &[(char, &str)] = &[
-    ('π', "pi"),
-    ('α', "alpha"),
-    ('β', "beta"),
-    ('γ', "gamma"),
-    ('δ', "delta"),
-    ('ε', "epsilon"),
-    ('θ', "theta"),
-    ('λ', "lambda"),
-    ('μ', "mu"),
-    ('σ', "sigma"),
-    ('φ', "phi"),
-    ('ϕ', "phi"),
-    ('ω', "omega"),
-    ('ρ', "rho"),
-    ('τ', "tau"),
-    ('ψ', "psi"),
-    ('Δ', "Delta"),
-    ('Σ', "Sigma"),
-    ('Ω', "Omega"),
-    ('Γ', "Gamma"),
-    ('Φ', "Phi"),
-    ('Θ', "Theta"),
-];
-
-const SPACING: &[&str] =
-    &["quad", "qquad", "hspace", "enspace", "thinspace", "medspace", "newline", "linebreak", "hfill"];
-
-const DECORATION: &[&str] = &[
-    "left",
-    "right",
-    "big",
-    "Big",
-    "bigg",
-    "Bigg",
-    "bigl",
-    "bigr",
-    "Bigl",
-    "Bigr",
-    "biggl",
-    "biggr",
-    "Biggl",
-    "Biggr",
-    "displaystyle",
-    "textstyle",
-    "scriptstyle",
-    "limits",
-    "nolimits",
-    "boxed",
-    "fbox",
-    "middle",
-    "mathstrut",
-    "rm",
-    "bf",
-    "it",
-    "therefore",
-    "strut",
-    "underline",
-];
-
-const TEXTS: &[&str] = &[
-    "text",
-    "textrm",
-    "textbf",
-    "textit",
-    "textnormal",
-    "textsf",
-    "texttt",
-    "mathrm",
-    "mathbf",
-    "mathit",
-    "mathsf",
-    "mathtt",
-    "mathcal",
-    "mathscr",
-    "mathfrak",
-    "mbox",
-    "hbox",
-    "operatorname",
-    "boldsymbol",
-    "bm",
-    "emph",
-    "rmfamily",
-];
-
-const OPERATORS: &[(&str, char)] = &[
-    ("cdot", '*'),
-    ("times", '*'),
-    ("ast", '*'),
-    ("bullet", '*'),
-    ("div", '/'),
-    ("leq", '≤'),
-    ("le", '≤'),
-    ("leqslant", '≤'),
-    ("leqq", '≤'),
-    ("geq", '≥'),
-    ("ge", '≥'),
-    ("geqslant", '≥'),
-    ("geqq", '≥'),
-    ("neq", '≠'),
-    ("ne", '≠'),
-    ("lt", '<'),
-    ("gt", '>'),
-    ("approx", '≈'),
-    ("simeq", '≈'),
-    ("cong", '≈'),
-    ("equiv", '≡'),
-    ("pm", '±'),
-    ("mp", '∓'),
-    ("cup", '∪'),
-    ("bigcup", '∪'),
-    ("cap", '∩'),
-    ("in", '∈'),
-    ("notin", '∉'),
-    ("setminus", '∖'),
-    ("backslash", '∖'),
-    ("lbrace", '⦃'),
-    ("rbrace", '⦄'),
-    ("langle", '⟨'),
-    ("rangle", '⟩'),
-    ("lfloor", '⌊'),
-    ("rfloor", '⌋'),
-    ("lceil", '⌈'),
-    ("rceil", '⌉'),
-    ("lvert", '|'),
-    ("rvert", '|'),
-    ("vert", '|'),
-    ("mid", '|'),
-    ("lbrack", '['),
-    ("rbrack", ']'),
-    ("lparen", '('),
-    ("rparen", ')'),
-    ("colon", ':'),
-    ("degree", '°'),
-    ("prime", '\''),
-    ("to", '→'),
-    ("rightarrow", '→'),
-    ("mapsto", '→'),
-    ("Rightarrow", '⇒'),
-    ("implies", '⇒'),
-    ("iff", '⇔'),
-    ("Leftrightarrow", '⇔'),
-    ("land", '∧'),
-    ("wedge", '∧'),
-    ("lor", '∨'),
-    ("vee", '∨'),
-    ("percent", '%'),
-];
-
-const SYNONYMS: &[(&str, &str)] = &[
-    ("dfrac", "frac"),
-    ("tfrac", "frac"),
-    ("cfrac", "frac"),
-    ("dbinom", "binom"),
-    ("tbinom", "binom"),
-    ("varnothing", "emptyset"),
-    ("varphi", "phi"),
-    ("varepsilon", "epsilon"),
-    ("vartheta", "theta"),
-    ("arcsinh", "arsinh"),
-    ("ctg", "cot"),
-    ("tg", "tan"),
-    ("arctg", "arctan"),
-    ("cosec", "csc"),
-    ("bar", "overline"),
-    ("overrightarrow", "vec"),
-    ("widehat", "hat"),
-    ("R", "mathbb:R"),
-    ("Z", "mathbb:Z"),
-    ("N", "mathbb:N"),
-    ("dots", "ldots"),
-    ("cdots", "ldots"),
-    ("reals", "mathbb:R"),
-];
-
-/// Words that mean the same with and without a backslash.
-const WORD_COMMANDS: &[&str] = &[
-    "sqrt", "pi", "sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh",
-    "tanh", "ln", "log", "exp", "abs", "floor", "ceil", "gcd", "lcm", "max", "min", "theta", "alpha", "beta",
-    "gamma", "lambda", "binom", "sgn",
-];

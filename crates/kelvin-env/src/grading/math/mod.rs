@@ -15,11 +15,14 @@ mod names;
 mod parse;
 mod region;
 mod sample;
-#[cfg(test)]
-mod tests;
+mod spelling;
+mod thousands;
 mod tree;
 mod units;
 mod value;
+
+#[cfg(test)]
+mod tests;
 
 use self::{compare::Comparison, evaluate::Budget, latex::Commas, tree::Answer};
 use super::last_boxed;

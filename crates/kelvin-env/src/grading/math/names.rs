@@ -90,6 +90,13 @@ pub(super) fn name(tokens: &[Token]) -> Option<Name> {
         let text = format!("({})", members.join(","));
         return (1 < members.len()).then_some(Name { text, arguments: Vec::new(), members, symbol: None });
     }
+    // The length of a segment.
+    if let [bar, inside @ .., other] = tokens
+        && (bar.is('|') && other.is('|'))
+    {
+        let inside = name(inside)?;
+        return Some(Name { text: format!("|{}|", inside.text), ..inside });
+    }
     if tokens.iter().any(|it| it.is(':')) {
         let parts =
             tokens.split(|it| it.is(':')).map(|it| Some(name(it)?.text)).collect::<Option<Vec<_>>>()?;
@@ -115,7 +122,9 @@ pub(super) fn name(tokens: &[Token]) -> Option<Name> {
 /// An argument of a function that is named: a letter or a number.
 fn argument(tokens: &[Token]) -> Option<String> {
     match tokens {
-        [one] if matches!(one.kind, Kind::Number | Kind::Word) => Some(one.text.clone()),
+        [one] if one.kind == Kind::Number || one.kind == Kind::Word && one.text.chars().count() == 1 => {
+            Some(one.text.clone())
+        }
         [one] if SYMBOLS.contains(&one.text.as_str()) => Some(one.text.clone()),
         [first, bar, rest @ ..] if first.kind == Kind::Word && bar.is('_') && rest.len() <= 3 => {
             let index: String =

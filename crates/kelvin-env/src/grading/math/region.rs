@@ -44,7 +44,7 @@ pub(super) fn is_region(answer: &Answer) -> bool {
     match answer {
         Answer::Tuple { items, .. } => items.len() == 2,
         Answer::Union(_) | Answer::Difference(..) | Answer::Inequality(..) | Answer::Set(_) => true,
-        Answer::List(items, joined) => *joined != Joined::ByCommas && items.iter().all(is_region),
+        Answer::List(items, joined) => *joined != Joined::Commas && items.iter().all(is_region),
         Answer::Named(_, value) => is_region(value) || matches!(**value, Answer::Value(_)),
         Answer::Value(Expr::Symbol(name)) => name == "mathbb:R",
         Answer::Text(words, _) => EVERYTHING.contains(&words.as_str()),
@@ -102,8 +102,8 @@ fn region(answer: &Answer, comparison: &mut Comparison<'_>) -> Option<Region> {
             region(from, comparison)?,
             Region::Not(Box::new(region(without, comparison)?)),
         ])),
-        Answer::List(items, Joined::ByOr) => Some(Region::Any(all(items, comparison)?)),
-        Answer::List(items, Joined::ByAnd) => Some(Region::All(all(items, comparison)?)),
+        Answer::List(items, Joined::Or) => Some(Region::Any(all(items, comparison)?)),
+        Answer::List(items, Joined::And) => Some(Region::All(all(items, comparison)?)),
         Answer::Named(_, value) => match &**value {
             Answer::Value(expr) if *expr != Expr::symbol("mathbb:R") => {
                 comparison.constant(expr).map(|it| Region::Points(vec![it]))
@@ -140,8 +140,12 @@ fn end(expr: &Expr, is_in: bool, comparison: &mut Comparison<'_>) -> Option<Opti
 
 /// The interval that a lone unknown lies in by `a < x <= b`, `x > a`, `a > x`, `x != a`.
 fn bounded(sides: &[Expr], relations: &[Relation], comparison: &mut Comparison<'_>) -> Option<Region> {
-    let is_unknown =
-        |it: &Expr| matches!(it, Expr::Symbol(name) if !["pi", "e", "infty"].contains(&name.as_str()));
+    let is_unknown = |it: &Expr| match it {
+        Expr::Symbol(name) => !["pi", "e", "infty"].contains(&name.as_str()),
+        // `0 < f(x) < 1` bounds a value that has no other name.
+        Expr::Applied(..) => true,
+        _ => false,
+    };
     let at = sides.iter().position(is_unknown)?;
     let mut parts = Vec::new();
     for (index, side) in sides.iter().enumerate().filter(|it| it.0 != at) {

@@ -79,13 +79,11 @@ pub(super) fn multiple(left: &Expr, right: &Expr, budget: &mut Budget) -> Option
     }
 }
 
+/// What the values of two formulas at some points say about them.
+type Judge<'a> = dyn Fn(&[(Value, Value)]) -> Option<bool> + 'a;
+
 /// Judges the values at points, for each meaning that a bare logarithm may have.
-fn over_bases(
-    left: &Expr,
-    right: &Expr,
-    budget: &mut Budget,
-    judge: &dyn Fn(&[(Value, Value)]) -> Option<bool>,
-) -> Option<bool> {
+fn over_bases(left: &Expr, right: &Expr, budget: &mut Budget, judge: &Judge<'_>) -> Option<bool> {
     let is_bare = |it: &Expr| matches!(it, Expr::Call(Function::Log, arguments) if arguments.len() == 1);
     let bases: &[LogBase] = match left.any(&is_bare) || right.any(&is_bare) {
         true => &[LogBase::E, LogBase::Ten],

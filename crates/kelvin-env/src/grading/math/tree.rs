@@ -124,9 +124,9 @@ pub(super) enum Answer {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Joined {
-    ByCommas,
-    ByAnd,
-    ByOr,
+    Commas,
+    And,
+    Or,
 }
 
 /// What stands left of an equals sign.

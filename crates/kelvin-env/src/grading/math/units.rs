@@ -22,6 +22,8 @@ pub(super) enum Dimension {
     Volume,
     Money,
     Angle,
+    Celsius,
+    Fahrenheit,
 }
 
 /// The value without the unit behind it, and the unit; none where there is none.
@@ -30,8 +32,7 @@ pub(super) fn split(tokens: &[Token]) -> Option<(&[Token], Unit)> {
     let mut start = rest.len();
     while let Some(token) = start.checked_sub(1).and_then(|at| rest.get(at)) {
         let is_word = match token.kind {
-            Kind::Word if token.text.len() == 1 => matches!(&rest[..start - 1],
-                [.., unit, slash] if slash.is('/') && unit.kind == Kind::Word && is_listed(&unit.text)),
+            Kind::Word if token.text.len() == 1 => is_unit_letter(&rest[..start - 1], &token.text),
             Kind::Word => !is_no_unit(&token.text),
             Kind::Text => is_phrase(&token.text),
             // `km/h`, `cm^2 per s`: what stands between two words of a unit.
@@ -46,7 +47,8 @@ pub(super) fn split(tokens: &[Token]) -> Option<(&[Token], Unit)> {
     let (value, words) = rest.split_at(start);
     let words: Vec<&str> =
         words.iter().flat_map(|it| it.text.split(' ')).filter(|it| !it.is_empty()).collect();
-    let is_known = !words.is_empty() && words.iter().all(|it| *it == "/" || is_listed(it));
+    let is_known =
+        !words.is_empty() && words.iter().all(|it| *it == "/" || is_listed(it) || it.chars().count() == 1);
     let is_text = rest[start..].iter().any(|it| it.kind == Kind::Text);
     let is_lone_word = words.len() == 1 && rest[start].spaced && 3 <= words[0].len() && is_lower(words[0]);
     let is_power = |word: &&str| POWERS.iter().any(|it| it.0 == *word);
@@ -60,10 +62,25 @@ pub(super) fn split(tokens: &[Token]) -> Option<(&[Token], Unit)> {
     Some((value, unit(&words, power)))
 }
 
+/// Whether a letter is a unit by what stands before it: a unit and a slash, or a degree sign.
+fn is_unit_letter(before: &[Token], letter: &str) -> bool {
+    match before {
+        [.., unit, slash] if slash.is('/') => {
+            unit.kind == Kind::Text || unit.kind == Kind::Word && is_listed(&unit.text)
+        }
+        [.., mark, close] => {
+            let is_degree = |it: &Token| it.is('°') || it.is_command("circ");
+            ["C", "F"].contains(&letter) && (is_degree(close) || is_degree(mark) && close.is('}'))
+        }
+        _ => false,
+    }
+}
+
 /// Whether something that can be counted stands there: a number, or what ends in a bracket or a constant.
 fn ends_in_number(value: &[Token]) -> bool {
     let is_number = |it: &Token| it.kind == Kind::Number || it.is_command("pi");
-    value.last().is_some_and(|it| is_number(it) || it.is_any(")}")) && value.iter().any(is_number)
+    value.last().is_some_and(|it| is_number(it) || it.is_any(")}°") || it.is_command("circ"))
+        && value.iter().any(is_number)
 }
 
 /// The signs without a power at their end, and the power.
@@ -101,7 +118,8 @@ fn is_phrase(text: &str) -> bool {
         && text.chars().any(char::is_alphabetic)
 }
 
-fn is_no_unit(word: &str) -> bool {
+/// Whether a word behind a number says more than what is counted.
+pub(super) fn is_no_unit(word: &str) -> bool {
     NO_UNITS.contains(&word.trim_end_matches('.').to_lowercase().as_str())
 }
 
@@ -155,6 +173,8 @@ const KNOWN: &[(Dimension, &str, &[&str])] = &[
     (Dimension::Money, "1", &["cent"]),
     (Dimension::Money, "100", &["dollar", "usd"]),
     (Dimension::Angle, "1", &["degree", "deg"]),
+    (Dimension::Celsius, "1", &["c", "celsius"]),
+    (Dimension::Fahrenheit, "1", &["f", "fahrenheit"]),
 ];
 
 /// Words that raise the unit beside them.
