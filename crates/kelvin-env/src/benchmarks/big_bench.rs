@@ -210,7 +210,7 @@ impl Benchmark for BigBench {
                 let text = extract::after_thinking(response);
                 let found = last_boxed(text).or_else(|| match self.profile {
                     Profile::Clean => extract::answer_phrase(text),
-                    Profile::Paper => paper::after_phrase(text),
+                    Profile::Paper => after_phrase(text),
                 });
                 (found, same_extra_hard)
             }
@@ -236,6 +236,14 @@ impl Benchmark for BigBench {
             Family::ExtraHard | Family::Hard => Headline::Micro,
         }
     }
+}
+
+/// What R-Zero reads where there is no box, up to the end of the line.
+fn after_phrase(response: &str) -> Option<&str> {
+    ["Final Answer:", "The answer is:"].iter().find_map(|phrase| {
+        let (_, after) = response.split_once(phrase)?;
+        after.lines().next().map(str::trim)
+    })
 }
 
 /// BBH compares text without its period; a letter may stand in brackets or not.

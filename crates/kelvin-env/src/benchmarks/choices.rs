@@ -10,7 +10,7 @@ use kelvin_core::{
 use serde::Deserialize;
 
 use super::{Entry, Open, no_prompt, paper};
-use crate::grading::choice::chosen;
+use crate::grading::{choice::chosen, paper::r_zero_choice};
 
 /// The longest answers, in tokens: ours and R-Zero's.
 const CLEAN_NEW: usize = 4096;
@@ -148,16 +148,17 @@ impl Benchmark for Choices {
 
     fn grade(&self, item_idx: usize, _mode: PromptMode, response: &str) -> anyhow::Result<Verdict> {
         let Question { options, gold, item, .. } = &self.questions[item_idx];
-        let choice = match self.profile {
-            Profile::Clean => chosen(response, &options.iter().map(String::as_str).collect::<Vec<_>>()),
+        let letter = match self.profile {
+            Profile::Clean => {
+                let options: Vec<&str> = options.iter().map(String::as_str).collect();
+                chosen(response, &options).map(|it| char::from(b'A' + it as u8))
+            }
             // The same lot for the same question, where the original draws anew.
             Profile::Paper => {
-                let lot = Seed::new(0).fork("choice").fork(self.card.name).fork(&item.id);
-                Some(paper::r_zero_choice(response, options.len().max(1), lot))
+                Some(r_zero_choice(response, Seed::new(0).fork("choice").fork(self.card.name).fork(&item.id)))
             }
         };
-        let Some(choice) = choice else { return Ok(Verdict::no_answer()) };
-        let letter = char::from(b'A' + choice as u8).to_string();
+        let Some(letter) = letter.map(String::from) else { return Ok(Verdict::no_answer()) };
         let miss = (letter != *gold).then_some(Miss::Wrong);
         Ok(Verdict::on(letter, miss))
     }

@@ -11,7 +11,10 @@ use kelvin_core::{
 use serde_json::Value;
 
 use super::{DataFolder, Entry, Open, no_prompt, paper};
-use crate::grading::{extract, last_boxed, math};
+use crate::grading::{
+    extract, last_boxed, math,
+    paper::{azr_answer, r_zero_answer},
+};
 
 /// The longest answers, in tokens: ours, AZR's and R-Zero's.
 const CLEAN_NEW: usize = 4096;
@@ -287,8 +290,8 @@ impl Benchmark for Maths {
         let extracted = match self.paper {
             // Only what was put into a box: a number that happens to come last is no answer.
             None => last_boxed(extract::after_thinking(response)),
-            Some(Paper::Azr) => paper::azr_answer(response),
-            Some(Paper::RZero) => paper::first_box_to_last_brace(response),
+            Some(Paper::Azr) => Some(azr_answer(response)),
+            Some(Paper::RZero) => r_zero_answer(response),
         };
         let Some(extracted) = extracted.filter(|it| !it.trim().is_empty()) else {
             return Ok(Verdict::no_answer());

@@ -5,11 +5,7 @@ use kelvin_python::value::{Equality, Value, parse_literal};
 use num_traits::ToPrimitive;
 
 use super::raw;
-
-/// The tolerance once a result that is made of floats is expected.
-const FLOAT_TOLERANCE: f64 = 1e-6;
-/// Relative tolerance beside it.
-const RELATIVE_TOLERANCE: f64 = 1e-7;
+use crate::grading::code::Closeness;
 
 /// How results of a task are compared.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -67,101 +63,57 @@ impl Oracle {
         Oracle { kind, tolerance }
     }
 
-    /// The tolerance that a candidate begins with.
-    pub(crate) fn tolerance(&self) -> f64 {
-        self.tolerance
+    /// How close results have to be, for a candidate that begins.
+    pub(crate) fn closeness(&self) -> Closeness {
+        Closeness::new(self.tolerance)
     }
 
     /// Whether `answer`, as `harness.py` writes values, is right where the solution gave `gold`. `tests` are all argument
-    /// lists, of which `place` is the one in question. The tolerance stays what a list of floats makes it.
+    /// lists, of which `place` is the one in question. `closeness` is as the tests before left it.
     pub(crate) fn accepts(
         &self,
         tests: &str,
         place: usize,
         gold: &str,
         answer: &str,
-        tolerance: &mut f64,
+        closeness: &mut Closeness,
     ) -> bool {
         if self.kind == Kind::Root {
-            return root_is_near(tests, place, answer, *tolerance);
+            return root_is_near(tests, place, answer, self.tolerance);
         }
         let same_text = gold == answer && !gold.contains(NAN);
         let may_be_floats = [".", "e+", "e-"].iter().any(|it| gold.contains(it));
-        if same_text && self.kind != Kind::SomeOrNone && (*tolerance != 0.0 || !may_be_floats) {
+        if same_text && self.kind == Kind::Equal && !may_be_floats {
             return true;
         }
         let (Ok(gold), Ok(answer)) = (parse_literal(gold), parse_literal(answer)) else {
             // Longer integers than are read here have only their text.
             return same_text;
         };
-        let is_equal = same_text || equals(&gold, &answer);
-        let is_exact = match self.kind {
-            Kind::Equal => is_equal,
+        let holds_nan = |it: &Value| it.canonical().contains(NAN);
+        // Asked in any case: floats that are expected change what follows.
+        let agrees = closeness.agrees(&answer, &gold) && !holds_nan(&gold) && !holds_nan(&answer);
+        let near = |surface: f64| number(&answer).is_some_and(|it| (it - surface).abs() <= self.tolerance);
+        match self.kind {
+            Kind::Equal => agrees,
             Kind::Anything => true,
-            Kind::OrZero => is_equal || number(&answer) == Some(0.0),
+            Kind::OrZero => agrees || number(&answer) == Some(0.0),
             Kind::SameMembers => same_members(&gold, &answer),
-            Kind::SomeOrNone => {
-                let (has_gold, has_answer) = (gold != Value::None, answer != Value::None);
-                matches!(answer, Value::Bool(it) if it == has_gold)
-                    || (!matches!(answer, Value::Bool(_)) && has_gold == has_answer)
-            }
+            Kind::SomeOrNone => match answer {
+                Value::Bool(said) => said == (gold != Value::None),
+                other => (gold != Value::None) == (other != Value::None),
+            },
             Kind::OrDigitDistance => {
-                is_equal || numbers(tests, place).is_some_and(|it| digit_distance(&it) == number(&answer))
+                agrees || numbers(tests, place).is_some_and(|it| digit_distance(&it) == number(&answer))
             }
-            Kind::OrPyramid => {
-                let near =
-                    |surface: f64| number(&answer).is_some_and(|it| (it - surface).abs() <= *tolerance);
-                is_equal || numbers(tests, place).and_then(|it| pyramid(&it)).is_some_and(near)
-            }
+            Kind::OrPyramid => agrees || numbers(tests, place).and_then(|it| pyramid(&it)).is_some_and(near),
             Kind::Root => unreachable!("answered above"),
-        };
-        if *tolerance == 0.0 && is_of_floats(&gold) {
-            *tolerance = FLOAT_TOLERANCE;
         }
-        is_exact || (*tolerance != 0.0 && is_close(&gold, &answer, *tolerance))
     }
 }
 
 /// How a number that is none is written; it equals nothing.
-const NAN: &str = "'nan'";
-
-fn equals(gold: &Value, answer: &Value) -> bool {
-    !gold.canonical().contains(NAN) && gold.equals(answer, Equality::Python)
-}
-
-/// A float, or a list or tuple of nothing else.
-fn is_of_floats(value: &Value) -> bool {
-    match value {
-        Value::List(items) | Value::Tuple(items) => {
-            !items.is_empty() && items.iter().all(|it| matches!(it, Value::Float(_)))
-        }
-        other => matches!(other, Value::Float(_)),
-    }
-}
-
-/// Of one type and length, and near in every number.
-fn is_close(gold: &Value, answer: &Value, tolerance: f64) -> bool {
-    if gold.type_name() != answer.type_name() {
-        return false;
-    }
-    match (gold, answer) {
-        (Value::List(gold), Value::List(answer)) | (Value::Tuple(gold), Value::Tuple(answer)) => {
-            gold.len() == answer.len() && gold.iter().zip(answer).all(|(g, a)| part_is_close(g, a, tolerance))
-        }
-        _ => part_is_close(gold, answer, tolerance),
-    }
-}
-
-fn part_is_close(gold: &Value, answer: &Value, tolerance: f64) -> bool {
-    match (gold, answer) {
-        (Value::List(gold) | Value::Tuple(gold), Value::List(answer) | Value::Tuple(answer)) => {
-            gold.len() == answer.len() && gold.iter().zip(answer).all(|(g, a)| part_is_close(g, a, tolerance))
-        }
-        _ => number(gold).zip(number(answer)).is_some_and(|(gold, answer)| {
-            (answer - gold).abs() <= tolerance + RELATIVE_TOLERANCE * gold.abs()
-        }),
-    }
-}
+const NAN: &str = r"('\x00float', 'nan')";
 
 fn number(value: &Value) -> Option<f64> {
     match value {
@@ -180,8 +132,9 @@ fn same_members(gold: &Value, answer: &Value) -> bool {
         _ => None,
     };
     let (Some(gold), Some(answer)) = (members(gold), members(answer)) else { return false };
-    let within =
-        |some: &[Value], all: &[Value]| some.iter().all(|it| all.iter().any(|other| equals(it, other)));
+    let within = |some: &[Value], all: &[Value]| {
+        some.iter().all(|it| all.iter().any(|other| it.equals(other, Equality::Python)))
+    };
     within(&gold, &answer) && within(&answer, &gold)
 }
 
@@ -227,7 +180,7 @@ mod tests {
     use super::*;
 
     fn accepts(oracle: Oracle, tests: &str, gold: &str, answer: &str) -> bool {
-        oracle.accepts(tests, 0, gold, answer, &mut oracle.tolerance())
+        oracle.accepts(tests, 0, gold, answer, &mut oracle.closeness())
     }
 
     #[test]
@@ -255,10 +208,10 @@ mod tests {
     #[test]
     fn the_tolerance_stays() {
         let plain = Oracle::of_mbpp("f", 0.0);
-        let mut tolerance = plain.tolerance();
-        assert!(!plain.accepts("[[]]", 0, "[1, 0.5]", "[1, 0.5000001]", &mut tolerance));
-        assert!(plain.accepts("[[]]", 0, "0.5", "0.5", &mut tolerance));
-        assert!(plain.accepts("[[]]", 0, "[1, 0.5]", "[1, 0.5000001]", &mut tolerance));
+        let mut closeness = plain.closeness();
+        assert!(!plain.accepts("[[]]", 0, "[1, 0.5]", "[1, 0.5000001]", &mut closeness));
+        assert!(plain.accepts("[[]]", 0, "0.5", "0.5", &mut closeness));
+        assert!(plain.accepts("[[]]", 0, "[1, 0.5]", "[1, 0.5000001]", &mut closeness));
     }
 
     #[test]

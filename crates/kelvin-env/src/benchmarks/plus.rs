@@ -17,6 +17,7 @@ use super::{
     harness::{Called, Harness, TestCalls},
     oracle::Oracle,
 };
+use crate::grading::code::Closeness;
 
 /// A task with base and further tests.
 pub(crate) struct PlusTask {
@@ -138,7 +139,7 @@ impl PlusTask {
             program,
             tests,
             expected: &expected,
-            tolerance: self.oracle.tolerance(),
+            closeness: self.oracle.closeness(),
             used_us: 0,
         };
         // One test alone first: a program that does not end mostly does not end there.
@@ -193,7 +194,7 @@ struct Trial<'it> {
     tests: &'it Tests,
     expected: &'it [Called],
     /// As it is after the tests so far.
-    tolerance: f64,
+    closeness: Closeness,
     used_us: u64,
 }
 
@@ -238,7 +239,7 @@ impl Trial<'_> {
             return Some(Miss::Timeout);
         }
         let gold = expected.written.as_deref().expect("a solution that raises has no expected results");
-        let agrees = self.task.oracle.accepts(&self.tests.json, place, gold, written, &mut self.tolerance);
+        let agrees = self.task.oracle.accepts(&self.tests.json, place, gold, written, &mut self.closeness);
         (!agrees).then_some(Miss::Wrong)
     }
 }
