@@ -46,13 +46,16 @@ pub enum Calls {
     Twice,
 }
 
-/// What argument lists may name.
+/// What argument lists and programs may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Names {
     /// Nothing but the constructors of literals. Whatever an answer names, it gets no further.
     Literals,
     /// What the program may name and what it defines: the list is part of a proposal, as much as the program is.
     Program,
+    /// As `Program`, and the program may import the standard library beside the pure modules: what tests of benchmarks
+    /// and solutions to them do. What confines the process holds as ever; no static policy stands before it.
+    Library,
 }
 
 /// One program and the argument lists its entry function `f` is called with. Each list runs in a fresh

@@ -3,9 +3,10 @@
 //! Reading order: [`task`] (what is proposed), [`rollout`] (what a policy said), [`environment`] (what makes a
 //! task and checks it), [`policy`] (what draws and learns), [`executor`] (what runs programs), [`objective`]
 //! (what is minimised), [`measures`] (what can be seen of a task without running it), [`vote`] (what
-//! several answers agree on), [`seed`] (where every random choice comes from), [`statistics`] (what several seeds
-//! say), [`stop`] (how work ends early).
+//! several answers agree on), [`seed`] (where every random choice comes from), [`benchmark`] (questions of others, which
+//! nobody learns from), [`statistics`] (how sure a number is), [`stop`] (how work ends early).
 
+pub mod benchmark;
 pub mod environment;
 pub mod executor;
 pub mod fake;

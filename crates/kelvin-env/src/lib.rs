@@ -1,6 +1,7 @@
 //! Environments: what a task is, how it is posed and how an answer is checked. Programs run through
 //! [`kelvin_core::executor::Executor`]; nothing here starts a process.
 
+pub mod benchmarks;
 pub mod corpus;
 pub mod grading;
 pub mod math_question;

@@ -4,7 +4,7 @@
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 
-use kelvin_core::executor::{Calls, HashSeed, Job, Names, Outcome};
+use kelvin_core::executor::{Calls, HashSeed, Job, Outcome};
 use lru::LruCache;
 use sha2::{Digest, Sha256};
 
@@ -54,13 +54,13 @@ fn key(job: &Job, input: &str) -> Key {
     digest.update(limits.memory_bytes.to_le_bytes());
     digest.update(limits.output_bytes.to_le_bytes());
     digest.update([u8::from(job.hash_seed == HashSeed::B), u8::from(job.calls == Calls::Twice)]);
-    digest.update([u8::from(job.names == Names::Program)]);
+    digest.update([job.names as u8]);
     digest.finalize().into()
 }
 
 #[cfg(test)]
 mod tests {
-    use kelvin_core::executor::Limits;
+    use kelvin_core::executor::{Limits, Names};
 
     use super::*;
     use crate::queue::tests::plain_job;

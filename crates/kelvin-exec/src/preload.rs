@@ -4,6 +4,8 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
+use kelvin_core::executor::{Job, Names};
+
 /// What a worker has read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Preload {
@@ -11,6 +13,8 @@ pub(crate) enum Preload {
     Lean,
     /// All that a program may import, and every codec.
     Full,
+    /// That, and the modules of the standard library that benchmarks use.
+    Library,
 }
 
 impl Preload {
@@ -19,6 +23,7 @@ impl Preload {
         match self {
             Preload::Lean => "lean",
             Preload::Full => "full",
+            Preload::Library => "library",
         }
     }
 }
@@ -32,8 +37,18 @@ const TELLING: &str = "array base64 binascii cmath dataclasses decimal difflib e
 
 static TELLING_WORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| TELLING.split_whitespace().collect());
 
+/// What a job needs.
+pub(crate) fn needed(job: &Job) -> Preload {
+    match job.names {
+        Names::Library => Preload::Library,
+        Names::Literals | Names::Program => {
+            of_texts(job.inputs.iter().chain([&job.program]).map(String::as_str))
+        }
+    }
+}
+
 /// What a program and its inputs need, told from their words; in doubt [`Preload::Full`].
-pub(crate) fn needed<'a>(texts: impl IntoIterator<Item = &'a str>) -> Preload {
+fn of_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> Preload {
     if texts.into_iter().any(tells) { Preload::Full } else { Preload::Lean }
 }
 
@@ -59,7 +74,7 @@ mod tests {
             "from typing import List",
             "my_json = 3",
         ] {
-            assert_eq!(needed([text]), Preload::Lean, "{text}");
+            assert_eq!(of_texts([text]), Preload::Lean, "{text}");
         }
         for text in [
             "import json",
@@ -71,7 +86,7 @@ mod tests {
             "def f(é): return é",
             "'\\N{BULLET}'",
         ] {
-            assert_eq!(needed(["def f(): pass", text]), Preload::Full, "{text}");
+            assert_eq!(of_texts(["def f(): pass", text]), Preload::Full, "{text}");
         }
     }
 }

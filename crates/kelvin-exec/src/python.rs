@@ -190,7 +190,7 @@ impl PythonExecutor {
         let (reply, answers) = mpsc::channel();
         let n_jobs = jobs.len();
         self.crew.queue.push(jobs.into_iter().map(|(place, job)| {
-            let preload = preload::needed(job.inputs.iter().chain([&job.program]).map(String::as_str));
+            let preload = preload::needed(&job);
             Ticket { job, preload, since: Watch::start(), place, reply: reply.clone() }
         }));
         drop(reply);

@@ -50,7 +50,7 @@ pub(crate) struct Station {
     python: Python,
     layers: Layers,
     /// See [`Station::place`].
-    places: [[Place; 2]; 2],
+    places: [[Place; 3]; 2],
     /// After so many jobs that are forked it is worth while to have one; [`u32::MAX`] for never.
     restore_after: u32,
 }
@@ -190,6 +190,7 @@ impl Station {
         match preload {
             Preload::Lean => &mut of_seed[0],
             Preload::Full => &mut of_seed[1],
+            Preload::Library => &mut of_seed[2],
         }
     }
 

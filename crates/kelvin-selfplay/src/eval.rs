@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use kelvin_core::{
-    environment::DynEnvironment, metrics::Metrics, rollout::Sampling, seed::Seed, task::TaskType,
+    environment::DynEnvironment, metrics::Metrics, rollout::Sampling, seed::Seed, statistics::pass_at,
+    task::TaskType,
 };
 
 use crate::{
@@ -97,16 +98,6 @@ pub fn pass_sizes(n: usize) -> Vec<usize> {
     sizes
 }
 
-/// The chance that `k` samples, drawn from `n` of which `n_right` are right, hold a right one: the unbiased estimate of
-/// pass@k (Chen et al. 2021, eq. 1).
-fn pass_at(k: usize, n_right: usize, n: usize) -> f64 {
-    let n_wrong = n - n_right;
-    if n_wrong < k {
-        return 1.0;
-    }
-    1.0 - (0..k).map(|it| (n_wrong - it) as f64 / (n - it) as f64).product::<f64>()
-}
-
 /// The evaluation as metrics: `eval/<type>/{accuracy,greedy,pass_at_<k>,withheld}` with `_ci95`, and their means over
 /// types.
 pub fn metrics(accuracies: &BTreeMap<TaskType, Accuracy>, n_samples: usize) -> Metrics {
@@ -162,23 +153,6 @@ fn estimate(values: &[f64]) -> Estimate {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Every choice of k of n samples, of which the first `n_right` are right.
-    fn share_with_a_right_one(k: usize, n_right: usize, n: usize) -> f64 {
-        let choices: Vec<u32> = (0..1u32 << n).filter(|it| it.count_ones() as usize == k).collect();
-        let hits = choices.iter().filter(|&&it| it & ((1 << n_right) - 1) != 0).count();
-        hits as f64 / choices.len() as f64
-    }
-
-    #[test]
-    fn pass_at_k_is_the_share_of_choices_that_hold_a_right_sample() {
-        for n in 1..=8 {
-            for (k, n_right) in (1..=n).flat_map(|k| (0..=n).map(move |it| (k, it))) {
-                let expected = share_with_a_right_one(k, n_right, n);
-                assert!((pass_at(k, n_right, n) - expected).abs() < 1e-12, "{k} of {n}, {n_right} right");
-            }
-        }
-    }
 
     #[test]
     fn pass_is_given_for_powers_of_two_and_for_all() {

@@ -3,6 +3,7 @@
 pub mod advantage;
 pub mod azr;
 pub mod behaviour;
+pub mod benchmark;
 pub mod buffer;
 pub mod checkpoint;
 pub mod clock;

@@ -19,7 +19,9 @@ use kelvin_core::{
 pub use play::{Played, Poses, Solves, play};
 pub use screen::Screen;
 pub(crate) use screen::unfit;
+pub(crate) use stream::{Judge, stream};
 pub use timeline::StreamTime;
+pub(crate) use timeline::Work;
 
 use crate::{buffer::TaskBuffer, helpers, settings::RunSettings};
 

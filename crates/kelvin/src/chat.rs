@@ -35,13 +35,14 @@ struct Chat<'it> {
     unix_seconds: i64,
 }
 
-/// `message` of a user in the chat template of the model, up to where the answer begins, with `variables` as the
-/// template's own settings.
+/// `message` of a user, after that of a `system` if there is one, in the chat template of the model, up to where the answer
+/// begins, with `variables` as the template's own settings.
 ///
 /// # Errors
 /// If the model has no template, or it does not render.
 pub(crate) fn render(
     model: &ModelSource,
+    system: Option<&str>,
     message: &str,
     variables: &[(String, Value)],
 ) -> anyhow::Result<String> {
@@ -51,8 +52,11 @@ pub(crate) fn render(
     };
     let tokenizer = tokenizer_config(dir)?;
     let template = template(dir, &tokenizer)?;
+    let system = system.map(|it| context! { role => "system", content => it });
+    let user = context! { role => "user", content => message };
+    let messages: Vec<Value> = system.into_iter().chain([user]).collect();
     let chat = Chat {
-        messages: &Value::from(vec![context! { role => "user", content => message }]),
+        messages: &Value::from(messages),
         tools: &Value::from(()),
         add_generation_prompt: true,
         variables,

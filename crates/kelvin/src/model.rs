@@ -49,6 +49,16 @@ pub(crate) enum ModelSource {
     Embedded,
 }
 
+impl ModelSource {
+    /// The place, for records.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            ModelSource::Folder(dir) => dir.display().to_string(),
+            ModelSource::Embedded => EMBEDDED.to_owned(),
+        }
+    }
+}
+
 /// Finds the model that `name` means.
 ///
 /// # Errors

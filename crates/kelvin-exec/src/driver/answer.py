@@ -7,6 +7,11 @@ ALLOWED = frozenset(
     "fractions functools heapq itertools json keyword math numbers operator pprint queue re reprlib statistics "
     "string struct textwrap types typing unicodedata zlib".split()
 )
+# What programs with the names of the library import beside these.
+LIBRARY = frozenset(
+    "ast calendar datetime gc hashlib hmac html inspect io locale logging os platform random secrets "
+    "signal sys threading time timeit tokenize traceback urllib.parse uuid warnings weakref zoneinfo".split()
+)
 DENIED = frozenset("breakpoint copyright credits exit help input license open quit __loader__ __spec__".split())
 MAX_DEPTH = 100  # CPython's parser reads at most 200 nested brackets back.
 MAX_DIGITS = 4300  # sys.int_info.default_max_str_digits
@@ -25,7 +30,7 @@ def answer(code, call, calls, own_names, limit, refresh):
     module = ModuleType("program")
     sys.modules["program"] = module  # dataclasses look their module up
     space = module.__dict__
-    space["__builtins__"] = GUARDED
+    space["__builtins__"] = OPEN if own_names == 2 else GUARDED
     begun = thread_time_ns()
     refresh(begun)
     outcome = None
@@ -162,6 +167,8 @@ def guarded_import(name, globals=None, locals=None, fromlist=(), level=0):
 
 GUARDED = {name: value for name, value in __builtins__.items() if name not in DENIED}
 GUARDED["__import__"] = guarded_import
+# For programs with the names of the library.
+OPEN = dict(GUARDED, __import__=real_import)
 # All that the text of an argument list may name.
 LITERALS = {kind.__name__: kind for kind in (bytes, complex, dict, float, frozenset, list, set, tuple)}
 try:

@@ -1,7 +1,7 @@
 """The warm worker: forks one child per job and reports how it ended. What children write goes to the host directly.
 
 Frames are those of protocol.rs, spoken on file descriptor 0; children write to descriptor 1. The arguments: which
-modules to have ready (`lean` or `full`), whether a process namespace waits for its first process, and the descriptors
+modules to have ready (`lean`, `full` or `library`), whether a process namespace waits for its first process, and the descriptors
 of a Landlock ruleset and of a pipe for jobs, -1 for none. The files beside this one are its other halves and are read as one text.
 """
 
@@ -35,7 +35,7 @@ try:
 except ImportError:
     pass
 
-VERSION = 6
+VERSION = 7
 LINUX = sys.platform == "linux"
 NOBODY = 65534
 CAUSE_CPU = 1
@@ -72,7 +72,7 @@ def serve():
     heard = shared_number()
     poller = select.poll()
     poller.register(control, select.POLLIN)
-    if PRELOAD == "full":
+    if PRELOAD != "lean":
         load_everything()
     warm_up()
     base_bytes = mapped_bytes()
@@ -250,7 +250,7 @@ def warm_up():
 
 def load_everything():
     """All modules that programs may import and all codecs, since no child can open a file."""
-    for name in sorted(ALLOWED):
+    for name in sorted(ALLOWED | LIBRARY if PRELOAD == "library" else ALLOWED):
         try:
             real_import(name)
         except ImportError:

@@ -8,7 +8,7 @@ pub(crate) use answers::{Answer, Answers};
 pub(crate) use request::{Part, Request, encode_hello, encode_kill, encode_probe};
 
 /// Changes with the layout of any frame; `driver/zygote.py` has the same number.
-pub(crate) const VERSION: u32 = 6;
+pub(crate) const VERSION: u32 = 7;
 
 /// The largest frame a worker sends, with room for an error's text.
 const MAX_FRAME_BYTES: usize = 1 << 12;

@@ -67,7 +67,11 @@ impl Request<'_> {
         body.extend(self.total_cpu_s().to_le_bytes());
         body.push(u8::from(filtered));
         body.push(self.n_calls() as u8);
-        body.push(u8::from(self.names == Names::Program));
+        body.push(match self.names {
+            Names::Literals => 0,
+            Names::Program => 1,
+            Names::Library => 2,
+        });
         body.extend(self.limits.output_bytes.to_le_bytes());
         body.extend(length(self.parts.len()).to_le_bytes());
         for part in &self.parts {

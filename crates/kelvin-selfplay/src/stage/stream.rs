@@ -28,7 +28,7 @@ use crate::clock::Stopwatch;
 const LOOK_AROUND: Duration = Duration::from_millis(100);
 
 /// Says what completions are worth; several threads ask at once.
-pub(super) trait Judge: Sync {
+pub(crate) trait Judge: Sync {
     /// What judging the completion of this request is.
     fn work(&self, index: usize) -> Work;
 
@@ -46,7 +46,7 @@ pub(super) trait Judge: Sync {
 ///
 /// # Panics
 /// If a judge does, or the sampler leaves a request without an answer.
-pub(super) fn stream(
+pub(crate) fn stream(
     sampler: &dyn Sampler,
     n_judges: usize,
     first: Vec<Indexed<SampleRequest>>,

@@ -7,7 +7,7 @@ use crate::clock::Stopwatch;
 
 /// What a judge does with a completion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Work {
+pub(crate) enum Work {
     /// Validates a proposal.
     Validate,
     /// Grades a solution.
@@ -75,7 +75,7 @@ pub(super) struct Tokens {
 
 /// Follows one call.
 #[derive(Debug)]
-pub(super) struct Timeline {
+pub(crate) struct Timeline {
     watch: Stopwatch,
     n_decoding: usize,
     n_validating: usize,

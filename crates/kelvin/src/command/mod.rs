@@ -5,6 +5,7 @@ mod bench;
 mod completions;
 mod doctor;
 mod dry_run;
+mod eval;
 mod exec;
 mod export;
 mod logprobs;
@@ -42,6 +43,7 @@ enum Command {
     Logprobs(logprobs::Args),
     Update(update::Args),
     Export(export::Args),
+    Eval(eval::Args),
     Exec(exec::Args),
     Bench(bench::Args),
     Pretrain(pretrain::Args),
@@ -65,6 +67,7 @@ pub(crate) fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<()> {
         Command::Logprobs(args) => logprobs::run(&args, interrupt),
         Command::Update(args) => update::run(&args, interrupt),
         Command::Export(args) => export::run(&args),
+        Command::Eval(args) => eval::run(&args, interrupt),
         Command::Exec(args) => exec::run(&args, interrupt),
         Command::Bench(args) => bench::run(&args, interrupt),
         Command::Pretrain(args) => pretrain::run(&args, interrupt),

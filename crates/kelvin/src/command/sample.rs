@@ -80,7 +80,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     }
     if args.chat {
         let at = model::resolve_tokenizer(&args.model)?;
-        prompt = chat::render(&at, &prompt, &args.chat_set)?;
+        prompt = chat::render(&at, None, &prompt, &args.chat_set)?;
     }
     let options = model::on_threads(args.threads);
     let sampler = model::sampler(&args.model, model::storage(&args.dtype), options, &args.demote_token)?;

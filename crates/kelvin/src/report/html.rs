@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 const TEMPLATE: &str = include_str!("page/page.html");
+const STYLE: &str = include_str!("page/page.css");
 const STYLES: &str = concat!(include_str!("../../vendor/uplot/uPlot.min.css"), include_str!("page/page.css"));
 const LIBRARY: &str = include_str!("../../vendor/uplot/uPlot.iife.min.js");
 const LICENCE: &str = include_str!("../../vendor/uplot/LICENSE");
@@ -44,7 +45,17 @@ fn embedded(data: &Value) -> String {
     data.to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
 
-fn escaped(text: &str) -> String {
+/// The beginning of a page without script or data, up to its title; it ends with `</main></body></html>`.
+pub(crate) fn head(title: &str) -> String {
+    let title = escaped(title);
+    format!(
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{title}</title><style>{STYLE}</style></head>\
+         <body><main>\n<h1>{title}</h1>\n"
+    )
+}
+
+/// Text as it stands between tags.
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 

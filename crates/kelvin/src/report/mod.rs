@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use configuration::Presets;
 pub(crate) use gallery::Limits;
+pub(crate) use html::{escaped, head};
 pub(crate) use read::{Run, rows};
 
 /// The report of one run.

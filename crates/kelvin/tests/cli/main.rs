@@ -4,6 +4,7 @@ mod adapter;
 mod data;
 mod dry_run;
 mod errors;
+mod eval;
 mod exec;
 mod faults;
 mod help;

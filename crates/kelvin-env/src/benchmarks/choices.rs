@@ -1,0 +1,169 @@
+//! Multiple choice: MMLU-Pro (Wang et al. 2024) and SuperGPQA (M-A-P 2025), without examples. A response that names no
+//! option is wrong in profile `clean`; R-Zero, which `paper` follows, drew a letter.
+
+use kelvin_core::{
+    benchmark::{Ask, Benchmark, Card, Item, Profile, PromptMode, SourceFile, Verdict},
+    rollout::Sampling,
+    seed::Seed,
+    task::Miss,
+};
+use serde::Deserialize;
+
+use super::{Entry, Open, no_prompt, paper};
+use crate::grading::{choice::chosen, paper::r_zero_choice};
+
+/// The longest answers, in tokens: ours and R-Zero's.
+const CLEAN_NEW: usize = 4096;
+const PAPER_NEW: usize = 8192;
+
+const MMLU_PRO_CARD: Card = Card {
+    name: "mmlu-pro",
+    title: "MMLU-Pro",
+    n_rows: 12_032,
+    source: "https://huggingface.co/datasets/TIGER-Lab/MMLU-Pro, the test split as JSON lines",
+    licence: "MIT / Apache-2.0",
+    files: &[SourceFile {
+        path: "mmlu_pro/mmlu_pro_test.derived.jsonl.gz",
+        sha256: Some("1c654108510c294572ce196db00a1bd9df80b717addab8e555fc051ed3844d18"),
+    }],
+    note: "published as Parquet, which is not read here: convert it to JSON lines",
+};
+const SUPER_GPQA_CARD: Card = Card {
+    name: "supergpqa",
+    title: "SuperGPQA",
+    n_rows: 26_529,
+    source: "https://huggingface.co/datasets/m-a-p/SuperGPQA, SuperGPQA-all.jsonl",
+    licence: "ODC-BY",
+    files: &[SourceFile { path: "supergpqa/SuperGPQA-all.jsonl", sha256: None }],
+    note: "",
+};
+
+pub(super) const MMLU_PRO: Entry = Entry {
+    card: MMLU_PRO_CARD,
+    open: Open::Reads(|data, profile| {
+        let rows: Vec<MmluRow> = data.rows(&MMLU_PRO_CARD.files[0])?;
+        Ok(Box::new(Choices::new(MMLU_PRO_CARD, profile, rows.into_iter().map(Question::from))))
+    }),
+};
+
+pub(super) const SUPER_GPQA: Entry = Entry {
+    card: SUPER_GPQA_CARD,
+    open: Open::Reads(|data, profile| {
+        let rows: Vec<GpqaRow> = data.rows(&SUPER_GPQA_CARD.files[0])?;
+        Ok(Box::new(Choices::new(SUPER_GPQA_CARD, profile, rows.into_iter().map(Question::from))))
+    }),
+};
+
+#[derive(Deserialize)]
+struct MmluRow {
+    question_id: u64,
+    question: String,
+    options: Vec<String>,
+    answer: String,
+    category: String,
+}
+
+#[derive(Deserialize)]
+struct GpqaRow {
+    uuid: String,
+    question: String,
+    options: Vec<String>,
+    answer_letter: String,
+    discipline: String,
+}
+
+struct Question {
+    item: Item,
+    text: String,
+    options: Vec<String>,
+    /// The letter, which of MMLU-Pro's two fields is the one that its own scripts compare with.
+    gold: String,
+}
+
+impl From<MmluRow> for Question {
+    fn from(row: MmluRow) -> Question {
+        let MmluRow { question_id, question, options, answer, category } = row;
+        let item = Item { id: question_id.to_string(), group: category };
+        Question { item, text: question, options, gold: answer }
+    }
+}
+
+impl From<GpqaRow> for Question {
+    fn from(row: GpqaRow) -> Question {
+        let GpqaRow { uuid, question, options, answer_letter, discipline } = row;
+        let item = Item { id: uuid, group: discipline };
+        Question { item, text: question, options, gold: answer_letter }
+    }
+}
+
+struct Choices {
+    card: Card,
+    profile: Profile,
+    items: Vec<Item>,
+    questions: Vec<Question>,
+}
+
+impl Choices {
+    fn new(card: Card, profile: Profile, questions: impl Iterator<Item = Question>) -> Choices {
+        let questions: Vec<Question> = questions.collect();
+        let items = questions.iter().map(|it| it.item.clone()).collect();
+        Choices { card, profile, items, questions }
+    }
+}
+
+/// What the model is asked to do, in profile `clean`.
+const INSTRUCTION: &str = "Reason step by step, and put the letter of the one right option into \\boxed{}.";
+
+impl Benchmark for Choices {
+    fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    fn ask(&self, item_idx: usize, mode: PromptMode) -> anyhow::Result<Ask> {
+        let Question { text, options, .. } = &self.questions[item_idx];
+        let options: String =
+            options.iter().zip('A'..).map(|(it, letter)| format!("{letter}. {it}\n")).collect();
+        let question = format!("{}\n\nOptions:\n{options}", text.trim());
+        match (self.profile, mode) {
+            (_, PromptMode::Compact) => no_prompt(&self.card, mode),
+            (Profile::Paper, _) => Ok(paper::r_zero_question(&question, mode)),
+            (Profile::Clean, PromptMode::Plain) => {
+                Ok(Ask::Text(format!("Question: {question}\n{INSTRUCTION}\n\nAnswer:")))
+            }
+            (Profile::Clean, PromptMode::Chat) => {
+                let user = format!("{question}\n{INSTRUCTION}");
+                Ok(Ask::Chat { system: None, user, prefill: String::new() })
+            }
+        }
+    }
+
+    fn sampling(&self, _mode: PromptMode) -> Sampling {
+        match self.profile {
+            Profile::Clean => {
+                Sampling { stop: vec!["\nQuestion:".to_owned()], ..Sampling::greedy(CLEAN_NEW) }
+            }
+            Profile::Paper => Sampling::greedy(PAPER_NEW),
+        }
+    }
+
+    fn grade(&self, item_idx: usize, _mode: PromptMode, response: &str) -> anyhow::Result<Verdict> {
+        let Question { options, gold, item, .. } = &self.questions[item_idx];
+        let letter = match self.profile {
+            Profile::Clean => {
+                let options: Vec<&str> = options.iter().map(String::as_str).collect();
+                chosen(response, &options).map(|it| char::from(b'A' + it as u8))
+            }
+            // The same lot for the same question, where the original draws anew.
+            Profile::Paper => {
+                Some(r_zero_choice(response, Seed::new(0).fork("choice").fork(self.card.name).fork(&item.id)))
+            }
+        };
+        let Some(letter) = letter.map(String::from) else { return Ok(Verdict::no_answer()) };
+        let miss = (letter != *gold).then_some(Miss::Wrong);
+        Ok(Verdict::on(letter, miss))
+    }
+
+    fn gold(&self, item_idx: usize) -> Option<String> {
+        Some(format!("\\boxed{{{}}}", self.questions[item_idx].gold))
+    }
+}

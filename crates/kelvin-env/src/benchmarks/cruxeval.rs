@@ -1,0 +1,103 @@
+//! CRUXEval (Gu et al. 2024): what a short function returns, or an input for which it returns what is given. Profile
+//! `clean` keeps the benchmark's own tags and scoring, where an answer is any expression; `paper` asks and grades as AZR
+//! did during training, where it is a literal. Either way the answer's value comes out of the sandbox and is compared here.
+
+use std::sync::Arc;
+
+use kelvin_core::{
+    benchmark::{Ask, Benchmark, Card, Item, Profile, PromptMode, SourceFile, Verdict},
+    executor::Executor,
+    rollout::Sampling,
+    task::TaskType,
+};
+use serde::Deserialize;
+
+use super::{
+    DataFolder, Entry, Open,
+    foretold::{Foretelling, Foretold},
+};
+
+const FILE: SourceFile = SourceFile {
+    path: "cruxeval/cruxeval.jsonl",
+    sha256: Some("8368b81047dc5014e4caf5a2f97604eff7644e0ecd7415e3ceeb184bbc2e0c96"),
+};
+
+const CARD: Card = Card {
+    name: "cruxeval-o",
+    title: "CRUXEval-O",
+    n_rows: 800,
+    source: "https://github.com/facebookresearch/cruxeval, data/cruxeval.jsonl",
+    licence: "MIT",
+    files: &[FILE],
+    note: "",
+};
+
+pub(super) const CRUXEVAL_O: Entry = Entry {
+    card: CARD,
+    open: Open::Runs(|data, profile, executor| {
+        Ok(Box::new(CruxEval::open(data, profile, executor, TaskType::Deduction)?))
+    }),
+};
+
+pub(super) const CRUXEVAL_I: Entry = Entry {
+    card: Card { name: "cruxeval-i", title: "CRUXEval-I", ..CARD },
+    open: Open::Runs(|data, profile, executor| {
+        Ok(Box::new(CruxEval::open(data, profile, executor, TaskType::Abduction)?))
+    }),
+};
+
+#[derive(Deserialize)]
+struct Row {
+    id: String,
+    code: String,
+    input: String,
+    output: String,
+}
+
+struct CruxEval {
+    items: Vec<Item>,
+    rows: Vec<Foretold>,
+    foretelling: Foretelling,
+}
+
+impl CruxEval {
+    fn open(
+        data: &DataFolder,
+        profile: Profile,
+        executor: Arc<dyn Executor>,
+        task_type: TaskType,
+    ) -> anyhow::Result<CruxEval> {
+        let rows: Vec<Row> = data.rows(&FILE)?;
+        let items = rows.iter().map(|it| Item { id: it.id.clone(), group: String::new() }).collect();
+        let rows = rows.into_iter().map(|Row { code, input, output, .. }| Foretold {
+            code,
+            input,
+            output,
+            prelude: "",
+        });
+        let foretelling = Foretelling::new(profile, executor, task_type)?;
+        Ok(CruxEval { items, rows: rows.collect(), foretelling })
+    }
+}
+
+impl Benchmark for CruxEval {
+    fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    fn ask(&self, item_idx: usize, mode: PromptMode) -> anyhow::Result<Ask> {
+        Ok(self.foretelling.ask(&self.rows[item_idx], mode))
+    }
+
+    fn sampling(&self, mode: PromptMode) -> Sampling {
+        self.foretelling.sampling(mode)
+    }
+
+    fn grade(&self, item_idx: usize, mode: PromptMode, response: &str) -> anyhow::Result<Verdict> {
+        self.foretelling.grade(&self.rows[item_idx], mode, response)
+    }
+
+    fn gold(&self, item_idx: usize) -> Option<String> {
+        Some(self.foretelling.gold(&self.rows[item_idx]))
+    }
+}

@@ -1,0 +1,125 @@
+//! LiveCodeBench (Jain et al. 2024), its part on execution: what a program written for a contest returns. Asked and graded
+//! as CRUXEval's outputs are. AZR's released script asks for inputs here where its paper says outputs; both profiles ask
+//! for outputs.
+
+use std::sync::Arc;
+
+use kelvin_core::{
+    benchmark::{Ask, Benchmark, Card, Item, Profile, PromptMode, SourceFile, Verdict},
+    executor::Executor,
+    rollout::Sampling,
+    task::TaskType,
+};
+use kelvin_python::{Policy, prepare};
+use serde::Deserialize;
+
+use super::{
+    DataFolder, Entry, Open,
+    foretold::{Foretelling, Foretold},
+};
+
+const FILE: SourceFile = SourceFile { path: "livecodebench_execution/test.jsonl", sha256: None };
+
+pub(super) const LIVE_EXECUTION: Entry = Entry {
+    card: Card {
+        name: "livecodebench-execution",
+        title: "LiveCodeBench execution",
+        n_rows: 479,
+        source: "https://huggingface.co/datasets/livecodebench/execution-v2, the test split as JSON lines",
+        licence: "CC, as its authors state; the problems are LeetCode's",
+        files: &[FILE],
+        note: "",
+    },
+    open: Open::Runs(|data, profile, executor| Ok(Box::new(LiveExecution::open(data, profile, executor)?))),
+};
+
+/// What its programs take for imported.
+const PRELUDE: &str = "from string import *\nfrom re import *\nfrom datetime import *\nfrom collections import *\n\
+    from heapq import *\nfrom bisect import *\nfrom copy import *\nfrom math import *\nfrom random import *\n\
+    from statistics import *\nfrom itertools import *\nfrom functools import *\nfrom operator import *\nfrom typing import *\n";
+
+#[derive(Deserialize)]
+struct Row {
+    id: serde_json::Value,
+    function_name: String,
+    code: String,
+    input: String,
+    output: String,
+}
+
+struct LiveExecution {
+    items: Vec<Item>,
+    rows: Vec<Foretold>,
+    foretelling: Foretelling,
+}
+
+impl LiveExecution {
+    fn open(
+        data: &DataFolder,
+        profile: Profile,
+        executor: Arc<dyn Executor>,
+    ) -> anyhow::Result<LiveExecution> {
+        let rows: Vec<Row> = data.rows(&FILE)?;
+        let id = |it: &serde_json::Value| it.as_str().map_or_else(|| it.to_string(), str::to_owned);
+        let items = rows.iter().map(|it| Item { id: id(&it.id), group: String::new() }).collect();
+        let foretelling = Foretelling::new(profile, executor, TaskType::Deduction)?;
+        Ok(LiveExecution { items, rows: rows.into_iter().map(foretold).collect(), foretelling })
+    }
+}
+
+/// The function is called `f`, as in CRUXEval; the argument list stands without its call.
+fn foretold(row: Row) -> Foretold {
+    let Row { function_name, code, input, output, .. } = row;
+    let arguments = input
+        .trim()
+        .strip_prefix(&function_name)
+        .and_then(|it| it.trim().strip_prefix('(')?.strip_suffix(')'));
+    let code = match prepare(&code, &Policy::Code) {
+        Ok(program) => program.source,
+        Err(_) => format!("{code}\n\nf = {function_name}"),
+    };
+    Foretold { code, input: arguments.unwrap_or(&input).trim().to_owned(), output, prelude: PRELUDE }
+}
+
+impl Benchmark for LiveExecution {
+    fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    fn ask(&self, item_idx: usize, mode: PromptMode) -> anyhow::Result<Ask> {
+        Ok(self.foretelling.ask(&self.rows[item_idx], mode))
+    }
+
+    fn sampling(&self, mode: PromptMode) -> Sampling {
+        self.foretelling.sampling(mode)
+    }
+
+    fn grade(&self, item_idx: usize, mode: PromptMode, response: &str) -> anyhow::Result<Verdict> {
+        self.foretelling.grade(&self.rows[item_idx], mode, response)
+    }
+
+    fn gold(&self, item_idx: usize) -> Option<String> {
+        Some(self.foretelling.gold(&self.rows[item_idx]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_function_is_called_f() {
+        let row = |input: &str| Row {
+            id: 0.into(),
+            function_name: "countPairs".into(),
+            code: "def countPairs(nums: List[int]) -> int:\n    return len(nums)".into(),
+            input: input.into(),
+            output: "2".into(),
+        };
+        for input in ["countPairs(nums = [1, 2])", "nums = [1, 2]"] {
+            let it = foretold(row(input));
+            assert_eq!(it.input, "nums = [1, 2]");
+            assert!(it.code.starts_with("def f(nums: List[int])"), "{}", it.code);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! From samples to numbers. An item is the unit: its samples are not independent, so intervals resample items.
+
+use std::collections::BTreeMap;
+
+use kelvin_core::{
+    benchmark::{Headline, Item},
+    seed::Seed,
+    statistics::{Interval, bootstrap_mean, mean, pass_at},
+    task::Miss,
+};
+use serde::{Deserialize, Serialize};
+
+use super::Sample;
+use crate::eval::pass_sizes;
+
+/// What a benchmark came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Items that were answered.
+    pub n_items: usize,
+    /// Responses to each; the fewest, where they differ.
+    pub n_samples: usize,
+    /// Mean over items of the share of right responses: accuracy of one response each, mean@k of several.
+    pub accuracy: Scored,
+    /// pass@k by k, where there are several responses.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pass_at: BTreeMap<usize, Scored>,
+    /// Further scores by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub also: BTreeMap<String, Scored>,
+    /// The harmonic mean over groups of accuracy plus 0.01, less 0.01 (BBEH's headline).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub harmonic: Option<f64>,
+    /// Share of responses that ended at the length limit.
+    pub truncated: f64,
+    /// Share of responses in which no answer was found.
+    pub no_answer: f64,
+    /// Share of responses whose program took too long.
+    pub timeout: f64,
+    /// Length of a response in tokens.
+    pub mean_tokens: f64,
+    /// Accuracy of groups, where there are any.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_group: BTreeMap<String, f64>,
+    /// The share of right responses of each item, by identifier.
+    pub by_item: BTreeMap<String, f64>,
+}
+
+/// A mean over items with its 95 % interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scored {
+    /// The mean.
+    pub value: f64,
+    /// Its interval.
+    #[serde(flatten)]
+    pub interval: Interval,
+}
+
+/// The score of samples of one benchmark, in any order; `None` if there is none. Intervals are drawn from `seed`.
+pub fn score(items: &[Item], headline: Headline, samples: &[Sample], seed: Seed) -> Option<Score> {
+    let mut by_id: BTreeMap<&str, Vec<&Sample>> = BTreeMap::new();
+    for sample in samples {
+        by_id.entry(&sample.id).or_default().push(sample);
+    }
+    // In the order of the file, so that nothing depends on what finished first.
+    let answered: Vec<(&Item, Vec<&Sample>)> = items
+        .iter()
+        .filter_map(|item| {
+            let mut of_item = by_id.remove(item.id.as_str())?;
+            of_item.sort_by_key(|it| it.sample);
+            Some((item, of_item))
+        })
+        .collect();
+    let n_samples = answered.iter().map(|it| it.1.len()).min()?;
+    let over_items = |name: &str, of: &dyn Fn(&[&Sample]) -> f64| {
+        let values: Vec<f64> = answered.iter().map(|(_, it)| of(it)).collect();
+        Scored { value: mean(&values), interval: bootstrap_mean(&values, seed.fork(name)) }
+    };
+    let n_right = |it: &[&Sample]| it.iter().filter(|it| it.correct).count();
+    let sizes = if n_samples == 1 { Vec::new() } else { pass_sizes(n_samples) };
+    let pass = |k: usize| (k, over_items(&format!("pass@{k}"), &|it| pass_at(k, n_right(it), it.len())));
+    let all: Vec<&Sample> = answered.iter().flat_map(|it| it.1.iter().copied()).collect();
+    let share_of = |of: &dyn Fn(&Sample) -> bool| {
+        all.iter().filter(|it| of(it)).count() as f64 / all.len().max(1) as f64
+    };
+    let names: Vec<&String> =
+        all.first().map(|it| it.also.iter().map(|it| &it.0).collect()).unwrap_or_default();
+    let also = |name: &String| {
+        let holds = |it: &&&Sample| it.also.iter().any(|(of, holds)| of == name && *holds);
+        (name.clone(), over_items(name, &|it| it.iter().filter(holds).count() as f64 / it.len() as f64))
+    };
+    let by_item: Vec<(&Item, f64)> =
+        answered.iter().map(|(item, it)| (*item, n_right(it) as f64 / it.len() as f64)).collect();
+    let by_group = by_group(&by_item);
+    Some(Score {
+        n_items: answered.len(),
+        n_samples,
+        accuracy: over_items("accuracy", &|it| n_right(it) as f64 / it.len() as f64),
+        pass_at: sizes.into_iter().map(pass).collect(),
+        also: names.into_iter().map(also).collect(),
+        harmonic: (headline == Headline::HarmonicToo).then(|| harmonic(by_group.values().copied())),
+        truncated: share_of(&|it| it.truncated),
+        no_answer: share_of(&|it| it.extracted.is_none()),
+        timeout: share_of(&|it| it.reason == Some(Miss::Timeout)),
+        mean_tokens: mean(&all.iter().map(|it| it.tokens as f64).collect::<Vec<f64>>()),
+        by_group,
+        by_item: by_item.into_iter().map(|(item, value)| (item.id.clone(), value)).collect(),
+    })
+}
+
+fn by_group(by_item: &[(&Item, f64)]) -> BTreeMap<String, f64> {
+    let mut groups: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for (item, value) in by_item.iter().filter(|it| !it.0.group.is_empty()) {
+        groups.entry(item.group.clone()).or_default().push(*value);
+    }
+    groups.into_iter().map(|(group, values)| (group, mean(&values))).collect()
+}
+
+/// One per cent is added so that a group without a right answer does not make the whole 0 (Kazemi et al. 2025).
+fn harmonic(accuracies: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let n = accuracies.len() as f64;
+    n / accuracies.map(|it| 1.0 / (it + 0.01)).sum::<f64>() - 0.01
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(id: &str, sample: usize, correct: bool) -> Sample {
+        Sample {
+            bench: "toy".into(),
+            id: id.into(),
+            sample,
+            prompt_sha256: String::new(),
+            response: String::new(),
+            tokens: 10,
+            truncated: sample == 1,
+            extracted: correct.then(String::new),
+            correct,
+            reason: (!correct).then_some(Miss::Timeout),
+            also: vec![("base".into(), true)],
+        }
+    }
+
+    fn items(ids: &[&str]) -> Vec<Item> {
+        ids.iter().map(|id| Item { id: (*id).into(), group: id[..1].into() }).collect()
+    }
+
+    #[test]
+    fn scores_do_not_depend_on_the_order_of_samples() {
+        let items = items(&["a1", "a2", "b1"]);
+        let mut samples: Vec<Sample> = ["a1", "a2", "b1"]
+            .iter()
+            .enumerate()
+            .flat_map(|(place, id)| (0..2).map(move |it| sample(id, it, it < place)))
+            .collect();
+        let first = score(&items, Headline::HarmonicToo, &samples, Seed::new(1)).unwrap();
+        samples.reverse();
+        assert_eq!(score(&items, Headline::HarmonicToo, &samples, Seed::new(1)).unwrap(), first);
+        // 0, 1 and 2 of 2 are right.
+        assert_eq!((first.accuracy.value, first.pass_at[&2].value), (0.5, 2.0 / 3.0));
+        assert_eq!(
+            (first.truncated, first.no_answer, first.timeout, first.mean_tokens),
+            (0.5, 0.5, 0.5, 10.0)
+        );
+        assert_eq!((first.by_group["a"], first.by_group["b"], first.by_item["a2"]), (0.25, 1.0, 0.5));
+        assert_eq!(first.also["base"].value, 1.0);
+        let expected = 2.0 / (1.0 / 0.26 + 1.0 / 1.01) - 0.01;
+        assert!((first.harmonic.unwrap() - expected).abs() < 1e-12);
+    }
+
+    #[test]
+    fn only_answered_items_count() {
+        let items = items(&["a1", "a2"]);
+        let one = score(&items, Headline::Micro, &[sample("a2", 0, true)], Seed::new(1)).unwrap();
+        assert_eq!((one.n_items, one.n_samples, one.accuracy.value), (1, 1, 1.0));
+        assert!(one.pass_at.is_empty() && one.harmonic.is_none() && one.accuracy.interval.low < 0.5);
+        assert_eq!(score(&items, Headline::Micro, &[], Seed::new(1)), None);
+    }
+}

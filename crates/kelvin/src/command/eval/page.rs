@@ -1,0 +1,99 @@
+//! `results.html`: the table of scores, what papers report, and parts of benchmarks. Self-contained.
+
+use std::{fmt::Write, path::Path};
+
+use super::{
+    results::Results,
+    store::write_whole,
+    table::{interval, more},
+};
+use crate::report::{escaped, head};
+
+/// Writes the page.
+///
+/// # Errors
+/// If it cannot be written.
+pub(super) fn write(dir: &Path, results: &Results) -> anyhow::Result<()> {
+    write_whole(&dir.join("results.html"), &page(results))
+}
+
+fn page(results: &Results) -> String {
+    let Results { model, weights, profile, prompt_mode, seed, grader, .. } = results;
+    let mut out = head(&format!("Evaluation of {model}"));
+    let settings = format!(
+        "Weights {weights}; profile {profile}; prompts {prompt_mode}; seed {seed}; grader {grader}. Scores in per cent, 95 % \
+         intervals by bootstrap over items."
+    );
+    let _ = writeln!(out, "<p>{}</p>\n<table>", escaped(&settings));
+    row(
+        &mut out,
+        "th",
+        &[
+            "benchmark",
+            "prompts",
+            "items",
+            "samples",
+            "temperature",
+            "tokens at most",
+            "accuracy",
+            "95 %",
+            "more",
+            "truncated",
+            "no answer",
+            "timeout",
+            "mean tokens",
+        ],
+    );
+    for it in results.benchmarks.values() {
+        let score = &it.score;
+        let per_cent = |it: f64| format!("{:.1}", 100.0 * it);
+        row(
+            &mut out,
+            "td",
+            &[
+                &it.title,
+                prompt_mode.as_str(),
+                &format!("{} of {}", score.n_items, it.n_rows),
+                &score.n_samples.to_string(),
+                &it.sampling.temperature.to_string(),
+                &it.sampling.max_new_tokens.to_string(),
+                &per_cent(score.accuracy.value),
+                &interval(&score.accuracy),
+                &more(it),
+                &per_cent(score.truncated),
+                &per_cent(score.no_answer),
+                &per_cent(score.timeout),
+                &format!("{:.0}", score.mean_tokens),
+            ],
+        );
+    }
+    out.push_str("</table>\n");
+    let published =
+        results.benchmarks.values().map(|it| (&it.title, 100.0 * it.score.accuracy.value, &it.published, ""));
+    let averages =
+        results.groups.values().map(|it| (&it.title, it.value, &it.published, it.conditions.as_str()));
+    let beside: Vec<_> = published.chain(averages).filter(|it| !it.2.is_empty()).collect();
+    if !beside.is_empty() {
+        out.push_str("<h2>Beside what papers report</h2>\n<p>Obtained with other prompts and graders, but for profile paper as far as it goes.</p>\n<table>\n");
+        for (title, value, published, conditions) in beside {
+            let rows: Vec<String> =
+                published.iter().map(|(model, value)| format!("{model} {value}")).collect();
+            row(&mut out, "td", &[title, &format!("{value:.1}"), &rows.join(", "), conditions]);
+        }
+        out.push_str("</table>\n");
+    }
+    for it in results.benchmarks.values().filter(|it| 1 < it.score.by_group.len()) {
+        let _ = writeln!(out, "<details><summary>{} by part</summary><table>", escaped(&it.title));
+        for (group, value) in &it.score.by_group {
+            row(&mut out, "td", &[group, &format!("{:.1}", 100.0 * value)]);
+        }
+        out.push_str("</table></details>\n");
+    }
+    out.push_str("</main></body></html>\n");
+    out
+}
+
+fn row(out: &mut String, cell: &str, texts: &[&str]) {
+    let cells: String = texts.iter().map(|it| format!("<{cell}>{}</{cell}>", escaped(it))).collect();
+    let _ = writeln!(out, "<tr>{cells}</tr>");
+}

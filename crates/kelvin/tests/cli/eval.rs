@@ -1,0 +1,123 @@
+//! `kelvin eval` from outside, on a few questions of our own in CRUXEval's format, put to the embedded model.
+
+use std::{fs, path::Path};
+
+use serde_json::Value;
+
+use crate::{Ran, run};
+
+/// A data folder with our questions.
+fn data() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("cruxeval")).unwrap();
+    fs::write(dir.path().join("cruxeval/cruxeval.jsonl"), include_str!("../fixtures/cruxeval.jsonl"))
+        .unwrap();
+    dir
+}
+
+fn eval(data: &Path, out: &Path, more: &[&str]) -> Ran {
+    let (data, out) = (data.to_str().unwrap(), out.to_str().unwrap());
+    let mut args = vec!["eval", "--data", data, "--out", out, "--isolation", "none"];
+    args.extend(more);
+    run(&args)
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// The whole path: prompt, draw, answer, sandbox, score, page; then cut off, resumed, graded again and compared.
+#[test]
+fn the_embedded_model_answers_cruxeval() {
+    let (data, dir) = (data(), tempfile::tempdir().unwrap());
+    let ours = ["embedded", "--bench", "cruxeval-o,cruxeval-i", "--samples", "2", "--seed", "3"];
+    let whole = dir.path().join("whole");
+    let ran = eval(data.path(), &whole, &ours);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.out.contains("| CRUXEval-O | compact | 6 x 2 |"), "{}", ran.out);
+    assert!(ran.err.contains("not the file that this version was checked against"), "{}", ran.err);
+    let results = json(&whole.join("results.json"));
+    let score = &results["benchmarks"]["cruxeval-o"]["score"];
+    assert_eq!((score["n_items"].as_u64(), score["by_item"].as_object().unwrap().len()), (Some(6), 6));
+    // It was trained on such programs: of twelve responses some are right, and none of the kind is ever out of reach.
+    assert!(0.0 < score["accuracy"]["value"].as_f64().unwrap(), "{score}");
+    let page = fs::read_to_string(whole.join("results.html")).unwrap();
+    assert!(page.contains("CRUXEval-O") && !page.contains("http"), "{page}");
+
+    // Half of the samples, the last of them cut: what is missing is drawn again, and nothing else.
+    let cut = dir.path().join("cut");
+    fs::create_dir(&cut).unwrap();
+    fs::copy(whole.join("manifest.json"), cut.join("manifest.json")).unwrap();
+    let samples = fs::read_to_string(whole.join("samples.jsonl")).unwrap();
+    let lines: Vec<&str> = samples.lines().collect();
+    assert_eq!(lines.len(), 24);
+    fs::write(cut.join("samples.jsonl"), lines[..12].join("\n") + "\n" + &lines[12][..20]).unwrap();
+    let ran = eval(data.path(), &cut, &ours);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert_eq!(json(&cut.join("results.json")), results);
+    assert!(fs::read_to_string(cut.join("samples.jsonl")).unwrap().starts_with(&lines[..12].join("\n")));
+
+    let bench = ["--regrade", "--bench", "cruxeval-o,cruxeval-i", "--samples", "2"];
+    let ran = eval(data.path(), &cut, &bench);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert_eq!(json(&cut.join("results.json")), results);
+
+    let files = [&whole, &cut].map(|it| it.join("results.json"));
+    let ran = run(&["eval", "--compare", files[0].to_str().unwrap(), files[1].to_str().unwrap()]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.out.contains("| CRUXEval-O | 6 |") && ran.out.contains("| 0 : 0 | 1.0000 |"), "{}", ran.out);
+}
+
+/// A draw does not hang on how many others there are, nor on threads.
+#[test]
+fn a_limit_changes_no_response() {
+    let (data, dir) = (data(), tempfile::tempdir().unwrap());
+    let responses = |name: &str, more: &[&str]| {
+        let out = dir.path().join(name);
+        let args: Vec<&str> =
+            ["embedded", "--bench", "cruxeval-o", "--temperature", "1"].iter().chain(more).copied().collect();
+        let ran = eval(data.path(), &out, &args);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        let mut lines: Vec<String> =
+            fs::read_to_string(out.join("samples.jsonl")).unwrap().lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    let all = responses("all", &["--workers", "2"]);
+    let some = responses("some", &["--workers", "1", "--limit", "3"]);
+    assert_eq!((all.len(), some.len()), (6, 3));
+    assert!(some.iter().all(|it| all.contains(it)), "{some:?} {all:?}");
+}
+
+#[test]
+fn publishers_answers_are_right() {
+    let (data, dir) = (data(), tempfile::tempdir().unwrap());
+    let ran = eval(data.path(), &dir.path().join("none"), &["--verify", "--bench", "cruxeval-o,cruxeval-i"]);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("CRUXEval-I: 6 of 6"), "{}", ran.out);
+    assert!(!dir.path().join("none").exists());
+}
+
+#[test]
+fn mistakes_get_a_hint() {
+    let (data, dir) = (data(), tempfile::tempdir().unwrap());
+    let out = dir.path().join("out");
+    for (args, code, said) in [
+        (&["embedded", "--bench", "cruxeval"][..], 2, "did you mean cruxeval-"),
+        (&["embedded", "--bench", "gsm8k"], 1, "cannot read"),
+        (&["--regrade", "--bench", "cruxeval-o"], 1, "holds no evaluation"),
+        (&["--bench", "cruxeval-o"], 2, "<MODEL>"),
+    ] {
+        let ran = eval(data.path(), &out, args);
+        assert_eq!(ran.code, Some(code), "{args:?}: {}", ran.err);
+        assert!(ran.err.contains(said), "{args:?}: {}", ran.err);
+        assert!(code == 2 && said == "<MODEL>" || ran.err.contains("hint: "), "{args:?}: {}", ran.err);
+    }
+    let listed = run(&["eval", "--list"]);
+    assert_eq!(listed.code, Some(0), "{}", listed.err);
+    for text in
+        ["humaneval_plus/HumanEvalPlus.jsonl.gz", "Apache-2.0", "livecodebench", "supergpqa", "azr-code"]
+    {
+        assert!(listed.out.contains(text), "{}", listed.out);
+    }
+}
