@@ -1,11 +1,6 @@
 //! `results.json`: the scores of an evaluation, with what they were made under, and comparisons of two of them.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Write,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
 use anyhow::{Context, bail};
 use kelvin_core::{
@@ -152,7 +147,7 @@ impl Results {
 ///
 /// # Errors
 /// If a file is none, or, unless `force`, the two were asked or graded differently.
-pub(super) fn compare(first: &PathBuf, second: &PathBuf, force: bool) -> anyhow::Result<String> {
+pub(super) fn compare(first: &Path, second: &Path, force: bool) -> anyhow::Result<String> {
     let (a, b) = (Results::read(first)?, Results::read(second)?);
     let differences = differences(&a, &b);
     if !differences.is_empty() && !force {
