@@ -278,7 +278,7 @@ fn same_extra_hard(answer: &str, target: &str) -> bool {
 
 /// Without dollars and one wrapper of text.
 fn unwrapped(text: &str) -> String {
-    let text = text.trim().trim_matches('$').trim();
+    let text = text.trim().trim_end_matches('.').trim_matches('$').trim();
     let inside = ["\\text{", "\\texttt{"].iter().find_map(|it| text.strip_prefix(it)?.strip_suffix('}'));
     inside.unwrap_or(text).to_owned()
 }

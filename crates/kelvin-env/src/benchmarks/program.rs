@@ -100,7 +100,7 @@ mod tests {
         );
         let chatty = "So:\n```python\ndef f(x):\n    return 0\n```\nor better\n```\ndef f(x):\n    return x + 1\n```\n";
         for mode in [PromptMode::Plain, PromptMode::Chat] {
-            assert_eq!(program(mode, chatty), "def f(x):\n    return x + 1\n");
+            assert_eq!(program(mode, chatty), "def f(x):\n    return x + 1");
         }
         assert_eq!(in_response(PromptMode::Plain, PROMPT, " \n", "f"), None);
     }

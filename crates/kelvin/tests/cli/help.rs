@@ -16,6 +16,7 @@ fn every_command_explains_itself() {
         &["logprobs"],
         &["update"],
         &["export"],
+        &["eval"],
         &["exec"],
         &["exec", "validate"],
         &["exec", "grade"],

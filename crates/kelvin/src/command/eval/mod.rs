@@ -127,11 +127,13 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         return Ok(());
     }
     let data = DataFolder::at(args.data.as_deref().expect("clap asks for it"))?;
-    let opened = open_all(args, &data)?;
+    // Stored samples are graded as they were asked.
+    let stored = if args.regrade { Some(Store::reopen(&args.out)?) } else { None };
+    let asked = Asked::of(args, stored.as_ref().map(|it| &it.1));
+    let opened = open_all(args, &data, &asked)?;
     if args.verify {
         return verify(args, &opened, interrupt);
     }
-    let mode = args.mode();
     let manifest = Manifest {
         format: store::FORMAT,
         model: args.model.clone().unwrap_or_default(),
@@ -139,15 +141,17 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
             Some(name) => model::resolve(name)?.describe(),
             None => String::new(),
         },
-        profile: args.profile,
-        prompt_mode: mode,
-        temperature: args.temperature,
-        max_new: args.max_new,
+        profile: asked.profile,
+        prompt_mode: asked.mode,
+        temperature: asked.temperature,
+        max_new: asked.max_new,
         seed: args.seed,
         files: opened.iter().map(|it| (it.entry.card.name.to_owned(), it.found.clone())).collect(),
     };
-    let (store, manifest) =
-        if args.regrade { Store::reopen(&args.out)? } else { Store::open(&args.out, manifest)? };
+    let (store, manifest) = match stored {
+        Some(stored) => stored,
+        None => Store::open(&args.out, manifest)?,
+    };
     if args.regrade {
         grade_again(args, &opened, &store, manifest.prompt_mode)?;
     } else {
@@ -173,6 +177,48 @@ pub(super) struct OpenedBenchmark {
     pub(super) sampling: Arc<Sampling>,
 }
 
+/// What questions are asked under: as the command says, or as the samples that are there were.
+struct Asked {
+    profile: Profile,
+    mode: PromptMode,
+    temperature: Option<f32>,
+    max_new: Option<u32>,
+    is_many: bool,
+}
+
+impl Asked {
+    fn of(args: &Args, stored: Option<&Manifest>) -> Asked {
+        let is_many = 1 < args.samples;
+        match stored {
+            Some(it) => Asked {
+                profile: it.profile,
+                mode: it.prompt_mode,
+                temperature: it.temperature,
+                max_new: it.max_new,
+                is_many,
+            },
+            None => Asked {
+                profile: args.profile,
+                mode: args.mode(),
+                temperature: args.temperature,
+                max_new: args.max_new,
+                is_many,
+            },
+        }
+    }
+
+    fn sampling(&self, own: Sampling) -> Sampling {
+        let draws_many = self.is_many && self.profile == Profile::Clean && self.temperature.is_none();
+        let (temperature, top_p) = if draws_many { MANY } else { (own.temperature, own.top_p) };
+        Sampling {
+            temperature: self.temperature.unwrap_or(temperature),
+            top_p,
+            max_new_tokens: self.max_new.map_or(own.max_new_tokens, |it| it as usize),
+            ..own
+        }
+    }
+}
+
 impl Args {
     fn mode(&self) -> PromptMode {
         match (self.chat, self.compact || self.model.as_deref() == Some(EMBEDDED)) {
@@ -184,17 +230,6 @@ impl Args {
 
     fn n_judges(&self) -> usize {
         JUDGES_PER_CORE * threads_or_cores(self.workers)
-    }
-
-    fn sampling(&self, own: Sampling) -> Sampling {
-        let is_many = 1 < self.samples && self.profile == Profile::Clean && self.temperature.is_none();
-        let (temperature, top_p) = if is_many { MANY } else { (own.temperature, own.top_p) };
-        Sampling {
-            temperature: self.temperature.unwrap_or(temperature),
-            top_p,
-            max_new_tokens: self.max_new.map_or(own.max_new_tokens, |it| it as usize),
-            ..own
-        }
     }
 
     fn executor(&self) -> anyhow::Result<Arc<dyn Executor>> {
@@ -236,16 +271,16 @@ fn ensure_known(name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn open_all(args: &Args, data: &DataFolder) -> anyhow::Result<Vec<OpenedBenchmark>> {
+fn open_all(args: &Args, data: &DataFolder, asked: &Asked) -> anyhow::Result<Vec<OpenedBenchmark>> {
     let mut shared: Option<Arc<dyn Executor>> = None;
     let mut opened = Vec::new();
-    for entry in chosen(&args.bench, args.profile)? {
+    for entry in chosen(&args.bench, asked.profile)? {
         let start = || match &shared {
             Some(started) => Ok(started.clone()),
             None => args.executor(),
         };
         let mut given = None;
-        let benchmark = entry.open(data, args.profile, || {
+        let benchmark = entry.open(data, asked.profile, || {
             let executor = start()?;
             given = Some(executor.clone());
             Ok(executor)
@@ -263,7 +298,7 @@ fn open_all(args: &Args, data: &DataFolder) -> anyhow::Result<Vec<OpenedBenchmar
                 entry.card.title, entry.card.n_rows
             ));
         }
-        let sampling = Arc::new(args.sampling(benchmark.sampling(args.mode())));
+        let sampling = Arc::new(asked.sampling(benchmark.sampling(asked.mode)));
         opened.push(OpenedBenchmark { entry, found, benchmark, sampling });
     }
     Ok(opened)
