@@ -65,7 +65,12 @@ class Terminal:
             except OSError:
                 return
             self.written += more
-            self.stream.feed(more)
+            # pyte has one screen: the other one begins empty.
+            before, entered, after = more.partition(b"\x1b[?1049h")
+            self.stream.feed(before)
+            if entered:
+                self.screen.reset()
+                self.stream.feed(after)
             seconds = 0.05
 
     def text(self) -> str:
