@@ -153,7 +153,8 @@ fn play(dir: &Path, settings: &RunSettings, stop_after: u32) -> [String; 2] {
     let rows = std::fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
     let timeless = rows.lines().map(|line| {
         let row: BTreeMap<String, f64> = serde_json::from_str(line).unwrap();
-        format!("{:?}\n", row.into_iter().filter(|(key, _)| !key.starts_with("timing/")).collect::<Vec<_>>())
+        let may_differ = |key: &str| key.starts_with("timing/") || key.starts_with("system/memory");
+        format!("{:?}\n", row.into_iter().filter(|(key, _)| !may_differ(key)).collect::<Vec<_>>())
     });
     [std::fs::read_to_string(dir.join("tasks.jsonl")).unwrap(), timeless.collect()]
 }
