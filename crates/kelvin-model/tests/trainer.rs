@@ -5,6 +5,7 @@ use kelvin_core::{
     policy::{AdamParams, LossStats},
     rollout::Sample,
     seed::Seed,
+    stop::{Stop, Stopped},
 };
 use kelvin_model::{
     Family, ModelConfig, Params, Rope,
@@ -99,6 +100,26 @@ fn bits_do_not_depend_on_threads() {
             assert_eq!(one, trained(threads, &objective), "{threads} threads");
         }
     }
+}
+
+/// What it had added before is gone, and what comes after is as if it had not been.
+#[test]
+fn a_gradient_that_is_stopped_leaves_nothing() {
+    with_threads(2, || {
+        let batch = batch(31);
+        let (mut fresh, mut stopped) = (TrainCore::new(params()), TrainCore::new(params()));
+        stopped.forward_backward(&batch[..5], &OBJECTIVE).unwrap();
+        let stop = Stop::default();
+        stop.ask();
+        stopped.listen(stop);
+        assert!(stopped.forward_backward(&batch, &OBJECTIVE).unwrap_err().is::<Stopped>());
+        assert!(stopped.gradient().iter().all(|it| *it == 0.0));
+        assert!(stopped.optim_step(&ADAM).is_err(), "no gradient is held");
+        stopped.listen(Stop::default());
+        let expected = fresh.forward_backward(&batch, &OBJECTIVE).unwrap();
+        assert_eq!(stopped.forward_backward(&batch, &OBJECTIVE).unwrap(), expected);
+        assert_eq!(bits(stopped.gradient()), bits(fresh.gradient()));
+    });
 }
 
 /// In one call, and in three that share neither groups nor lengths: the same loss, statistics and gradient.

@@ -16,7 +16,7 @@ const STAR: [(&str, &[&str]); 8] = [
         "kelvin",
         &["kelvin-core", "kelvin-python", "kelvin-exec", "kelvin-env", "kelvin-model", "kelvin-selfplay"],
     ),
-    ("xtask", &[]),
+    ("xtask", &["kelvin-core"]),
 ];
 
 const KINDS: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];

@@ -68,6 +68,20 @@ fn page(results: &Results) -> String {
         );
     }
     out.push_str("</table>\n");
+    beside_papers(&mut out, results);
+    for it in results.benchmarks.values().filter(|it| 1 < it.score.by_group.len()) {
+        let _ = writeln!(out, "<details><summary>{} by part</summary><table>", escaped(&it.title));
+        for (group, value) in &it.score.by_group {
+            row(&mut out, "td", &[group, &format!("{:.1}", 100.0 * value)]);
+        }
+        out.push_str("</table></details>\n");
+    }
+    out.push_str("</main></body></html>\n");
+    out
+}
+
+/// What papers report of these benchmarks and of their averages.
+fn beside_papers(out: &mut String, results: &Results) {
     let published =
         results.benchmarks.values().map(|it| (&it.title, 100.0 * it.score.accuracy.value, &it.published, ""));
     let averages =
@@ -78,19 +92,10 @@ fn page(results: &Results) -> String {
         for (title, value, published, conditions) in beside {
             let rows: Vec<String> =
                 published.iter().map(|(model, value)| format!("{model} {value}")).collect();
-            row(&mut out, "td", &[title, &format!("{value:.1}"), &rows.join(", "), conditions]);
+            row(out, "td", &[title, &format!("{value:.1}"), &rows.join(", "), conditions]);
         }
         out.push_str("</table>\n");
     }
-    for it in results.benchmarks.values().filter(|it| 1 < it.score.by_group.len()) {
-        let _ = writeln!(out, "<details><summary>{} by part</summary><table>", escaped(&it.title));
-        for (group, value) in &it.score.by_group {
-            row(&mut out, "td", &[group, &format!("{:.1}", 100.0 * value)]);
-        }
-        out.push_str("</table></details>\n");
-    }
-    out.push_str("</main></body></html>\n");
-    out
 }
 
 fn row(out: &mut String, cell: &str, texts: &[&str]) {

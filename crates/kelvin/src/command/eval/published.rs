@@ -1,4 +1,4 @@
-//! Averages that AZR and R-Zero report, and what they report (evaluation.md section 1).
+//! Averages that AZR and R-Zero report, and what they report in their tables.
 
 use kelvin_core::benchmark::Profile;
 
