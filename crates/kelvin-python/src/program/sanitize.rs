@@ -17,7 +17,7 @@ const LINES_MAX: usize = 1000;
 const PARSED_BYTES_MAX: usize = 1 << 22;
 
 /// The completion's program: imports, then the definitions that `entry` needs, in their order. A name counts where it is
-/// defined first; functions without `return` are no definitions. Where that leaves nothing, the longest run of lines that
+/// defined first, but a function that gives nothing back gives way to one that does. Where that leaves nothing, the longest run of lines that
 /// parses; where none of two lines does, the first line.
 pub fn sanitize(completion: &str, entry: &str) -> String {
     let text = without_escapes(completion);
@@ -77,6 +77,14 @@ fn longest_run(text: &str) -> String {
     lines[0].to_owned()
 }
 
+/// A name's definition.
+struct Definition<'source> {
+    name: &'source str,
+    range: TextRange,
+    /// Whether it is worth something to a caller: not a function that neither returns nor yields.
+    gives: bool,
+}
+
 /// The imports of a program, and the definitions that can be reached from `entry` by the names that they mention.
 fn needed(source: &str, parsed: &Parsed<ModModule>, entry: &str) -> String {
     let mentions = |kind: TokenKind, range: TextRange| {
@@ -84,8 +92,9 @@ fn needed(source: &str, parsed: &Parsed<ModModule>, entry: &str) -> String {
             parsed.tokens().iter().filter(move |it| it.kind() == kind && range.contains_range(it.range()));
         tokens.map(|it| &source[it.range()]).collect::<BTreeSet<&str>>()
     };
-    let (mut imports, mut definitions): (Vec<&str>, Vec<(&str, TextRange)>) = (Vec::new(), Vec::new());
+    let (mut imports, mut definitions): (Vec<&str>, Vec<Definition>) = (Vec::new(), Vec::new());
     for stmt in &parsed.syntax().body {
+        let mut gives = true;
         let name = match stmt {
             Stmt::Import(_) | Stmt::ImportFrom(_) => {
                 imports.push(&source[stmt.range()]);
@@ -93,21 +102,25 @@ fn needed(source: &str, parsed: &Parsed<ModModule>, entry: &str) -> String {
             }
             Stmt::ClassDef(class) => Some(class.name.as_str()),
             Stmt::FunctionDef(function) => {
-                let returns = !mentions(TokenKind::Return, stmt.range()).is_empty();
-                returns.then_some(function.name.as_str())
+                gives = [TokenKind::Return, TokenKind::Yield]
+                    .into_iter()
+                    .any(|it| !mentions(it, stmt.range()).is_empty());
+                Some(function.name.as_str())
             }
             Stmt::Assign(assign) => assign.targets.first().and_then(plain_name),
             Stmt::AnnAssign(assign) if assign.value.is_some() => plain_name(&assign.target),
             _ => None,
         };
-        if let Some(name) = name
-            && definitions.iter().all(|it| it.0 != name)
-        {
-            definitions.push((name, stmt.range()));
+        let Some(name) = name else { continue };
+        let definition = Definition { name, range: stmt.range(), gives };
+        match definitions.iter_mut().find(|it| it.name == name) {
+            Some(earlier) if gives && !earlier.gives => *earlier = definition,
+            Some(_) => {}
+            None => definitions.push(definition),
         }
     }
     let mentioned: BTreeMap<&str, BTreeSet<&str>> =
-        definitions.iter().map(|(name, range)| (*name, mentions(TokenKind::Name, *range))).collect();
+        definitions.iter().map(|it| (it.name, mentions(TokenKind::Name, it.range))).collect();
     let (mut reached, mut next) = (BTreeSet::from([entry]), vec![entry]);
     while let Some(name) = next.pop() {
         for other in mentioned.get(name).into_iter().flatten() {
@@ -116,7 +129,7 @@ fn needed(source: &str, parsed: &Parsed<ModModule>, entry: &str) -> String {
             }
         }
     }
-    let kept = definitions.iter().filter(|it| reached.contains(it.0)).map(|it| &source[it.1]);
+    let kept = definitions.iter().filter(|it| reached.contains(it.name)).map(|it| &source[it.range]);
     imports.into_iter().chain(kept).collect::<Vec<_>>().join("\n")
 }
 
@@ -150,6 +163,15 @@ mod tests {
         assert_eq!(sanitize("", "f"), "");
         // Imports alone are something.
         assert_eq!(sanitize("import math\nx = 1", "f"), "import math");
+    }
+
+    #[test]
+    fn helpers_that_yield_or_change_their_argument_stay() {
+        let program = "def pairs(x):\n    yield x\ndef swap(x):\n    x.reverse()\n\
+                       def f(x):\n    swap(x)\n    return list(pairs(x))";
+        assert_eq!(sanitize(program, "f"), program);
+        let begun = "def f(x):\n    pass\ndef f(x):\n    return x";
+        assert_eq!(sanitize(begun, "f"), "def f(x):\n    return x");
     }
 
     #[test]
