@@ -5,9 +5,8 @@
 use std::sync::Arc;
 
 use kelvin_core::{
-    benchmark::{Ask, Benchmark, Card, Item, Profile, PromptMode, SourceFile, Verdict},
+    benchmark::{Card, Profile, SourceFile},
     executor::Executor,
-    rollout::Sampling,
     task::TaskType,
 };
 use serde::Deserialize;
@@ -35,14 +34,14 @@ const CARD: Card = Card {
 pub(super) const CRUXEVAL_O: Entry = Entry {
     card: CARD,
     open: Open::Runs(|data, profile, executor| {
-        Ok(Box::new(CruxEval::open(data, profile, executor, TaskType::Deduction)?))
+        Ok(Box::new(open(data, profile, executor, TaskType::Deduction)?))
     }),
 };
 
 pub(super) const CRUXEVAL_I: Entry = Entry {
     card: Card { name: "cruxeval-i", title: "CRUXEval-I", ..CARD },
     open: Open::Runs(|data, profile, executor| {
-        Ok(Box::new(CruxEval::open(data, profile, executor, TaskType::Abduction)?))
+        Ok(Box::new(open(data, profile, executor, TaskType::Abduction)?))
     }),
 };
 
@@ -54,50 +53,15 @@ struct Row {
     output: String,
 }
 
-struct CruxEval {
-    items: Vec<Item>,
-    rows: Vec<Foretold>,
-    foretelling: Foretelling,
-}
-
-impl CruxEval {
-    fn open(
-        data: &DataFolder,
-        profile: Profile,
-        executor: Arc<dyn Executor>,
-        task_type: TaskType,
-    ) -> anyhow::Result<CruxEval> {
-        let rows: Vec<Row> = data.rows(&FILE)?;
-        let items = rows.iter().map(|it| Item { id: it.id.clone(), group: String::new() }).collect();
-        let rows = rows.into_iter().map(|Row { code, input, output, .. }| Foretold {
-            code,
-            input,
-            output,
-            prelude: "",
-        });
-        let foretelling = Foretelling::new(profile, executor, task_type)?;
-        Ok(CruxEval { items, rows: rows.collect(), foretelling })
-    }
-}
-
-impl Benchmark for CruxEval {
-    fn items(&self) -> &[Item] {
-        &self.items
-    }
-
-    fn ask(&self, item_idx: usize, mode: PromptMode) -> anyhow::Result<Ask> {
-        Ok(self.foretelling.ask(&self.rows[item_idx], mode))
-    }
-
-    fn sampling(&self, mode: PromptMode) -> Sampling {
-        self.foretelling.sampling(mode)
-    }
-
-    fn grade(&self, item_idx: usize, mode: PromptMode, response: &str) -> anyhow::Result<Verdict> {
-        self.foretelling.grade(&self.rows[item_idx], mode, response)
-    }
-
-    fn gold(&self, item_idx: usize) -> Option<String> {
-        Some(self.foretelling.gold(&self.rows[item_idx]))
-    }
+fn open(
+    data: &DataFolder,
+    profile: Profile,
+    executor: Arc<dyn Executor>,
+    task_type: TaskType,
+) -> anyhow::Result<Foretelling> {
+    let rows: Vec<Row> = data.rows(&FILE)?;
+    let rows = rows
+        .into_iter()
+        .map(|Row { id, code, input, output }| (id, Foretold { code, input, output, prelude: "" }));
+    Foretelling::new(rows, profile, executor, task_type)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kelvin_core::{
-    benchmark::{Ask, Profile, PromptMode, Verdict},
+    benchmark::{Ask, Benchmark, Item, Profile, PromptMode, Verdict},
     environment::Environment,
     executor::Executor,
     rollout::Sampling,
@@ -25,6 +25,13 @@ const TAGGED_NEW: usize = 512;
 const PAPER_NEW: usize = 8096;
 const COMPACT_NEW: usize = 128;
 
+/// A benchmark of such questions.
+pub(super) struct Foretelling {
+    items: Vec<Item>,
+    rows: Vec<Foretold>,
+    rules: Rules,
+}
+
 /// A program whose function is called `f`, an argument list, and what comes back.
 pub(super) struct Foretold {
     pub(super) code: String,
@@ -35,7 +42,7 @@ pub(super) struct Foretold {
 }
 
 /// How such questions are asked and graded.
-pub(super) struct Foretelling {
+struct Rules {
     profile: Profile,
     /// Deduction or abduction.
     task_type: TaskType,
@@ -45,11 +52,43 @@ pub(super) struct Foretelling {
 }
 
 impl Foretelling {
+    /// The benchmark of these questions by identifier.
     pub(super) fn new(
+        rows: impl Iterator<Item = (String, Foretold)>,
         profile: Profile,
         executor: Arc<dyn Executor>,
         task_type: TaskType,
     ) -> anyhow::Result<Foretelling> {
+        let rules = Rules::new(profile, executor, task_type)?;
+        let (items, rows) = rows.map(|(id, it)| (Item { id, group: String::new() }, it)).unzip();
+        Ok(Foretelling { items, rows, rules })
+    }
+}
+
+impl Benchmark for Foretelling {
+    fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    fn ask(&self, item_idx: usize, mode: PromptMode) -> anyhow::Result<Ask> {
+        Ok(self.rules.ask(&self.rows[item_idx], mode))
+    }
+
+    fn sampling(&self, mode: PromptMode) -> Sampling {
+        self.rules.sampling(mode)
+    }
+
+    fn grade(&self, item_idx: usize, mode: PromptMode, response: &str) -> anyhow::Result<Verdict> {
+        self.rules.grade(&self.rows[item_idx], mode, response)
+    }
+
+    fn gold(&self, item_idx: usize) -> Option<String> {
+        Some(self.rules.gold(&self.rows[item_idx]))
+    }
+}
+
+impl Rules {
+    fn new(profile: Profile, executor: Arc<dyn Executor>, task_type: TaskType) -> anyhow::Result<Rules> {
         let triplets = |prompt_set| {
             let settings = Settings {
                 prompt_set,
@@ -62,10 +101,10 @@ impl Foretelling {
             PythonTriplet::new(executor.clone(), settings)
         };
         let (full, compact) = (triplets(PromptSet::Full)?, triplets(PromptSet::Compact)?);
-        Ok(Foretelling { profile, task_type, harness: Harness::new(executor), full, compact })
+        Ok(Rules { profile, task_type, harness: Harness::new(executor), full, compact })
     }
 
-    pub(super) fn ask(&self, it: &Foretold, mode: PromptMode) -> Ask {
+    fn ask(&self, it: &Foretold, mode: PromptMode) -> Ask {
         let prompt = match (mode, self.profile) {
             (PromptMode::Compact, _) => self.compact.solve_prompt(&self.task(it)),
             (PromptMode::Plain | PromptMode::Chat, Profile::Paper) => self.full.solve_prompt(&self.task(it)),
@@ -77,7 +116,7 @@ impl Foretelling {
         }
     }
 
-    pub(super) fn sampling(&self, mode: PromptMode) -> Sampling {
+    fn sampling(&self, mode: PromptMode) -> Sampling {
         match (mode, self.profile) {
             (PromptMode::Compact, _) => Sampling::greedy(COMPACT_NEW),
             (PromptMode::Plain | PromptMode::Chat, Profile::Paper) => Sampling::greedy(PAPER_NEW),
@@ -87,7 +126,7 @@ impl Foretelling {
         }
     }
 
-    pub(super) fn grade(&self, it: &Foretold, mode: PromptMode, response: &str) -> anyhow::Result<Verdict> {
+    fn grade(&self, it: &Foretold, mode: PromptMode, response: &str) -> anyhow::Result<Verdict> {
         let (env, set) = match (mode, self.profile) {
             (PromptMode::Compact, _) => (&self.compact, PromptSet::Compact),
             (PromptMode::Plain | PromptMode::Chat, Profile::Paper) => (&self.full, PromptSet::Full),
@@ -103,7 +142,7 @@ impl Foretelling {
     }
 
     /// The right answer, in the form that the prompt asks for.
-    pub(super) fn gold(&self, it: &Foretold) -> String {
+    fn gold(&self, it: &Foretold) -> String {
         match self.profile {
             Profile::Clean => assertion(self.task_type, it).1,
             Profile::Paper => {

@@ -5,9 +5,8 @@
 use std::sync::Arc;
 
 use kelvin_core::{
-    benchmark::{Ask, Benchmark, Card, Item, Profile, PromptMode, SourceFile, Verdict},
+    benchmark::{Card, Profile, SourceFile},
     executor::Executor,
-    rollout::Sampling,
     task::TaskType,
 };
 use kelvin_python::{Policy, prepare};
@@ -30,7 +29,7 @@ pub(super) const LIVE_EXECUTION: Entry = Entry {
         files: &[FILE],
         note: "",
     },
-    open: Open::Runs(|data, profile, executor| Ok(Box::new(LiveExecution::open(data, profile, executor)?))),
+    open: Open::Runs(|data, profile, executor| Ok(Box::new(open(data, profile, executor)?))),
 };
 
 /// What its programs take for imported.
@@ -47,24 +46,11 @@ struct Row {
     output: String,
 }
 
-struct LiveExecution {
-    items: Vec<Item>,
-    rows: Vec<Foretold>,
-    foretelling: Foretelling,
-}
-
-impl LiveExecution {
-    fn open(
-        data: &DataFolder,
-        profile: Profile,
-        executor: Arc<dyn Executor>,
-    ) -> anyhow::Result<LiveExecution> {
-        let rows: Vec<Row> = data.rows(&FILE)?;
-        let id = |it: &serde_json::Value| it.as_str().map_or_else(|| it.to_string(), str::to_owned);
-        let items = rows.iter().map(|it| Item { id: id(&it.id), group: String::new() }).collect();
-        let foretelling = Foretelling::new(profile, executor, TaskType::Deduction)?;
-        Ok(LiveExecution { items, rows: rows.into_iter().map(foretold).collect(), foretelling })
-    }
+fn open(data: &DataFolder, profile: Profile, executor: Arc<dyn Executor>) -> anyhow::Result<Foretelling> {
+    let rows: Vec<Row> = data.rows(&FILE)?;
+    let id = |it: &serde_json::Value| it.as_str().map_or_else(|| it.to_string(), str::to_owned);
+    let rows = rows.into_iter().map(|row| (id(&row.id), foretold(row)));
+    Foretelling::new(rows, profile, executor, TaskType::Deduction)
 }
 
 /// The function is called `f`, as in CRUXEval; the argument list stands without its call.
@@ -79,28 +65,6 @@ fn foretold(row: Row) -> Foretold {
         Err(_) => format!("{code}\n\nf = {function_name}"),
     };
     Foretold { code, input: arguments.unwrap_or(&input).trim().to_owned(), output, prelude: PRELUDE }
-}
-
-impl Benchmark for LiveExecution {
-    fn items(&self) -> &[Item] {
-        &self.items
-    }
-
-    fn ask(&self, item_idx: usize, mode: PromptMode) -> anyhow::Result<Ask> {
-        Ok(self.foretelling.ask(&self.rows[item_idx], mode))
-    }
-
-    fn sampling(&self, mode: PromptMode) -> Sampling {
-        self.foretelling.sampling(mode)
-    }
-
-    fn grade(&self, item_idx: usize, mode: PromptMode, response: &str) -> anyhow::Result<Verdict> {
-        self.foretelling.grade(&self.rows[item_idx], mode, response)
-    }
-
-    fn gold(&self, item_idx: usize) -> Option<String> {
-        Some(self.foretelling.gold(&self.rows[item_idx]))
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
 use kelvin_core::{
     benchmark::{Ask, Benchmark, Card, Item, Profile, PromptMode, SourceFile, Verdict},
     executor::Executor,
@@ -14,11 +13,10 @@ use serde::Deserialize;
 
 use super::{
     DataFolder, Entry, Open,
+    eval_plus::{EvalPlus, Kind},
     harness::Harness,
-    human_eval::PlusRow,
     no_prompt,
     oracle::Oracle,
-    plus::{PlusTask, TimeLimits},
     program,
 };
 
@@ -41,7 +39,8 @@ pub(super) const MBPP: Entry = Entry {
     open: Open::Runs(|data, profile, executor| Ok(Box::new(Mbpp::open(data, profile, executor)?))),
 };
 
-pub(super) const MBPP_PLUS: Entry = Entry {
+/// The second.
+static PLUS: Kind = Kind {
     card: Card {
         name: "mbpp-plus",
         title: "MBPP+",
@@ -51,25 +50,21 @@ pub(super) const MBPP_PLUS: Entry = Entry {
         files: &[PLUS_FILE],
         note: "",
     },
-    open: Open::Runs(|data, profile, executor| Ok(Box::new(MbppPlus::open(data, profile, executor)?))),
+    oracle: Oracle::of_mbpp,
+    shape,
+    stops: &STOPS,
+};
+
+pub(super) const MBPP_PLUS: Entry = Entry {
+    card: PLUS.card,
+    open: Open::Runs(|data, profile, executor| Ok(Box::new(EvalPlus::open(&PLUS, data, profile, executor)?))),
 };
 
 /// CPU time of a candidate with its assertions, in seconds.
 const ASSERTIONS_S: f64 = 10.0;
 
-/// The longest answer, in tokens: EvalPlus' 768, and room for a model that explains.
-const MAX_NEW: [usize; 2] = [1024, 768];
-
 /// What ends a completion beside what ends any program (EvalPlus).
 const STOPS: [&str; 2] = ["\n\"\"\"", "\nassert"];
-
-fn sampling(profile: Profile, mode: PromptMode) -> Sampling {
-    let max_new = match profile {
-        Profile::Clean => MAX_NEW[0],
-        Profile::Paper => MAX_NEW[1],
-    };
-    program::sampling(mode, max_new, &STOPS)
-}
 
 #[derive(Deserialize)]
 struct Row {
@@ -126,7 +121,7 @@ impl Benchmark for Mbpp {
     }
 
     fn sampling(&self, mode: PromptMode) -> Sampling {
-        sampling(self.profile, mode)
+        program::sampling(mode, self.profile, &STOPS)
     }
 
     fn grade(&self, item_idx: usize, mode: PromptMode, response: &str) -> anyhow::Result<Verdict> {
@@ -142,64 +137,6 @@ impl Benchmark for Mbpp {
 
     fn gold(&self, item_idx: usize) -> Option<String> {
         Some(program::in_fence(&self.rows[item_idx].code))
-    }
-}
-
-struct MbppPlus {
-    prompts: Vec<String>,
-    tasks: Vec<PlusTask>,
-    items: Vec<Item>,
-    harness: Harness,
-    profile: Profile,
-}
-
-impl MbppPlus {
-    fn open(data: &DataFolder, profile: Profile, executor: Arc<dyn Executor>) -> anyhow::Result<MbppPlus> {
-        let (mut prompts, mut tasks) = (Vec::new(), Vec::new());
-        for (index, line) in data.text(&PLUS_FILE)?.lines().enumerate() {
-            let row = PlusRow::read(line).with_context(|| {
-                format!("{}:{}: not a row of EvalPlus\nhint: fetch the file again", PLUS_FILE.path, index + 1)
-            })?;
-            let PlusRow { id, prompt, entry, solution, base, plus, tolerance } = row;
-            tasks.push(PlusTask {
-                shape: shape(&id),
-                oracle: Oracle::of_mbpp(&entry, tolerance),
-                solution: format!("{prompt}{solution}"),
-                id,
-                entry,
-                base,
-                plus,
-            });
-            prompts.push(prompt);
-        }
-        let items = tasks.iter().map(|it| Item { id: it.id.clone(), group: String::new() }).collect();
-        Ok(MbppPlus { prompts, tasks, items, harness: Harness::new(executor), profile })
-    }
-}
-
-impl Benchmark for MbppPlus {
-    fn items(&self) -> &[Item] {
-        &self.items
-    }
-
-    fn ask(&self, item_idx: usize, mode: PromptMode) -> anyhow::Result<Ask> {
-        program::ask(&self.prompts[item_idx], mode).map_or_else(|| no_prompt(&MBPP_PLUS.card, mode), Ok)
-    }
-
-    fn sampling(&self, mode: PromptMode) -> Sampling {
-        sampling(self.profile, mode)
-    }
-
-    fn grade(&self, item_idx: usize, mode: PromptMode, response: &str) -> anyhow::Result<Verdict> {
-        let (task, prompt) = (&self.tasks[item_idx], &self.prompts[item_idx]);
-        match program::in_response(mode, prompt, response, &task.entry) {
-            Some(program) => task.verdict(&self.harness, TimeLimits::of(self.profile), program),
-            None => Ok(Verdict::no_answer()),
-        }
-    }
-
-    fn gold(&self, item_idx: usize) -> Option<String> {
-        Some(program::in_fence(&self.tasks[item_idx].solution))
     }
 }
 

@@ -5,6 +5,7 @@
 mod big_bench;
 mod choices;
 mod cruxeval;
+mod eval_plus;
 mod file;
 mod foretold;
 mod harness;

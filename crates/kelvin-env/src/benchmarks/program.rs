@@ -1,7 +1,7 @@
 //! Prompts for programs, and the program that a response holds.
 
 use kelvin_core::{
-    benchmark::{Ask, PromptMode},
+    benchmark::{Ask, Profile, PromptMode},
     rollout::Sampling,
 };
 use kelvin_python::sanitize;
@@ -31,8 +31,15 @@ pub(super) fn ask(prompt: &str, mode: PromptMode) -> Option<Ask> {
     }
 }
 
+/// The longest answer, in tokens: EvalPlus' 768, and room for a model that explains.
+const MAX_NEW: [usize; 2] = [1024, 768];
+
 /// How programs are drawn: greedily, up to the end of the function.
-pub(super) fn sampling(mode: PromptMode, max_new_tokens: usize, of_completions: &[&str]) -> Sampling {
+pub(super) fn sampling(mode: PromptMode, profile: Profile, of_completions: &[&str]) -> Sampling {
+    let max_new_tokens = match profile {
+        Profile::Clean => MAX_NEW[0],
+        Profile::Paper => MAX_NEW[1],
+    };
     let more: &[&str] = match mode {
         PromptMode::Plain => of_completions,
         PromptMode::Chat | PromptMode::Compact => &["\n```\n"],
