@@ -1,6 +1,7 @@
 //! A run on disk: append-only logs, and checkpoints that say how much of them counts. A checkpoint is written to
 //! a temporary folder, synced, renamed, and marked complete last; a resume cuts the logs back to it.
 
+mod step_files;
 mod whole;
 
 use std::{
@@ -126,9 +127,8 @@ impl RunDir {
     /// # Errors
     /// As [`RunDir::open`].
     pub fn on(disk: Disk, path: &Path, config: Option<String>) -> anyhow::Result<RunDir> {
-        for folder in ["transcripts", "checkpoints"] {
-            disk.make(&path.join(folder))?;
-        }
+        step_files::make(&disk, path)?;
+        disk.make(&path.join("checkpoints"))?;
         let log = |name| Log::empty(path.join(name));
         let logs =
             Logs { tasks: log("tasks.jsonl"), metrics: log("metrics.jsonl"), alarms: log("alarms.jsonl") };
@@ -146,8 +146,7 @@ impl RunDir {
     /// If a file cannot be removed.
     pub fn clear_logs(&self) -> anyhow::Result<()> {
         self.remove_beginnings()?;
-        let transcripts = files_below(&self.path.join("transcripts"))?;
-        transcripts.iter().try_for_each(|it| self.disk.remove(it))?;
+        step_files::remove_all(&self.disk, &self.path)?;
         let mut logs = self.logs();
         let Logs { tasks, metrics, alarms } = &mut *logs;
         for log in [tasks, metrics, alarms] {
@@ -191,7 +190,15 @@ impl RunDir {
     /// # Errors
     /// If it cannot be written.
     pub fn write_transcript(&self, step: Step, text: &[u8]) -> anyhow::Result<()> {
-        self.disk.write(&self.path.join("transcripts").join(format!("{step:06}.jsonl")), text)
+        step_files::write(&self.disk, &self.path, step_files::TRANSCRIPTS, step, text)
+    }
+
+    /// Writes the samples of the benchmarks that were asked after a step.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn write_benchmarks(&self, step: Step, text: &[u8]) -> anyhow::Result<()> {
+        step_files::write(&self.disk, &self.path, step_files::BENCHMARKS, step, text)
     }
 
     /// Writes a checkpoint of `state`, whose held-out accuracy is `accuracy` where it was evaluated, and removes those
@@ -238,8 +245,8 @@ impl RunDir {
     }
 
     fn saved(&self, state: &RunState, accuracy: Option<f64>) -> anyhow::Result<SavedState> {
-        // Files are synced where they are written; this is for their names.
-        [&self.path.join("transcripts"), &self.path].into_iter().try_for_each(|it| self.disk.sync(it))?;
+        step_files::sync(&self.disk, &self.path)?;
+        self.disk.sync(&self.path)?;
         let logs = self.logs();
         let policies = state.policies.0.iter();
         Ok(SavedState {
@@ -361,13 +368,7 @@ impl RunDir {
         self.remove_beginnings()?;
         [&logs.metrics, &logs.tasks, &logs.alarms].into_iter().try_for_each(|it| it.cut_back(&self.disk))?;
         *self.logs() = logs;
-        for path in entries(&self.path.join("transcripts"))? {
-            let step: Option<Step> =
-                path.file_stem().and_then(|it| it.to_str()).and_then(|it| it.parse().ok());
-            if step.is_some_and(|it| saved.step < it) {
-                self.disk.remove(&path)?;
-            }
-        }
+        step_files::remove_after(&self.disk, &self.path, saved.step)?;
         self.read_tasks(state, env)?;
         state.posed = saved.posed;
         state.r_zero = saved.r_zero;

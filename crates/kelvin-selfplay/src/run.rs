@@ -9,6 +9,7 @@ use kelvin_core::{
 
 use crate::{
     azr, behaviour,
+    benchmark::Exam,
     checkpoint::{Retention, RunDir},
     clock::Stopwatch,
     eval, memory,
@@ -65,6 +66,22 @@ pub enum End {
     CutOff,
 }
 
+/// What a run plays in and is measured by.
+#[derive(Clone, Copy)]
+pub struct Grounds<'run> {
+    /// The domain.
+    pub env: &'run dyn DynEnvironment,
+    /// Benchmarks that are put to the solver as it learns.
+    pub exam: Option<&'run Exam<'run>>,
+}
+
+impl<'run> Grounds<'run> {
+    /// Measured by held-out tasks of the domain alone.
+    pub fn of(env: &'run dyn DynEnvironment) -> Grounds<'run> {
+        Grounds { env, exam: None }
+    }
+}
+
 /// Runs from `state` to the last step (or the end of the seed stage, if that is all that is asked for), or until
 /// `interrupted` says so between two steps, or until the policy or the executor ends within a step because it was asked
 /// to ([`Stopped`]). It ends with a checkpoint, but where it is cut off.
@@ -73,13 +90,13 @@ pub enum End {
 /// If the policy, the sandbox, the trainer or the disk fails; the last checkpoint stands.
 pub fn run(
     state: &mut RunState,
-    env: &dyn DynEnvironment,
+    grounds: Grounds<'_>,
     settings: &RunSettings,
     dir: &RunDir,
     interrupted: &dyn Fn() -> bool,
     watcher: &mut dyn FnMut(Event<'_>),
 ) -> anyhow::Result<End> {
-    match go(state, env, settings, dir, interrupted, watcher) {
+    match go(state, grounds, settings, dir, interrupted, watcher) {
         Err(error) if error.is::<Stopped>() => Ok(End::CutOff),
         ended => ended,
     }
@@ -87,14 +104,14 @@ pub fn run(
 
 fn go(
     state: &mut RunState,
-    env: &dyn DynEnvironment,
+    Grounds { env, exam }: Grounds<'_>,
     settings: &RunSettings,
     dir: &RunDir,
     interrupted: &dyn Fn() -> bool,
     watcher: &mut dyn FnMut(Event<'_>),
 ) -> anyhow::Result<End> {
     let held_out = HeldOut::new(env, &settings.task_types, &settings.eval)?;
-    let world = World { env, held_out: &held_out, settings, dir };
+    let world = World { env, exam, held_out: &held_out, settings, dir };
     // The step of the last checkpoint.
     let mut saved = state.seeded.then_some(state.step);
     if !state.seeded {
@@ -144,6 +161,7 @@ fn go(
 #[derive(Clone, Copy)]
 struct World<'run> {
     env: &'run dyn DynEnvironment,
+    exam: Option<&'run Exam<'run>>,
     held_out: &'run HeldOut,
     settings: &'run RunSettings,
     dir: &'run RunDir,
@@ -186,7 +204,7 @@ pub fn recipe_step(
 
 /// The seed stage, but for its evaluation.
 fn begin(state: &mut RunState, world: World<'_>, watcher: &mut dyn FnMut(Event<'_>)) -> anyhow::Result<()> {
-    let World { env, held_out, settings, dir } = world;
+    let World { env, held_out, settings, dir, .. } = world;
     watcher(Event::Seeding);
     let watch = Stopwatch::start();
     dir.clear_logs()?;
@@ -210,7 +228,7 @@ fn begin(state: &mut RunState, world: World<'_>, watcher: &mut dyn FnMut(Event<'
 
 /// A step, but for its evaluation.
 fn step(state: &mut RunState, world: World<'_>) -> anyhow::Result<StepReport> {
-    let World { env, held_out, settings, dir } = world;
+    let World { env, held_out, settings, dir, .. } = world;
     let watch = Stopwatch::start();
     let sampled = state.policies.player(Role::Solver).sampler.stats();
     let mut report = recipe_step(state, env, held_out, settings)?;
@@ -253,6 +271,9 @@ fn settle(
     if is_due {
         evaluate(&mut metrics, state, world)?;
     }
+    if let Some(exam) = world.exam.filter(|it| !settings.azr.seed_only && it.is_due(now, settings.steps)) {
+        examine(exam, &mut metrics, state, dir)?;
+    }
     let mut accuracy = metrics.get("eval/mean/accuracy");
     if (now == 0 || ends_iteration)
         && let Verdict::PutBack(best) = probe(accuracy, state, settings)
@@ -278,6 +299,20 @@ fn evaluate(metrics: &mut Recorder, state: &RunState, world: World<'_>) -> anyho
     let accuracies = eval::evaluate(scene, held_out, seed)?;
     metrics.extend(eval::metrics(&accuracies, settings.eval.n_samples));
     metrics.set("timing/eval_s".into(), watch.seconds());
+    Ok(())
+}
+
+fn examine(exam: &Exam, metrics: &mut Recorder, state: &RunState, dir: &RunDir) -> anyhow::Result<()> {
+    let watch = Stopwatch::start();
+    let (samples, scores) = exam.hold(state.policies.player(Role::Solver).sampler)?;
+    let mut text = Vec::new();
+    for sample in &samples {
+        serde_json::to_writer(&mut text, sample)?;
+        text.push(b'\n');
+    }
+    dir.write_benchmarks(state.step, &text)?;
+    metrics.extend(scores);
+    metrics.set("timing/benchmark_s".into(), watch.seconds());
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! (azr.md section 5.3, column REC), which are meant for real models; the quick start has its own file.
 
 mod azr;
+mod benchmarks;
 mod composite;
 mod diagnostics;
 mod intrinsic;
@@ -19,6 +20,7 @@ pub use azr::{
     Admit, AdvNorm, Advantage, AzrSettings, Duplicates, EstimateStop, Eviction, GroupAdvantage, Learnability,
     NearDuplicates, ReferenceMix, RewardSource, SolveLag, SolverFill, SolverMix,
 };
+pub use benchmarks::BenchmarkSettings;
 pub use composite::{CompositeScheduler, CompositeSettings};
 pub use diagnostics::DiagnosticsSettings;
 pub use intrinsic::{Combine, Diversity, IntrinsicSettings, Term};

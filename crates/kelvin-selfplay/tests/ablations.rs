@@ -24,7 +24,7 @@ use kelvin_selfplay::{
     checkpoint::RunDir,
     metrics,
     report::StepReport,
-    run::{self, Event},
+    run::{self, Event, Grounds},
     seeding,
     settings::{
         AzrSettings, CheckpointSettings, EvalSettings, Eviction, NearDuplicates, RZeroSettings, Recipe,
@@ -149,7 +149,8 @@ fn play(dir: &Path, settings: &RunSettings, stop_after: u32) -> [String; 2] {
             at.set(step);
         }
     };
-    run::run(&mut state, &Words, settings, &run_dir, &|| stop_after <= at.get(), &mut watch).unwrap();
+    run::run(&mut state, Grounds::of(&Words), settings, &run_dir, &|| stop_after <= at.get(), &mut watch)
+        .unwrap();
     let rows = std::fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
     let timeless = rows.lines().map(|line| {
         let row: BTreeMap<String, f64> = serde_json::from_str(line).unwrap();

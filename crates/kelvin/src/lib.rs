@@ -1,6 +1,7 @@
 //! The command line of kelvin: parses, dispatches, and turns errors into messages and exit codes. A library only so
 //! that it compiles beside the crates that it needs, which a binary waits for.
 
+mod benchmarks;
 mod chat;
 mod clock;
 mod command;
@@ -8,6 +9,7 @@ mod config;
 mod dashboard;
 mod embedded;
 mod error;
+mod exam;
 mod interrupt;
 mod jsonl;
 mod kill_point;

@@ -22,6 +22,7 @@ use kelvin_selfplay::{
 
 use crate::{
     config::{Backend, Config, EnvironmentName, PolicySettings, threads_or_cores},
+    exam::Examiner,
     model::{self, CHALLENGER, POLICY, SOLVER},
 };
 
@@ -31,9 +32,30 @@ pub(crate) struct World {
     pub(crate) executor: Option<Arc<PythonExecutor>>,
     /// The domain.
     pub(crate) env: Box<dyn DynEnvironment>,
+    /// Ends what runs programs.
+    stop: Stop,
+    /// Benchmarks that are asked as it learns.
+    pub(crate) examiner: Option<Examiner>,
 }
 
 impl World {
+    /// With the benchmarks that the configuration names; `from` is the checkpoint that the run goes on from.
+    ///
+    /// # Errors
+    /// As [`Examiner::open`].
+    pub(crate) fn measuring(self, config: &Config, from: Option<&Path>) -> anyhow::Result<World> {
+        let stop = self.stop.clone();
+        let start = || {
+            let started = match &self.executor {
+                Some(started) => started.clone(),
+                None => Arc::new(config.python.start_executor()?),
+            };
+            Ok(Arc::new(Heeding { inner: started, stop: stop.clone() }) as Arc<dyn Executor>)
+        };
+        let examiner = Examiner::open(config, from, start)?;
+        Ok(World { examiner, ..self })
+    }
+
     /// Threads that validate and grade: as many as there are programs at once, or cores.
     pub(crate) fn n_judges(&self) -> usize {
         self.executor.as_ref().map_or_else(|| threads_or_cores(0), |it| it.parallelism())
@@ -49,9 +71,9 @@ pub(crate) fn world(config: &Config, stop: Stop) -> anyhow::Result<World> {
     let env = environment(config, || {
         let started = Arc::new(config.python.start_executor()?);
         executor = Some(started.clone());
-        Ok(Arc::new(Heeding { inner: started, stop }))
+        Ok(Arc::new(Heeding { inner: started, stop: stop.clone() }))
     })?;
-    Ok(World { executor, env })
+    Ok(World { executor, env, stop, examiner: None })
 }
 
 /// An executor that takes no more jobs once it is asked to stop.

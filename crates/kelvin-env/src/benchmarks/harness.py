@@ -23,6 +23,9 @@ def f(way, *given):
 to_json, digest = json.dumps, hashlib.sha256
 # The longest text of a result; a longer one is told by its digest alone, and equals only what is the same text.
 RESULT_CHARS_MAX = 1 << 14
+# From here on integers are written in hexadecimal.
+INT_BITS_MAX = 14_000
+PLAIN = {type(None), bool, int, float, str, bytes}
 
 
 def calls(program, entry, tests, begin, end, shape):
@@ -117,11 +120,11 @@ def written(value):
         return repr(complex(value))
     if isinstance(value, int):
         # Decimal digits of a long integer take time that is quadratic in their number.
-        return repr(int(value)) if value.bit_length() < 14_000 else hex(value)
+        return repr(int(value)) if value.bit_length() < INT_BITS_MAX else hex(value)
     if isinstance(value, str):
         return repr(str(value))
     if isinstance(value, list):
-        return "[" + ", ".join(map(written, value)) + "]"
+        return repr(value) if kind is list and is_plain(value) else "[" + ", ".join(map(written, value)) + "]"
     if isinstance(value, tuple):
         return "(" + "".join(written(item) + ", " for item in value) + ")"
     if isinstance(value, dict):
@@ -132,6 +135,16 @@ def written(value):
     if isinstance(value, collections.deque):
         return marked("deque", "[" + ", ".join(map(written, value)) + "]")
     return marked("object", kind.__name__)
+
+
+def is_plain(items):
+    """Whether `repr` writes a list as `written` would, which it does much faster."""
+    kinds = set(map(type, items))
+    return (
+        kinds <= PLAIN
+        and (int not in kinds or all(item.bit_length() < INT_BITS_MAX for item in items if type(item) is int))
+        and (float not in kinds or all(item - item == 0.0 for item in items if type(item) is float))
+    )
 
 
 def marked(kind, text):

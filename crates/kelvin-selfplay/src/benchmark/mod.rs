@@ -4,6 +4,7 @@
 
 mod ask;
 mod compare;
+mod exam;
 mod score;
 
 use kelvin_core::{benchmark::Verdict, task::Miss};
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use ask::{Course, Drawn, Kept, Key, ask, golds, regrade};
 pub use compare::{Comparison, compare};
+pub use exam::{Exam, Render};
 pub use score::{Score, Scored, score};
 
 /// The version of samples and of graders: verdicts of other versions are not mixed.

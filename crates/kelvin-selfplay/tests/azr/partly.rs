@@ -11,7 +11,7 @@ use kelvin_core::{
 };
 use kelvin_selfplay::{
     checkpoint::RunDir,
-    run::{self, Event},
+    run::{self, Event, Grounds},
     settings::{EvalSettings, RunSettings},
     state::{HeldOut, RunState},
 };
@@ -87,11 +87,18 @@ fn rows(settings: &RunSettings) -> (RunState, Vec<Metrics>) {
     let trainer = Box::new(FakePolicy::new(respond));
     let mut state = RunState::new(vec![Policy { name: "policy".into(), version: 0, trainer }]);
     let mut rows = Vec::new();
-    run::run(&mut state, &Digits, settings, &RunDir::open(dir.path()).unwrap(), &|| false, &mut |it| {
-        if let Event::Recorded { metrics, .. } = it {
-            rows.push(metrics.clone());
-        }
-    })
+    run::run(
+        &mut state,
+        Grounds::of(&Digits),
+        settings,
+        &RunDir::open(dir.path()).unwrap(),
+        &|| false,
+        &mut |it| {
+            if let Event::Recorded { metrics, .. } = it {
+                rows.push(metrics.clone());
+            }
+        },
+    )
     .unwrap();
     (state, rows)
 }

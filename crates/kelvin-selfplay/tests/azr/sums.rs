@@ -14,7 +14,7 @@ use kelvin_core::{
 };
 use kelvin_selfplay::{
     checkpoint::RunDir,
-    run::{self, End, Event},
+    run::{self, End, Event, Grounds},
     settings::{
         AzrSettings, CheckpointSettings, EvalSettings, RZeroSettings, Recipe, RunSettings, SamplingSettings,
     },
@@ -147,7 +147,7 @@ pub(crate) fn play(dir: &Path, settings: &RunSettings, stop_after: Option<u32>) 
     let at = std::cell::Cell::new(state.step);
     let end = run::run(
         &mut state,
-        &Sums,
+        Grounds::of(&Sums),
         settings,
         &dir,
         &|| stop_after.is_some_and(|it| it <= at.get()),

@@ -12,7 +12,7 @@ use kelvin_core::{
 };
 use kelvin_selfplay::{
     checkpoint::RunDir,
-    run::{self, End, Event},
+    run::{self, End, Event, Grounds},
     settings::{
         AzrSettings, CheckpointSettings, EvalSettings, RZeroSettings, Recipe, RunSettings, SamplingSettings,
     },
@@ -145,7 +145,7 @@ pub(crate) fn play(dir: &Path, settings: &RunSettings, stop_after: Option<u32>) 
     let at = std::cell::Cell::new(state.step);
     let end = run::run(
         &mut state,
-        &Riddles,
+        Grounds::of(&Riddles),
         settings,
         &dir,
         &|| stop_after.is_some_and(|it| it <= at.get()),

@@ -18,7 +18,7 @@ use kelvin_selfplay::{
     checkpoint::{COMPLETE, RunDir},
     disk::Disk,
     r_zero::phase::Place,
-    run::{self, End},
+    run::{self, End, Grounds},
     settings::{
         AzrSettings, CheckpointSettings, EvalSettings, ObjectiveSettings, RZeroSettings, Recipe, RunSettings,
         SamplingSettings, SolveLag,
@@ -112,7 +112,7 @@ fn life(
     // What ends a process never damages a checkpoint.
     let is_known = |it: &String| damaged.is_some_and(|damaged| it.contains(damaged.to_str().unwrap()));
     assert!(warnings.iter().all(is_known), "{warnings:?}");
-    run::run(&mut state, &env, settings, &dir, &|| false, &mut |_| ())
+    run::run(&mut state, Grounds::of(&env), settings, &dir, &|| false, &mut |_| ())
 }
 
 /// Changes a byte of the newest checkpoint, where there is one before it, and gives where it is.

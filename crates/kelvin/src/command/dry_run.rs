@@ -14,6 +14,7 @@ use kelvin_core::{
 use crate::{
     config::{Config, Resolved},
     error::{Usage, render},
+    exam::Examiner,
     plan::{self, Model, Source},
     terminal::{say, show},
     wire,
@@ -36,6 +37,9 @@ pub(super) fn run(resolved: &Resolved) -> anyhow::Result<()> {
     let env = wire::environment(config, || Ok(Arc::new(NotStarted)))?;
     if let Some(floors) = floors(config, &*env) {
         show(&floors);
+    }
+    if let Some(examiner) = Examiner::open(config, None, || Ok(Arc::new(NotStarted)))? {
+        show(&examiner.describe()?);
     }
     for (role, task_type, prompt) in prompts(config, &*env)? {
         let tokens = tokens(config, model.as_ref(), role, &prompt)?;

@@ -6,7 +6,7 @@ use anyhow::Context;
 use kelvin_core::{metrics::Metrics, task::Step};
 use kelvin_selfplay::{
     checkpoint::{CONFIG, RunDir},
-    run::{self, End, Event},
+    run::{self, End, Event, Grounds},
     seeding,
     state::RunState,
 };
@@ -15,6 +15,7 @@ use super::{dry_run, seeds};
 use crate::{
     config::{self, Config, Raw, Resolved},
     error::{Stopped, Usage},
+    exam,
     interrupt::Interrupt,
     kill_point,
     progress::{self, Progress, Watching},
@@ -105,7 +106,7 @@ pub(super) fn begin(
     seeding::files::check(&resolved.config.azr)?;
     // Whatever can be missing is found before a folder is made.
     let disk = kill_point::disk()?;
-    let world = wire::world(&resolved.config, interrupt.stop())?;
+    let world = wire::world(&resolved.config, interrupt.stop())?.measuring(&resolved.config, None)?;
     let state = wire::state(&resolved.config, None)?;
     let folder = run_folder::create(&disk, run_dir, stem, resolved)?;
     run_folder::describe(&disk, &folder, &world, &resolved.config.policy.model)?;
@@ -144,8 +145,9 @@ pub(crate) fn resume(args: &ResumeArgs, interrupt: &Interrupt) -> anyhow::Result
             )));
         }
     }
-    let world = wire::world(&config, interrupt.stop())?;
-    let mut state = wire::state(&config, newest.as_ref().map(|it| it.1.as_path()))?;
+    let from = newest.as_ref().map(|it| it.1.as_path());
+    let world = wire::world(&config, interrupt.stop())?.measuring(&config, from)?;
+    let mut state = wire::state(&config, from)?;
     match newest {
         Some((step, checkpoint)) => {
             dir.restore(&checkpoint, &mut state, &*world.env)?;
@@ -215,13 +217,14 @@ fn play(
     }
     let mut progress = Progress::new(&settings, watching, history, interrupt);
     let mut curves = config.tracking.tensorboard.then(|| Curves::begin(&dir.path));
-    let end =
-        run::run(&mut state, &*world.env, &settings, dir, &|| interrupt.requested().is_some(), &mut |it| {
-            if let (Some(curves), Event::Recorded { step, metrics, .. }) = (&mut curves, &it) {
-                curves.add(*step, metrics);
-            }
-            progress.show(it);
-        });
+    let exam = world.examiner.as_ref().map(|it| it.exam(settings.n_judges));
+    let grounds = Grounds { env: &*world.env, exam: exam.as_ref() };
+    let end = run::run(&mut state, grounds, &settings, dir, &|| interrupt.requested().is_some(), &mut |it| {
+        if let (Some(curves), Event::Recorded { step, metrics, .. }) = (&mut curves, &it) {
+            curves.add(*step, metrics);
+        }
+        progress.show(it);
+    });
     progress.close();
     world.executor.as_deref().inspect(|it| warn_of_mismatches(it));
     let end = end.with_context(|| {
@@ -246,6 +249,9 @@ fn summarize(config: &Config, folder: &RunFolder) -> anyhow::Result<()> {
         let table = progress::before_and_after(&first, &last, config.eval.n_samples);
         show(&format!("\n{table}"));
     }
+    if let Some(table) = exam::before_and_after(&rows) {
+        show(&format!("\n{table}"));
+    }
     let path = folder.path.display();
     if config.azr.seed_only {
         show(&format!(
@@ -264,5 +270,8 @@ fn summarize(config: &Config, folder: &RunFolder) -> anyhow::Result<()> {
 }
 
 fn row_seconds(row: &std::collections::BTreeMap<String, f64>) -> f64 {
-    ["timing/seed_s", "timing/step_s", "timing/eval_s"].iter().filter_map(|it| row.get(*it)).sum()
+    ["timing/seed_s", "timing/step_s", "timing/eval_s", "timing/benchmark_s"]
+        .iter()
+        .filter_map(|it| row.get(*it))
+        .sum()
 }

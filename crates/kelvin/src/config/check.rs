@@ -42,6 +42,7 @@ fn counts(config: &Config) -> anyhow::Result<()> {
         ("python.batch_max", config.python.batch_max),
         ("python.queue_max", config.python.queue_max),
         ("eval.n_samples", config.eval.n_samples),
+        ("benchmarks.n_samples", config.benchmarks.n_samples),
         ("checkpoint.every", config.checkpoint.every as usize),
         ("checkpoint.keep", config.checkpoint.keep),
         ("sampling.propose_prompt_tokens_max", config.sampling.propose_prompt_tokens_max),

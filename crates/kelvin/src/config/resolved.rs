@@ -10,8 +10,8 @@ use kelvin_core::{
 };
 use kelvin_model::{Dtype, LoraConfig, NativeOptions, Training};
 use kelvin_selfplay::settings::{
-    AzrSettings, CheckpointSettings, DiagnosticsSettings, EvalSettings, IntrinsicSettings, ObjectiveSettings,
-    OptimizerSettings, RZeroSettings, Recipe, RunSettings, SamplingSettings,
+    AzrSettings, BenchmarkSettings, CheckpointSettings, DiagnosticsSettings, EvalSettings, IntrinsicSettings,
+    ObjectiveSettings, OptimizerSettings, RZeroSettings, Recipe, RunSettings, SamplingSettings,
 };
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -59,6 +59,8 @@ pub(crate) struct Config {
     pub(crate) question: math_question::Settings,
     /// The held-out evaluation.
     pub(crate) eval: EvalSettings,
+    /// Benchmarks that are asked as the run learns.
+    pub(crate) benchmarks: BenchmarkSettings,
     /// The disk.
     pub(crate) checkpoint: CheckpointSettings,
     /// What is measured on top.
@@ -87,6 +89,7 @@ impl Default for Config {
             inversion: prime_inversion::Settings::default(),
             question: math_question::Settings::default(),
             eval: EvalSettings::default(),
+            benchmarks: BenchmarkSettings::default(),
             checkpoint: CheckpointSettings::default(),
             diagnostics: DiagnosticsSettings::default(),
             tracking: TrackingSettings::default(),

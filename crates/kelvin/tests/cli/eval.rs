@@ -121,3 +121,64 @@ fn mistakes_get_a_hint() {
         assert!(listed.out.contains(text), "{}", listed.out);
     }
 }
+
+/// A run is measured as it learns by the same questions, draws and grades as `kelvin eval` of its checkpoint.
+#[test]
+fn a_run_is_measured_as_eval_measures_it() {
+    let (data, dir) = (data(), tempfile::tempdir().unwrap());
+    let (data, run_dir) = (data.path().to_str().unwrap(), dir.path().join("run"));
+    let at = run_dir.to_str().unwrap();
+    let config = dir.path().join("measured.toml");
+    fs::write(
+        &config,
+        format!(
+            "environment = \"prime_inversion\"\nsteps = 2\n[azr]\nbatch_size = 4\nn_estimate = 2\n[eval]\nevery = 0\n\
+             [sampling.propose]\nmax_new_tokens = 32\n[sampling.solve]\nmax_new_tokens = 16\n\
+             [sampling.estimate]\nmax_new_tokens = 16\n[sampling.seed]\nmax_new_tokens = 32\n\
+             [policy]\nmodel = \"embedded\"\n[inversion]\nprompt_set = \"compact\"\n[benchmarks]\nnames = [\"cruxeval-o\"]\ndata = {data:?}\n\
+             prompt_mode = \"compact\"\nn_samples = 2\nseed = 3\nlimit = 5\nevery = 0\n[python]\nisolation = \"none\"\n"
+        ),
+    )
+    .unwrap();
+    let train = ["train", config.to_str().unwrap(), "--run-dir", at, "--plain"];
+    let ran = run(&[&train[..], &["--dry-run"]].concat());
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.out.contains("--- CRUXEval-O: 5 items, 2 each, prompts compact"), "{}", ran.out);
+    let ran = run(&train);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.out.contains("benchmarks in %") && ran.out.contains("\ncruxeval-o  "), "{}", ran.out);
+    let rows = fs::read_to_string(run_dir.join("metrics.jsonl")).unwrap();
+    let rows: Vec<Value> = rows.lines().map(|it| serde_json::from_str(it).unwrap()).collect();
+    let metric = |step: usize, name: &str| rows[step][format!("benchmark/cruxeval-o/{name}")].as_f64();
+    assert_eq!((metric(0, "items"), metric(1, "items"), metric(2, "items")), (Some(5.0), None, Some(5.0)));
+
+    let out = dir.path().join("out");
+    let more = ["--bench", "cruxeval-o", "--samples", "2", "--seed", "3", "--limit", "5", "--compact"];
+    let ran = eval(Path::new(data), &out, &[&[at], &more[..]].concat());
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let score = &json(&out.join("results.json"))["benchmarks"]["cruxeval-o"]["score"];
+    for (ours, theirs) in [("accuracy", "value"), ("accuracy_low", "low"), ("accuracy_high", "high")] {
+        assert_eq!(metric(2, ours), score["accuracy"][theirs].as_f64(), "{ours}");
+    }
+    let lines = |path: &Path| {
+        let text = fs::read_to_string(path).unwrap();
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(lines(&run_dir.join("benchmarks/000002.jsonl")), lines(&out.join("samples.jsonl")));
+
+    for (set, code, what) in [
+        ("benchmarks.tokens_max=10", 2, "pays for no item of cruxeval-o"),
+        ("benchmarks.names=[\"cruxeval\"]", 2, "there is no benchmark cruxeval"),
+        ("benchmarks.data=\"nowhere\"", 1, "no folder nowhere"),
+        ("benchmarks.n_samples=0", 2, "benchmarks.n_samples"),
+    ] {
+        let ran = run(&[&train[..3], &["x", "--set", set]].concat());
+        assert!(
+            ran.code == Some(code) && ran.err.contains(what) && ran.err.contains("hint:"),
+            "{set}: {}",
+            ran.err
+        );
+    }
+}

@@ -13,7 +13,7 @@ use std::{
 use kelvin_core::seed::{Draws, Seed};
 use serde_json::Value;
 
-use crate::{Ran, command, feed, run};
+use crate::{Ran, command, feed, run, timeless_rows};
 
 /// A small run of a recipe on an environment.
 struct Arm {
@@ -106,14 +106,7 @@ fn outcome(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let checkpoints = sorted(&dir.join("checkpoints"));
     let policies = sorted(checkpoints.last().unwrap()).into_iter().filter(|it| it.is_dir());
     policies.flat_map(|it| below(&it)).for_each(|it| take(&it));
-    let metrics = fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
-    let rows = metrics.lines().map(|line| {
-        let row: serde_json::Map<String, Value> = serde_json::from_str(line).unwrap();
-        let kept =
-            row.into_iter().filter(|(name, _)| !name.starts_with("timing/") && !name.starts_with("system/"));
-        Value::Object(kept.collect()).to_string()
-    });
-    files.insert("metrics.jsonl".into(), rows.collect::<Vec<_>>().join("\n").into_bytes());
+    files.insert("metrics.jsonl".into(), timeless_rows(dir).join("\n").into_bytes());
     files
 }
 

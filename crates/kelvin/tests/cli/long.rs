@@ -7,9 +7,7 @@ use std::{
     process::Stdio,
 };
 
-use serde_json::Value;
-
-use crate::{command, run};
+use crate::{command, run, timeless_rows};
 
 /// Whether long tests were asked for; says so where they were not.
 fn is_asked_for() -> bool {
@@ -61,15 +59,8 @@ fn start(dir: &Path, n_threads: usize, until: Option<&str>) {
 
 /// What must not differ between two identical runs.
 fn outcome(dir: &Path) -> Vec<Vec<u8>> {
-    let metrics = fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
-    let rows = metrics.lines().map(|line| {
-        let row: serde_json::Map<String, Value> = serde_json::from_str(line).unwrap();
-        let kept =
-            row.into_iter().filter(|(name, _)| !name.starts_with("timing/") && !name.starts_with("system/"));
-        Value::Object(kept.collect()).to_string()
-    });
-    let rows: Vec<String> = rows.collect();
-    assert_eq!(rows.len(), 5, "{metrics}");
+    let rows = timeless_rows(dir);
+    assert_eq!(rows.len(), 5, "{rows:?}");
     let policy = dir.join("checkpoints/000004/policy");
     vec![
         rows.join("\n").into_bytes(),

@@ -21,6 +21,8 @@ use std::{
     thread,
 };
 
+use serde_json::Value;
+
 /// What a command left behind.
 pub struct Ran {
     /// The exit code; `None` after a signal that was not caught.
@@ -71,4 +73,13 @@ pub fn run(args: &[&str]) -> Ran {
 /// The text with the folder, which differs from run to run, called DIR.
 pub fn without(text: &str, dir: &Path) -> String {
     text.replace(dir.to_str().unwrap(), "DIR")
+}
+
+/// Rows of a run's metrics, each as text, without what may differ between two runs.
+pub fn timeless_rows(dir: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
+    let rows = text.lines().map(|it| serde_json::from_str::<serde_json::Map<String, Value>>(it).unwrap());
+    let lasts = |name: &str| !name.starts_with("timing/") && !name.starts_with("system/");
+    rows.map(|row| Value::Object(row.into_iter().filter(|(name, _)| lasts(name)).collect()).to_string())
+        .collect()
 }

@@ -1,42 +1,37 @@
 //! `kelvin eval`: benchmarks. Samples are drawn and graded, kept one by one, and scored from what was kept.
 
 mod page;
-mod published;
 mod results;
 mod store;
 mod table;
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use anyhow::ensure;
 use kelvin_core::{
-    benchmark::{Ask, Benchmark, Profile, PromptMode},
+    benchmark::{Profile, PromptMode},
     executor::Executor,
-    rollout::{Prompt, Sampling, is_drawing_temperature},
+    rollout::is_drawing_temperature,
     seed::Seed,
 };
-use kelvin_env::benchmarks::{BENCHMARKS, DataFolder, Entry, Found, named};
+use kelvin_env::benchmarks::DataFolder;
 use kelvin_exec::{ExecutorOptions, PythonExecutor};
 use kelvin_selfplay::benchmark::{Course, Drawn, ask, regrade};
 
 use crate::{
+    benchmarks::{self, Asked, OpenedBenchmark, open_all},
     chat,
     config::threads_or_cores,
-    error::{Usage, note},
     interrupt::Interrupt,
     model::{self, EMBEDDED},
     sandbox::{self, IsolationArgs},
     terminal::{say, show},
 };
-use published::GROUPS;
 use results::Results;
 use store::{Manifest, Store};
 
 /// Judges for each core: most wait for a program that runs elsewhere.
 const JUDGES_PER_CORE: usize = 4;
-
-/// Temperature and nucleus of several samples in profile `clean`, where nobody says otherwise.
-const MANY: (f32, f32) = (0.6, 0.95);
 
 /// Put benchmarks to a model
 #[derive(Debug, clap::Args)]
@@ -129,8 +124,8 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let data = DataFolder::at(args.data.as_deref().expect("clap asks for it"))?;
     // Stored samples are graded as they were asked.
     let stored = if args.regrade { Some(Store::reopen(&args.out)?) } else { None };
-    let asked = Asked::of(args, stored.as_ref().map(|it| &it.1));
-    let opened = open_all(args, &data, &asked)?;
+    let asked = asked(args, stored.as_ref().map(|it| &it.1));
+    let opened = open_all(&args.bench, &data, &asked, || args.executor())?;
     if args.verify {
         return verify(args, &opened, interrupt);
     }
@@ -165,57 +160,24 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A benchmark with its files.
-pub(super) struct OpenedBenchmark {
-    /// What it is.
-    pub(super) entry: &'static Entry,
-    /// Its files.
-    pub(super) found: Vec<Found>,
-    /// It.
-    pub(super) benchmark: Box<dyn Benchmark>,
-    /// How responses are drawn.
-    pub(super) sampling: Arc<Sampling>,
-}
-
-/// What questions are asked under: as the command says, or as the samples that are there were.
-struct Asked {
-    profile: Profile,
-    mode: PromptMode,
-    temperature: Option<f32>,
-    max_new: Option<u32>,
-    is_many: bool,
-}
-
-impl Asked {
-    fn of(args: &Args, stored: Option<&Manifest>) -> Asked {
-        let is_many = 1 < args.samples;
-        match stored {
-            Some(it) => Asked {
-                profile: it.profile,
-                mode: it.prompt_mode,
-                temperature: it.temperature,
-                max_new: it.max_new,
-                is_many,
-            },
-            None => Asked {
-                profile: args.profile,
-                mode: args.mode(),
-                temperature: args.temperature,
-                max_new: args.max_new,
-                is_many,
-            },
-        }
-    }
-
-    fn sampling(&self, own: Sampling) -> Sampling {
-        let draws_many = self.is_many && self.profile == Profile::Clean && self.temperature.is_none();
-        let (temperature, top_p) = if draws_many { MANY } else { (own.temperature, own.top_p) };
-        Sampling {
-            temperature: self.temperature.unwrap_or(temperature),
-            top_p,
-            max_new_tokens: self.max_new.map_or(own.max_new_tokens, |it| it as usize),
-            ..own
-        }
+/// As the command says, or as the samples that are there were asked.
+fn asked(args: &Args, stored: Option<&Manifest>) -> Asked {
+    let is_many = 1 < args.samples;
+    match stored {
+        Some(it) => Asked {
+            profile: it.profile,
+            mode: it.prompt_mode,
+            temperature: it.temperature,
+            max_new: it.max_new,
+            is_many,
+        },
+        None => Asked {
+            profile: args.profile,
+            mode: args.mode(),
+            temperature: args.temperature,
+            max_new: args.max_new,
+            is_many,
+        },
     }
 }
 
@@ -243,67 +205,6 @@ impl Args {
     }
 }
 
-/// The benchmarks that names and groups mean, each once, in the order of `--list`.
-fn chosen(names: &[String], profile: Profile) -> anyhow::Result<Vec<&'static Entry>> {
-    let mut wanted = BTreeSet::new();
-    for name in names {
-        let members = match GROUPS.iter().find(|it| it.name == name.as_str()) {
-            Some(group) => group.members(profile),
-            None => vec![name.as_str()],
-        };
-        for member in members {
-            ensure_known(member)?;
-            wanted.insert(member.to_owned());
-        }
-    }
-    Ok(BENCHMARKS.iter().filter(|it| wanted.contains(it.card.name)).collect())
-}
-
-fn ensure_known(name: &str) -> anyhow::Result<()> {
-    if named(name).is_none() {
-        let close = BENCHMARKS.iter().map(|it| it.card.name).chain(GROUPS.iter().map(|it| it.name));
-        let close =
-            close.max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name))).unwrap_or_default();
-        return Err(Usage::error(format!(
-            "there is no benchmark {name}\nhint: did you mean {close}? `kelvin eval --list` shows all"
-        )));
-    }
-    Ok(())
-}
-
-fn open_all(args: &Args, data: &DataFolder, asked: &Asked) -> anyhow::Result<Vec<OpenedBenchmark>> {
-    let mut shared: Option<Arc<dyn Executor>> = None;
-    let mut opened = Vec::new();
-    for entry in chosen(&args.bench, asked.profile)? {
-        let start = || match &shared {
-            Some(started) => Ok(started.clone()),
-            None => args.executor(),
-        };
-        let mut given = None;
-        let benchmark = entry.open(data, asked.profile, || {
-            let executor = start()?;
-            given = Some(executor.clone());
-            Ok(executor)
-        })?;
-        shared = given.or(shared);
-        let found: Vec<Found> =
-            entry.card.files.iter().map(|it| data.found(it)).collect::<anyhow::Result<_>>()?;
-        for it in found.iter().filter(|it| it.is_known == Some(false)) {
-            note(&format!("{} is not the file that this version was checked against", it.path));
-        }
-        let n_rows = benchmark.items().len();
-        if n_rows != entry.card.n_rows {
-            note(&format!(
-                "{} has {n_rows} items here, and {} as published",
-                entry.card.title, entry.card.n_rows
-            ));
-        }
-        let sampling = Arc::new(asked.sampling(benchmark.sampling(asked.mode)));
-        opened.push(OpenedBenchmark { entry, found, benchmark, sampling });
-    }
-    Ok(opened)
-}
-
 /// Draws and grades what is missing.
 fn draw(args: &Args, opened: &[OpenedBenchmark], store: &Store, interrupt: &Interrupt) -> anyhow::Result<()> {
     let name = args.model.as_deref().expect("clap asks for it");
@@ -311,14 +212,7 @@ fn draw(args: &Args, opened: &[OpenedBenchmark], store: &Store, interrupt: &Inte
     let context_tokens = model::check(name, &[])?.0.max_position_embeddings;
     let sampler = model::sampler(name, model::storage(&args.dtype), model::on_threads(args.workers), &[])?;
     let tokenizer_at = model::resolve_tokenizer(name)?;
-    let render = |asked: Ask| -> anyhow::Result<Prompt> {
-        Ok(match asked {
-            Ask::Text(text) => text,
-            Ask::Chat { system, user, prefill } => {
-                chat::render(&tokenizer_at, system.as_deref(), &user, &args.chat_set)? + &prefill
-            }
-        })
-    };
+    let render = |asked| benchmarks::prompt(asked, &tokenizer_at, &args.chat_set);
     for it in opened {
         let course = args.course(it);
         say(&format!("{}: {} items, {} each", it.entry.card.title, course.n_items(), course.n_samples));

@@ -12,12 +12,11 @@ use kelvin_env::benchmarks::Found;
 use kelvin_selfplay::benchmark::{GRADER_VERSION, Sample, Score, compare as compare_scores, score};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    OpenedBenchmark,
-    published::{GROUPS, published},
-    store::{FORMAT, Manifest, pretty, write_whole},
+use super::store::{FORMAT, Manifest, pretty, write_whole};
+use crate::{
+    benchmarks::{GROUPS, OpenedBenchmark, published},
+    error::Usage,
 };
-use crate::error::Usage;
 
 /// An evaluation, scored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

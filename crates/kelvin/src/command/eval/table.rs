@@ -5,10 +5,8 @@ use std::fmt::Write;
 use kelvin_env::benchmarks::BENCHMARKS;
 use kelvin_selfplay::benchmark::Scored;
 
-use super::{
-    published::GROUPS,
-    results::{OfBenchmark, Results},
-};
+use super::results::{OfBenchmark, Results};
+use crate::benchmarks::GROUPS;
 
 /// Files of a benchmark that are listed by name; of more, the first and the last.
 const FILES_SHOWN: usize = 5;

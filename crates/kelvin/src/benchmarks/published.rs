@@ -3,17 +3,17 @@
 use kelvin_core::benchmark::Profile;
 
 /// Benchmarks that a paper averages.
-pub(super) struct Group {
+pub(crate) struct Group {
     /// The name on the command line.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// What the paper calls it.
-    pub(super) title: &'static str,
+    pub(crate) title: &'static str,
     /// Means of which the average is taken; each the mean of some benchmarks.
     parts: &'static [&'static [&'static str]],
     /// Published averages.
-    pub(super) published: &'static [(&'static str, f64)],
+    pub(crate) published: &'static [(&'static str, f64)],
     /// How these were obtained.
-    pub(super) conditions: &'static str,
+    pub(crate) conditions: &'static str,
 }
 
 const AZR_CODE: &[&str] = &["humaneval-plus", "mbpp-plus", "livecodebench"];
@@ -33,7 +33,7 @@ const JUDGED: &str =
     "R-Zero; wrong answers of mathematics were judged once more by GPT-4o, which nothing here does";
 
 /// All groups.
-pub(super) const GROUPS: &[Group] = &[
+pub(crate) const GROUPS: &[Group] = &[
     Group {
         name: "azr-code",
         title: "AZR Code",
@@ -101,12 +101,12 @@ pub(super) const GROUPS: &[Group] = &[
 
 impl Group {
     /// The benchmarks in it; R-Zero's way of asking is one of profile `paper` alone.
-    pub(super) fn members(&self, profile: Profile) -> Vec<&'static str> {
+    pub(crate) fn members(&self, profile: Profile) -> Vec<&'static str> {
         self.parts.iter().flat_map(|it| it.iter()).map(|it| under(it, profile)).collect()
     }
 
     /// The average, where all benchmarks have a score.
-    pub(super) fn average(&self, profile: Profile, score: impl Fn(&str) -> Option<f64>) -> Option<f64> {
+    pub(crate) fn average(&self, profile: Profile, score: impl Fn(&str) -> Option<f64>) -> Option<f64> {
         let mean = |it: &[f64]| it.iter().sum::<f64>() / it.len() as f64;
         let part = |it: &&[&'static str]| {
             Some(mean(&it.iter().map(|it| score(under(it, profile))).collect::<Option<Vec<f64>>>()?))
@@ -123,7 +123,7 @@ fn under(name: &'static str, profile: Profile) -> &'static str {
 }
 
 /// What papers report of one benchmark, in per cent, by model.
-pub(super) fn published(benchmark: &str) -> Vec<(&'static str, f64)> {
+pub(crate) fn published(benchmark: &str) -> Vec<(&'static str, f64)> {
     const AZR_MODELS: [&str; 5] =
         ["Qwen2.5-7B", "Qwen2.5-7B-Coder", "AZR-Base-7B", "AZR-Coder-7B", "Llama3.1-8B"];
     const R_ZERO_MODELS: [&str; 4] =
