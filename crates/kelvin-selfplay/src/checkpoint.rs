@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     behaviour::Alarm,
-    disk::{Disk, entries, files_below},
+    disk::{Disk, entries},
     log::{Log, LogCut},
     posed::Posed,
     r_zero::Memory,
@@ -238,7 +238,7 @@ impl RunDir {
         let saved = serde_json::to_vec_pretty(&self.saved(state, accuracy)?)?;
         disk.write(&temporary.join("state.json"), &saved)?;
         let marker = whole::marker(&temporary, disk)?;
-        // Damaged, or of a step whose evaluation was due: another one stands before it.
+        // Damaged, or of a step whose evaluation was due: another one stands before it, but for step 0.
         self.remove_checkpoint(target)?;
         disk.rename(&temporary, target)?;
         disk.replace(&target.join(COMPLETE), &marker)
@@ -295,10 +295,12 @@ impl RunDir {
         self.disk.remove(folder).with_context(|| format!("removing checkpoint {}", folder.display()))
     }
 
-    /// What a run left of a checkpoint that it was cut off in.
+    /// What a run left of a checkpoint that it was cut off in, as it wrote or removed it.
     fn remove_beginnings(&self) -> anyhow::Result<()> {
         for path in entries(&self.path.join("checkpoints"))? {
-            if path.file_name().is_some_and(|it| it.to_string_lossy().starts_with(WRITING)) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let has_lost_its_marker = name.parse::<Step>().is_ok() && !path.join(COMPLETE).exists();
+            if name.starts_with(WRITING) || has_lost_its_marker {
                 self.disk.remove(&path)?;
             }
         }

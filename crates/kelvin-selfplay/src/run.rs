@@ -126,6 +126,8 @@ fn go(
     };
     while !is_over(state) && !interrupted() {
         let before = state.before_step();
+        // Its checkpoint was written without its evaluation.
+        let was_pending = state.pending.is_some();
         let gone = match state.pending {
             Some(_) => Ok(None),
             None => step(state, world).map(Some),
@@ -135,6 +137,7 @@ fn go(
             Err(error) if error.is::<Stopped>() => {
                 // A step that is complete but for its evaluation is a step.
                 let stands = state.pending.is_some() || saved == Some(before.step);
+                accuracy = None;
                 match stands || dir.take_back(state, env, before)? {
                     true => break,
                     false => return Err(error),
@@ -144,7 +147,7 @@ fn go(
         };
         let mut is_wanted = false;
         watcher(Event::Between { save: &mut is_wanted });
-        let is_due = state.step == 0 || is_due(state.step, settings.checkpoint.every);
+        let is_due = was_pending || state.step == 0 || is_due(state.step, settings.checkpoint.every);
         saved = None;
         if is_wanted || is_due || is_over(state) || stays(state.step, settings) {
             save(state, accuracy, world, watcher)?;

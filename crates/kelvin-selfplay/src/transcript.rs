@@ -1,7 +1,9 @@
 //! `transcripts/NNNNNN.jsonl`: what was asked, what was said, what came of it, one rollout a line.
 
+use std::collections::HashMap;
+
 use kelvin_core::{
-    rollout::{Rewarded, Role, Sample},
+    rollout::{Role, Rollout},
     task::{Grade, Rejection, Task, TaskType},
 };
 use serde::Serialize;
@@ -11,12 +13,15 @@ use crate::{report::StepReport, reward};
 /// One line. Tokens are left out: the text is for people, and the ids follow from the seed path.
 #[derive(Serialize)]
 struct Line<'step> {
+    #[serde(skip)]
+    rollout: &'step Rollout,
     role: Role,
     task_type: TaskType,
     prompt: &'step str,
     response: &'step str,
     n_tokens: usize,
-    reward: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reward: Option<f32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     advantage: Option<f32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,13 +37,17 @@ struct Line<'step> {
 /// The transcript of a step.
 pub fn text(report: &StepReport) -> Vec<u8> {
     let mut text = Vec::new();
-    // The batch begins with the rewarded rollouts, unless it leaves out a role that does not train.
-    let same = |(sample, it): (&Sample, &Rewarded)| sample.response == it.rollout.completion.tokens;
-    let all_trained =
-        report.rewarded.len() <= report.batch.len() && report.batch.iter().zip(&report.rewarded).all(same);
-    for (index, it) in report.rewarded.iter().enumerate() {
-        let mut line = line(it);
-        line.advantage = all_trained.then(|| report.batch[index].advantage);
+    // The batch leaves out a role that does not train, and tasks that teach nothing. A sample shares its rollout's prompt.
+    let advantages: HashMap<(*const u32, &[u32]), f32> =
+        report.batch.iter().map(|it| ((it.prompt.as_ptr(), &it.response[..]), it.advantage)).collect();
+    // Questions of a curriculum are labelled, and nobody is paid for them.
+    let unpaid = report.estimated.iter().filter(|_| report.rewarded.is_empty());
+    let lines = report.rewarded.iter().map(|it| line(&it.rollout, Some(it.reward)));
+    for (index, mut line) in lines.chain(unpaid.map(|it| line(&it.rollout, None))).enumerate() {
+        let rollout = line.rollout;
+        line.advantage = advantages
+            .get(&(rollout.completion.prompt_tokens.as_ptr(), &rollout.completion.tokens[..]))
+            .copied();
         match report.estimated.get(index) {
             Some(estimated) => match &estimated.outcome {
                 Ok((task, grades)) => {
@@ -55,14 +64,15 @@ pub fn text(report: &StepReport) -> Vec<u8> {
     text
 }
 
-fn line(it: &Rewarded) -> Line<'_> {
+fn line(rollout: &Rollout, reward: Option<f32>) -> Line<'_> {
     Line {
-        role: it.rollout.role,
-        task_type: it.rollout.task_type,
-        prompt: &it.rollout.prompt,
-        response: &it.rollout.completion.text,
-        n_tokens: it.rollout.completion.tokens.len(),
-        reward: it.reward,
+        rollout,
+        role: rollout.role,
+        task_type: rollout.task_type,
+        prompt: &rollout.prompt,
+        response: &rollout.completion.text,
+        n_tokens: rollout.completion.tokens.len(),
+        reward,
         advantage: None,
         task: None,
         solve_rate: None,

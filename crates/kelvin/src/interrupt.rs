@@ -1,8 +1,8 @@
-//! Signals. The first SIGINT or SIGTERM sets a flag that commands and engines poll where stopping is safe; the second ends
+//! Signals. The first SIGINT, SIGTERM or SIGHUP sets a flag that commands and engines poll where stopping is safe; the second ends
 //! the process at once. A write over the limit on the size of files is an error instead of a signal.
 
 use std::{
-    fmt, io,
+    fmt, fs, io,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -11,7 +11,7 @@ use std::{
 
 use kelvin_core::stop::Stop;
 use signal_hook::{
-    consts::{SIGINT, SIGTERM, SIGXFSZ},
+    consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ},
     flag,
 };
 
@@ -24,14 +24,27 @@ pub(crate) enum Signal {
     Interrupt,
     /// SIGTERM.
     Terminate,
+    /// SIGHUP, which a terminal sends that is closed.
+    HangUp,
 }
 
 impl Signal {
+    const ALL: [Signal; 3] = [Signal::Interrupt, Signal::Terminate, Signal::HangUp];
+
+    fn number(self) -> i32 {
+        match self {
+            Signal::Interrupt => SIGINT,
+            Signal::Terminate => SIGTERM,
+            Signal::HangUp => SIGHUP,
+        }
+    }
+
     /// 128 plus the signal's number.
     pub(crate) fn exit_code(self) -> u8 {
         match self {
             Signal::Interrupt => 130,
             Signal::Terminate => 143,
+            Signal::HangUp => 129,
         }
     }
 }
@@ -41,6 +54,7 @@ impl fmt::Display for Signal {
         f.write_str(match self {
             Signal::Interrupt => "Ctrl-C",
             Signal::Terminate => "SIGTERM",
+            Signal::HangUp => "SIGHUP",
         })
     }
 }
@@ -53,7 +67,7 @@ pub(crate) struct Interrupt {
 }
 
 impl Interrupt {
-    /// Catches both signals from here on.
+    /// Catches these signals from here on, but for a SIGHUP that is ignored already, as `nohup` has it.
     ///
     /// # Errors
     /// If the system refuses a handler.
@@ -61,7 +75,8 @@ impl Interrupt {
         let interrupt = Interrupt::default();
         flag::register(SIGXFSZ, Arc::default())?;
         let seen = Arc::new(AtomicBool::new(false));
-        for (signal, kind) in [(SIGINT, Signal::Interrupt), (SIGTERM, Signal::Terminate)] {
+        let caught = Signal::ALL.into_iter().filter(|it| *it != Signal::HangUp || !ignores_hang_up());
+        for (signal, kind) in caught.map(|it| (it.number(), it)) {
             // Order matters: the shutdown looks at `seen` before this signal sets it.
             flag::register_conditional_shutdown(signal, i32::from(kind.exit_code()), Arc::clone(&seen))?;
             flag::register(signal, Arc::clone(&seen))?;
@@ -86,7 +101,7 @@ impl Interrupt {
     /// The signal that came, if any.
     pub(crate) fn requested(&self) -> Option<Signal> {
         let code = self.code.load(Ordering::Relaxed);
-        [Signal::Interrupt, Signal::Terminate].into_iter().find(|kind| usize::from(kind.exit_code()) == code)
+        Signal::ALL.into_iter().find(|kind| usize::from(kind.exit_code()) == code)
     }
 
     /// For work that has nothing to save: a signal is an error with its exit code.
@@ -99,4 +114,13 @@ impl Interrupt {
             None => Ok(()),
         }
     }
+}
+
+/// Whether SIGHUP was ignored when this process began. Only Linux says so without unsafe code; elsewhere it is taken to be,
+/// and a closed terminal is heard of by nobody.
+fn ignores_hang_up() -> bool {
+    let Ok(status) = fs::read_to_string("/proc/self/status") else { return true };
+    let mask = status.lines().find_map(|it| it.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|it| u64::from_str_radix(it.trim(), 16).ok());
+    mask.is_none_or(|it| it & (1 << (SIGHUP - 1)) != 0)
 }

@@ -251,7 +251,7 @@ pub(crate) struct Held {
 
 /// The table of before and after, at most 80 columns wide, and below it what withheld tasks come to where others of the
 /// evaluation may be trained on, and what guesses would get where that was counted.
-pub(crate) fn before_and_after(first: &Held, last: &Held, n_samples: usize) -> String {
+pub(crate) fn before_and_after(first: &Held, last: &Held, n_samples: usize, temperature: f32) -> String {
     let pass = format!("pass_at_{n_samples}");
     let was_asked = |it: &&TaskType| last.metrics.contains_key(&format!("eval/{it}/accuracy"));
     let mut rows: Vec<&str> = TaskType::ALL.iter().filter(was_asked).map(|it| it.as_str()).collect();
@@ -264,7 +264,7 @@ pub(crate) fn before_and_after(first: &Held, last: &Held, n_samples: usize) -> S
         first.step,
         last.step,
         "",
-        "temperature 1",
+        format!("temperature {temperature}"),
         "greedy",
         format!("pass@{n_samples}"),
     );
@@ -315,6 +315,14 @@ pub(crate) fn evaluations(rows: &[BTreeMap<String, f64>]) -> Option<(Held, Held)
     Some((held(first), held(with.next_back().unwrap_or(first))))
 }
 
+/// What takes a run its time; the rest of `timing/` are parts of it.
+const SECONDS: [&str; 4] = ["timing/seed_s", "timing/step_s", "timing/eval_s", "timing/benchmark_s"];
+
+/// The seconds that a row of metrics is about.
+pub(crate) fn seconds(row: &Metrics) -> f64 {
+    SECONDS.iter().filter_map(|it| row.get(*it)).sum()
+}
+
 /// `1:05` or `2:03:04`.
 pub(crate) fn duration(seconds: f64) -> String {
     let seconds = seconds.round() as u64;
@@ -360,7 +368,7 @@ mod tests {
             values.extend(more);
             held(step, &values)
         };
-        before_and_after(&at(0, 0.125), &at(80, 0.5), 8)
+        before_and_after(&at(0, 0.125), &at(80, 0.5), 8, 1.0)
     }
 
     #[test]

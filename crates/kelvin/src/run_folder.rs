@@ -36,10 +36,16 @@ pub(crate) fn create(
             free.expect("some number is free")
         }
     };
-    if ["config.toml", "tasks.jsonl", "metrics.jsonl", "alarms.jsonl", "checkpoints"]
-        .iter()
-        .any(|it| path.join(it).exists())
-    {
+    let names = [
+        "config.toml",
+        "tasks.jsonl",
+        "metrics.jsonl",
+        "alarms.jsonl",
+        "checkpoints",
+        "transcripts",
+        "benchmarks",
+    ];
+    if names.iter().any(|it| path.join(it).exists()) {
         return Err(Usage::error(format!(
             "{} holds a run already\nhint: `kelvin resume {}` goes on with it, another --run-dir begins a new one",
             path.display(),

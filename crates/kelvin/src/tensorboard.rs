@@ -10,10 +10,7 @@ use std::{
 
 use kelvin_core::{metrics::Metrics, task::Step};
 
-use crate::{terminal::say, varint::varint};
-
-/// What takes a run its time; the rest of `timing/` are parts of it.
-const SECONDS: [&str; 3] = ["timing/seed_s", "timing/step_s", "timing/eval_s"];
+use crate::{progress, terminal::say, varint::varint};
 
 /// The file that curves are added to. What cannot be written there is left out: a run does not end for it.
 pub(crate) struct Curves {
@@ -22,11 +19,8 @@ pub(crate) struct Curves {
 }
 
 impl Curves {
-    /// The curves of the run in folder `run`, with the rows that it has.
-    pub(crate) fn begin(run: &Path) -> Curves {
-        // A run that has not begun has none; a line that is none is told of where it matters.
-        let rows = fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
-        let rows = rows.lines().filter_map(|it| serde_json::from_str::<Metrics>(it).ok());
+    /// The curves of the run in folder `run`, whose rows so far are `rows`.
+    pub(crate) fn begin(run: &Path, rows: &[Metrics]) -> Curves {
         let folder = run.join("tensorboard");
         let open = || -> io::Result<File> {
             fs::create_dir_all(&folder)?;
@@ -40,14 +34,14 @@ impl Curves {
             Err(error) => curves.give_up(&error),
         }
         for row in rows {
-            curves.add(row.get("step").map_or(0, |it| *it as Step), &row);
+            curves.add(row.get("step").map_or(0, |it| *it as Step), row);
         }
         curves
     }
 
     /// Adds a row.
     pub(crate) fn add(&mut self, step: Step, metrics: &Metrics) {
-        self.seconds += SECONDS.iter().filter_map(|it| metrics.get(*it)).sum::<f64>();
+        self.seconds += progress::seconds(metrics);
         let Some(file) = &mut self.file else { return };
         let event = record(&event(self.seconds, step, metrics));
         if let Err(error) = file.write_all(&event) {
@@ -139,7 +133,7 @@ mod tests {
     /// What TensorBoard does not find it does not draw.
     #[test]
     fn a_folder_that_cannot_be_made_ends_nothing() {
-        let mut curves = Curves::begin(Path::new("/proc/nowhere"));
+        let mut curves = Curves::begin(Path::new("/proc/nowhere"), &[]);
         curves.add(1, &Metrics::new());
         assert!(curves.file.is_none());
     }

@@ -1,11 +1,10 @@
 //! Files of a run that hold one step each: `transcripts/NNNNNN.jsonl` and `benchmarks/NNNNNN.jsonl`.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use kelvin_core::task::Step;
 
-use super::{entries, files_below};
-use crate::disk::Disk;
+use crate::disk::{Disk, entries};
 
 pub(super) const TRANSCRIPTS: &str = "transcripts";
 pub(super) const BENCHMARKS: &str = "benchmarks";
@@ -26,21 +25,52 @@ pub(super) fn sync(disk: &Disk, run: &Path) -> anyhow::Result<()> {
 }
 
 pub(super) fn remove_all(disk: &Disk, run: &Path) -> anyhow::Result<()> {
-    for folder in FOLDERS {
-        files_below(&run.join(folder))?.iter().try_for_each(|it| disk.remove(it))?;
-    }
-    Ok(())
+    remove(disk, run, |_| true)
 }
 
-/// Removes the files of steps after `step`; others' files stay.
+/// Removes the files of steps after `step`.
 pub(super) fn remove_after(disk: &Disk, run: &Path, step: Step) -> anyhow::Result<()> {
+    remove(disk, run, |of| step < of)
+}
+
+fn remove(disk: &Disk, run: &Path, goes: impl Fn(Step) -> bool) -> anyhow::Result<()> {
     for folder in FOLDERS {
         for path in entries(&run.join(folder))? {
-            let of: Option<Step> = path.file_stem().and_then(|it| it.to_str()).and_then(|it| it.parse().ok());
-            if of.is_some_and(|it| step < it) {
+            if step_of(&path).is_some_and(&goes) {
                 disk.remove(&path)?;
             }
         }
     }
     Ok(())
+}
+
+/// The step of a file that this module wrote; `None` for whatever else lies there, which is not ours to remove.
+fn step_of(path: &Path) -> Option<Step> {
+    let stem = path.file_name()?.to_str()?.strip_suffix(".jsonl")?;
+    let is_number = 6 <= stem.len() && stem.bytes().all(|it| it.is_ascii_digit());
+    let is_file = fs::symlink_metadata(path).is_ok_and(|it| it.is_file());
+    if is_number && is_file { stem.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_others_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::default();
+        make(&disk, dir.path()).unwrap();
+        let at = |name: &str| dir.path().join("benchmarks").join(name);
+        let others = ["data.jsonl", "000007.json", "9.jsonl", "2024/000009.jsonl", "000008.jsonl/x"];
+        for name in others.iter().chain(&["000003.jsonl", "000005.jsonl"]) {
+            fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+            fs::write(at(name), "x").unwrap();
+        }
+        remove_after(&disk, dir.path(), 3).unwrap();
+        assert!(at("000003.jsonl").exists() && !at("000005.jsonl").exists());
+        remove_all(&disk, dir.path()).unwrap();
+        assert!(!at("000003.jsonl").exists());
+        others.iter().for_each(|it| assert!(at(it).exists(), "{it}"));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::Read,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -44,6 +44,13 @@ pub fn newest_whole(run: &Path, warn: &mut dyn FnMut(String)) -> anyhow::Result<
         let folder = checkpoint_folder(run, step);
         match verify(&folder) {
             Ok(()) => return Ok(Some((step, folder))),
+            // It may be whole: who goes on from the one before cuts the logs that it needs.
+            Err(error) if is_unreadable(&error) => {
+                return Err(error.context(format!(
+                    "checkpoint {} cannot be read\nhint: make it readable; where it is lost, remove its folder",
+                    folder.display()
+                )));
+            }
             Err(error) => {
                 warn(format!("checkpoint {} is damaged ({error:#}); trying the one before", folder.display()))
             }
@@ -56,6 +63,14 @@ pub fn newest_whole(run: &Path, warn: &mut dyn FnMut(String)) -> anyhow::Result<
         run.display()
     );
     Ok(None)
+}
+
+/// Whether something kept a file from being read that is there.
+fn is_unreadable(error: &anyhow::Error) -> bool {
+    let kind = error.chain().find_map(|it| it.downcast_ref::<io::Error>()).map(io::Error::kind);
+    kind.is_some_and(|it| {
+        !matches!(it, io::ErrorKind::NotFound | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+    })
 }
 
 /// Steps with a complete checkpoint, oldest first.
@@ -100,7 +115,7 @@ pub fn verify(folder: &Path) -> anyhow::Result<()> {
 /// If it cannot be read.
 pub fn hash(mut from: impl Read) -> anyhow::Result<String> {
     let mut hasher = Sha256::new();
-    std::io::copy(&mut from, &mut hasher)?;
+    io::copy(&mut from, &mut hasher)?;
     Ok(hex(&hasher.finalize()))
 }
 

@@ -270,6 +270,7 @@ pub const DEFINITIONS: &[Definition] = &[
     ),
     define("timing/eval_s", "seconds", "the held-out evaluation"),
     define("timing/seed_s", "seconds", "the seed stage"),
+    define("system/tokens_decoded", "tokens", "drawn in the step, its evaluation aside"),
     define(
         "system/prefill_saved",
         "share",

@@ -126,6 +126,7 @@ pub fn of_alarms(alarms: &[Alarm]) -> Metrics {
 pub fn of_sampler(stats: SamplerStats) -> Metrics {
     let mut metrics = Recorder::default();
     if 0 < stats.steps {
+        metrics.set("system/tokens_decoded".into(), stats.tokens_decoded as f64);
         metrics.set("system/prefill_saved".into(), stats.prefill_saved());
         metrics.set("system/rows_per_pass".into(), stats.rows_per_step());
         metrics.set("system/preemptions".into(), stats.preemptions as f64);

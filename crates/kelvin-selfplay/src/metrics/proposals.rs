@@ -19,8 +19,9 @@ pub(super) fn record(
     mean_of(metrics, name("formatted"), own.clone().map(|it| share(it.formatted)));
     mean_of(metrics, name("valid"), own.clone().map(|it| share(it.outcome.is_ok())));
     let texts: HashSet<&str> = own.clone().map(|it| it.rollout.completion.text.as_str()).collect();
-    let distinct = texts.len() as f64 / own.clone().count().max(1) as f64;
-    metrics.set(name("distinct"), distinct);
+    if 0 < own.clone().count() {
+        metrics.set(name("distinct"), texts.len() as f64 / own.clone().count() as f64);
+    }
     let valid = || own.clone().filter_map(|it| it.outcome.as_ref().ok());
     let rates: Vec<f32> = valid().map(|(_, grades)| reward::solve_rate(grades)).collect();
     let learnable = valid().map(|(_, grades)| f64::from(learnability::learnability(grades, &settings.azr)));

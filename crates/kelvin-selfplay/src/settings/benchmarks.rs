@@ -16,7 +16,7 @@ pub struct BenchmarkSettings {
     pub names: Vec<String>,
     /// The folder with the publishers' files.
     pub data: PathBuf,
-    /// Steps between; they are asked before the first step and after the last in any case.
+    /// Steps between; they are asked before the first step and after step `steps` in any case.
     pub every: Step,
     /// Whose rules.
     pub profile: Profile,

@@ -158,7 +158,8 @@ pub(crate) fn resume(args: &ResumeArgs, interrupt: &Interrupt) -> anyhow::Result
     if !folder.path.join("manifest.json").is_file() {
         run_folder::describe(dir.disk(), &folder, &world, &config.policy.model)?;
     }
-    let history = report::rows(&folder.path).unwrap_or_default();
+    // Rows of a seed stage that begins again are written again.
+    let history = if state.seeded { report::rows(&folder.path).unwrap_or_default() } else { Vec::new() };
     play(&config, &world, state, &dir, &again, (watching(args.plain), history), interrupt)?;
     summarize(&config, &folder)
 }
@@ -216,7 +217,7 @@ fn play(
         policy.trainer.listen(interrupt.stop());
     }
     let mut progress = Progress::new(&settings, watching, history, interrupt);
-    let mut curves = config.tracking.tensorboard.then(|| Curves::begin(&dir.path));
+    let mut curves = config.tracking.tensorboard.then(|| Curves::begin(&dir.path, &history));
     let exam = world.examiner.as_ref().map(|it| it.exam(settings.n_judges));
     let grounds = Grounds { env: &*world.env, exam: exam.as_ref() };
     let end = run::run(&mut state, grounds, &settings, dir, &|| interrupt.requested().is_some(), &mut |it| {
@@ -227,14 +228,19 @@ fn play(
     });
     progress.close();
     world.executor.as_deref().inspect(|it| warn_of_mismatches(it));
-    let end = end.with_context(|| {
-        format!("the run stopped after step {}\nhint: `{again}` goes on from its last checkpoint", state.step)
+    let end = end.with_context(|| match state.seeded {
+        true => format!(
+            "the run stopped after step {}\nhint: `{again}` goes on from its last checkpoint",
+            state.step
+        ),
+        false => format!("the run stopped in its seed stage\nhint: `{again}` begins that again"),
     })?;
     let told = match end {
         End::Finished => return Ok(()),
         End::Interrupted => {
             format!("stopped after step {}, checkpoint written; `{again}` goes on", state.step)
         }
+        End::CutOff if !state.seeded => format!("stopped within the seed stage; `{again}` begins that again"),
         End::CutOff => format!("stopped within a step; `{again}` goes on from the last checkpoint"),
     };
     say(&told);
@@ -246,7 +252,12 @@ fn play(
 fn summarize(config: &Config, folder: &RunFolder) -> anyhow::Result<()> {
     let rows = report::rows(&folder.path)?;
     if let Some((first, last)) = progress::evaluations(&rows) {
-        let table = progress::before_and_after(&first, &last, config.eval.n_samples);
+        let table = progress::before_and_after(
+            &first,
+            &last,
+            config.eval.n_samples,
+            config.sampling.eval.temperature,
+        );
         show(&format!("\n{table}"));
     }
     if let Some(table) = exam::before_and_after(&rows) {
@@ -259,7 +270,7 @@ fn summarize(config: &Config, folder: &RunFolder) -> anyhow::Result<()> {
         ));
         return Ok(());
     }
-    let seconds: f64 = rows.iter().map(row_seconds).sum();
+    let seconds: f64 = rows.iter().map(progress::seconds).sum();
     // A falling probe may have ended it early.
     let steps = rows.last().and_then(|it| it.get("step")).map_or(0, |it| *it as Step);
     show(&format!("{steps} steps in {}; everything is in {path}", progress::duration(seconds)));
@@ -267,11 +278,4 @@ fn summarize(config: &Config, folder: &RunFolder) -> anyhow::Result<()> {
         "  kelvin report {path}   a page with its curves\n  kelvin tasks {path}    the tasks it posed"
     ));
     Ok(())
-}
-
-fn row_seconds(row: &std::collections::BTreeMap<String, f64>) -> f64 {
-    ["timing/seed_s", "timing/step_s", "timing/eval_s", "timing/benchmark_s"]
-        .iter()
-        .filter_map(|it| row.get(*it))
-        .sum()
 }

@@ -325,8 +325,7 @@ fn split(frame: &mut Frame<'_>, area: Rect, state: &State, palette: Palette) {
             ])
         })
         .collect();
-    let tokens = state.recent_mean("update/tokens").filter(|_| 0.0 < whole);
-    let mut pace = tokens.map_or(String::new(), |it| format!("{:.0} tok/s, len", it / whole));
+    let mut pace = state.tokens_per_second().map_or(String::new(), |it| format!("{it:.0} tok/s, len"));
     for it in &state.task_types {
         if let Some(length) = state.recent_mean(&format!("solver/{it}/response_tokens")) {
             pace.push_str(&format!(" {length:.0}"));
@@ -363,8 +362,8 @@ fn solved(frame: &mut Frame<'_>, area: Rect, state: &State, palette: Palette) {
 fn help(frame: &mut Frame<'_>, area: Rect) {
     let text = "p      pause after the running step, and go on\n\
                 c      write a checkpoint after the running step\n\
-                q      stop as Ctrl-C does: after the running step, with\n\
-                \u{20}      a checkpoint; `kelvin resume` goes on from it\n\
+                q      stop as Ctrl-C does: a checkpoint of the steps that\n\
+                \u{20}      are over, from which `kelvin resume` goes on\n\
                 h, ?   this help; Esc closes it\n\n\
                 Curves are by step. Validity, reasons, the histogram and\n\
                 seconds are of the last 8 steps. `kelvin report` draws all.";

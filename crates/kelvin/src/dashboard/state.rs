@@ -210,6 +210,13 @@ impl State {
         (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
     }
 
+    /// Tokens drawn in a second of the last steps.
+    pub(super) fn tokens_per_second(&self) -> Option<f64> {
+        let sum = |name: &str| self.recent.iter().filter_map(|it| it.get(name)).sum::<f64>();
+        let (tokens, seconds) = (sum("system/tokens_decoded"), sum("timing/step_s"));
+        (0.0 < seconds && 0.0 < tokens).then(|| tokens / seconds)
+    }
+
     /// How many tasks of the last steps were solved so many times of their estimates.
     pub(super) fn solved_times(&self) -> Vec<(usize, f64)> {
         let times = |(key, n): (String, f64)| Some((key.strip_prefix("solved_")?.parse().ok()?, n));

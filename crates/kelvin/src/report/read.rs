@@ -82,7 +82,7 @@ pub(super) fn run(dir: &Path) -> anyhow::Result<Run> {
 /// If they cannot be read, or one has no step.
 pub(crate) fn rows(dir: &Path) -> anyhow::Result<Vec<Metrics>> {
     let path = dir.join("metrics.jsonl");
-    let text = text(&path)?;
+    let text = text_if_there(&path)?;
     let rows: Vec<Metrics> =
         whole_lines(&text).map(|line| parsed(&path, line)).collect::<anyhow::Result<_>>()?;
     ensure!(rows.iter().all(|it| it.contains_key("step")), "{}", damaged(&path));

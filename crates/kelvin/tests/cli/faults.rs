@@ -37,12 +37,16 @@ fn train(dir: &Path, steps: &str) -> Command {
 
 /// Through a shell, which says what the process may do.
 fn under(limits: &str, arguments: &[String]) -> Ran {
+    feed(in_shell(limits, arguments), "")
+}
+
+fn in_shell(limits: &str, arguments: &[String]) -> Command {
     let quoted: Vec<String> = arguments.iter().map(|it| format!("'{it}'")).collect();
     let line = format!("{limits}; exec '{}' {}", env!("CARGO_BIN_EXE_kelvin"), quoted.join(" "));
     #[expect(clippy::disallowed_methods, reason = "a shell sets limits before the process under test starts")]
     let mut shell = Command::new("sh");
     shell.args(["-c", &line]);
-    feed(shell, "")
+    shell
 }
 
 fn text(path: PathBuf) -> String {
@@ -160,16 +164,32 @@ fn signal(child: &Child, name: &str) {
     assert!(sent.success());
 }
 
+/// As `nohup` starts it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_that_ignores_a_closed_terminal_goes_on() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("run");
+    let (mut child, mut said) = started(in_shell("trap '' HUP", &arguments(&dir, "2")), "step   1/2");
+    signal(&child, "-HUP");
+    said.read_line(&mut String::new()).unwrap();
+    drop(said);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
 /// Within a step, too: what was complete before it is in a checkpoint, and the end is that of a run that was left alone.
 #[test]
 fn a_run_that_is_told_to_end_leaves_a_checkpoint_of_its_last_step() {
     let root = tempfile::tempdir().unwrap();
     let whole = root.path().join("whole");
     assert_eq!(feed(train(&whole, "4"), "").code, Some(0));
-    for (name, code, until) in
-        [("-TERM", 143, "step   1/4"), ("-INT", 130, "step   2/4"), ("-TERM", 143, "seeding")]
-    {
-        let dir = root.path().join(format!("ended{}", until.replace([' ', '/'], "-")));
+    for (name, code, until) in [
+        ("-TERM", 143, "step   1/4"),
+        ("-INT", 130, "step   2/4"),
+        ("-HUP", 129, "step   2/4"),
+        ("-TERM", 143, "seeding"),
+    ] {
+        let dir = root.path().join(format!("ended{name}{}", until.replace([' ', '/'], "-")));
         let (mut child, mut said) = started(train(&dir, "4"), until);
         signal(&child, name);
         let mut told = String::new();

@@ -58,10 +58,11 @@ const PYTHON: Arm = Arm {
 const R_ZERO: Arm = Arm {
     config: Some("r-zero-tiny.toml"),
     sets: &[
-        "steps=6",
+        "steps=8",
         "r_zero.challenger_steps=1",
         "r_zero.curriculum_steps=1",
-        "r_zero.solver_steps=1",
+        // So that a reference of a phase's start is found again within the phase.
+        "r_zero.solver_steps=2",
         "r_zero.questions=8",
         "r_zero.votes=2",
         "r_zero.pool=12",

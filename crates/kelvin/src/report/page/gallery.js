@@ -58,7 +58,7 @@ function rolloutDetail(it) {
   const [word, tone] = verdict(it);
   return [
     element("h3", { style: "margin-top:0" }, `${it.role} of ${it.task_type}, step ${it.step}: `, element("span", { class: tone }, word)),
-    definitions([["reward", spoken(it.reward)], ["advantage", it.advantage === undefined ? "" : spoken(it.advantage)],
+    definitions([["reward", it.reward === undefined ? "" : spoken(it.reward)], ["advantage", it.advantage === undefined ? "" : spoken(it.advantage)],
       ["solve rate", it.solve_rate === undefined ? "" : spoken(it.solve_rate, "share")], ["tokens", it.n_tokens], ["why", it.rejection?.detail]]),
     element("h4", {}, "Prompt"), coloured(it.prompt ?? ""), element("h4", {}, "Response"), coloured(it.response ?? ""),
     ...(it.task ? [element("h4", {}, "The task it became"), ...taskDetail(it.task)] : []),

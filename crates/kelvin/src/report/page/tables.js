@@ -12,7 +12,7 @@ const gained = (it) => (it ? number(`${0 < it.mean ? "+" : ""}${measured(it)}`, 
 function tiles() {
   const ends = data.ends.find((it) => it.row === "mean" && it.key === "accuracy");
   const total = (name) => sum(column(run, name));
-  const seconds = total("timing/seed_s") + total("timing/step_s") + total("timing/eval_s");
+  const seconds = total("timing/seed_s") + total("timing/step_s") + total("timing/eval_s") + total("timing/benchmark_s");
   const valid = matching(run, "proposer/*/valid").map(({ name }) => mean(column(run, name)));
   const memory = present(column(run, "system/memory_peak_bytes"));
   const labels = last(column(run, "curriculum/label_accuracy"));
