@@ -73,11 +73,11 @@ pub struct Interval {
 
 /// The percentile bootstrap of the mean over items (Efron 1979), with 2,000 resamples. `values` holds one number an item:
 /// several samples of an item are its mean, since they are not independent. Where all values are alike, resampling sees no
-/// spread; the ends are then those of Wilson's interval.
+/// spread; the ends are then those of Wilson's interval for that share.
 pub fn bootstrap_mean(values: &[f64], seed: Seed) -> Interval {
     let Some(&first) = values.first() else { return Interval { low: 0.0, high: 1.0 } };
-    if values.iter().all(|&it| it == first) && (first == 0.0 || first == 1.0) {
-        return wilson(if first == 1.0 { values.len() } else { 0 }, values.len());
+    if values.iter().all(|&it| it == first) && (0.0..=1.0).contains(&first) {
+        return wilson(first, values.len());
     }
     let n = values.len();
     let resampled = |resample: usize| {
@@ -93,10 +93,10 @@ fn percentiles(mut means: Vec<f64>) -> Interval {
     Interval { low: at(0.025), high: at(0.975) }
 }
 
-/// Wilson's score interval for `n_right` of `n` (Wilson 1927).
-pub fn wilson(n_right: usize, n: usize) -> Interval {
+/// Wilson's score interval for a share of `n` (Wilson 1927).
+pub fn wilson(share: f64, n: usize) -> Interval {
     const Z: f64 = 1.959_963_984_540_054;
-    let (n, share) = (n as f64, n_right as f64 / n.max(1) as f64);
+    let n = n.max(1) as f64;
     let centre = (share + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
     let half = Z / (1.0 + Z * Z / n) * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
     Interval { low: (centre - half).max(0.0), high: (centre + half).min(1.0) }
@@ -144,6 +144,11 @@ pub fn paired(first: &[f64], second: &[f64], seed: Seed) -> Paired {
 
 fn resampled_difference(differences: &[f64], seed: Seed) -> Interval {
     let n = differences.len();
+    if differences.iter().all(|&it| it == differences[0]) {
+        // No resample differs; how sure a difference is that all items show is Wilson's for all of so many.
+        let (whole, least) = (differences[0], differences[0] * wilson(1.0, n).low);
+        return Interval { low: whole.min(least), high: whole.max(least) };
+    }
     let resampled = |resample: usize| {
         let mut draws = seed.nth(resample as u64).draws();
         (0..n).map(|_| differences[draws.below(n)]).sum::<f64>() / n as f64
@@ -200,10 +205,10 @@ mod tests {
     /// The specification's example: 2 of 30 lies between 1.8 and 21.3 per cent.
     #[test]
     fn the_interval_of_two_of_thirty() {
-        let Interval { low, high } = wilson(2, 30);
+        let Interval { low, high } = wilson(2.0 / 30.0, 30);
         assert!((low - 0.018).abs() < 5e-4 && (high - 0.213).abs() < 5e-4, "{low} {high}");
-        assert_eq!(wilson(0, 30).low, 0.0);
-        assert!(0.1 < wilson(0, 30).high);
+        assert_eq!(wilson(0.0, 30).low, 0.0);
+        assert!(0.1 < wilson(0.0, 30).high);
     }
 
     #[test]
@@ -213,7 +218,10 @@ mod tests {
         assert!((low - 0.451).abs() < 0.01 && (high - 0.549).abs() < 0.01, "{low} {high}");
         assert_eq!(bootstrap_mean(&coin, Seed::new(1)), Interval { low, high });
         assert_ne!(bootstrap_mean(&coin, Seed::new(2)), Interval { low, high });
-        assert_eq!(bootstrap_mean(&[1.0; 30], Seed::new(1)), wilson(30, 30));
+        assert_eq!(bootstrap_mean(&[1.0; 30], Seed::new(1)), wilson(1.0, 30));
+        assert_eq!(bootstrap_mean(&[0.5; 30], Seed::new(1)), wilson(0.5, 30));
+        let Interval { low, high } = paired(&[1.0; 3], &[0.0; 3], Seed::new(1)).interval;
+        assert!(low < 0.5 && high == 1.0, "{low} {high}");
     }
 
     /// How often an interval of this kind holds the truth, over many draws of items.

@@ -112,8 +112,12 @@ impl Benchmark for HumanEval {
             return Ok(Verdict::no_answer());
         };
         let tests = format!("{test}\ncheck({entry_point})");
-        // Tests may call what the prompt defines beside the function; the answer defines the function again.
-        let miss = self.harness.asserts(&format!("{prompt}\n{program}"), &tests, CHECK_S)?;
+        // Tests may call what the prompt defines beside the function; the answer defines the function again. What it
+        // imports from the future stands at a program's head.
+        let (future, rest): (Vec<&str>, Vec<&str>) =
+            program.lines().partition(|it| it.starts_with("from __future__ import "));
+        let whole = [&future[..], &[prompt], &rest[..]].concat().join("\n");
+        let miss = self.harness.asserts(&whole, &tests, CHECK_S)?;
         Ok(Verdict::on(program, miss))
     }
 

@@ -104,7 +104,7 @@ impl Oracle {
                 other => (gold != Value::None) == (other != Value::None),
             },
             Kind::OrDigitDistance => {
-                agrees || numbers(tests, place).is_some_and(|it| digit_distance(&it) == number(&answer))
+                agrees || arguments(tests, place).is_some_and(|it| digit_distance(&it) == number(&answer))
             }
             Kind::OrPyramid => agrees || numbers(tests, place).and_then(|it| pyramid(&it)).is_some_and(near),
             Kind::Root => unreachable!("answered above"),
@@ -161,9 +161,9 @@ fn root_is_near(tests: &str, place: usize, answer: &str, tolerance: f64) -> bool
     value.abs() <= tolerance
 }
 
-fn digit_distance(numbers: &[f64]) -> Option<f64> {
+fn digit_distance(numbers: &[Value]) -> Option<f64> {
     let [first, second] = numbers else { return None };
-    let texts = [first, second].map(|it| format!("{it:.0}"));
+    let texts = [first, second].map(Value::canonical);
     let width = texts[0].len().max(texts[1].len());
     let [first, second] = texts.map(|it| format!("{it:0>width$}"));
     let digit = |it: char| it.to_digit(10).map(f64::from);
@@ -233,6 +233,7 @@ mod tests {
         assert!(!accepts(mbpp("check_str"), "[['a']]", "None", "'yes'"));
         // 1 and 23: |0 - 2| + |1 - 3|.
         assert!(accepts(mbpp("digit_distance_nums"), "[[1, 23]]", "22", "4"));
+        assert!(accepts(mbpp("digit_distance_nums"), "[[12345678901234567891, 1]]", "0", "90"));
         // A base of 3 and a height of 4.
         assert!(accepts(mbpp("surface_Area"), "[[3, 4]]", "33", "35"));
         assert!(!accepts(mbpp("surface_Area"), "[[3, 4]]", "33", "34"));

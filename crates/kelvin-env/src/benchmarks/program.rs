@@ -58,7 +58,10 @@ pub(super) fn in_fence(program: &str) -> String {
 /// it stays what the function needs, as EvalPlus has it.
 pub(super) fn in_response(mode: PromptMode, prompt: &str, response: &str, entry: &str) -> Option<String> {
     let response = response.replace('\t', "    ");
-    let defines = |block: &&str| block.contains(&format!("def {entry}"));
+    let defines = |block: &&str| {
+        let head = format!("def {entry}");
+        block.match_indices(&head).any(|(at, _)| block[at + head.len()..].trim_start().starts_with('('))
+    };
     let blocks = fenced(&response);
     let code = match (blocks.iter().copied().rfind(defines), mode) {
         (Some(block), _) => block.to_owned(),
@@ -73,7 +76,7 @@ pub(super) fn in_response(mode: PromptMode, prompt: &str, response: &str, entry:
     (!response.trim().is_empty()).then(|| sanitize(&code, entry))
 }
 
-/// The insides of fences that open and close on lines of their own.
+/// The insides of fences that open and close on lines of their own; the last one may stay open.
 fn fenced(text: &str) -> Vec<&str> {
     let (mut blocks, mut begin, mut at) = (Vec::new(), None, 0);
     for line in text.split_inclusive('\n') {
@@ -85,6 +88,7 @@ fn fenced(text: &str) -> Vec<&str> {
         }
         at += line.len();
     }
+    blocks.extend(begin.map(|begin| &text[begin..]));
     blocks
 }
 
@@ -108,6 +112,11 @@ mod tests {
         let chatty = "So:\n```python\ndef f(x):\n    return 0\n```\nor better\n```\ndef f(x):\n    return x + 1\n```\n";
         for mode in [PromptMode::Plain, PromptMode::Chat] {
             assert_eq!(program(mode, chatty), "def f(x):\n    return x + 1");
+        }
+        let cut = "So:\n```python\ndef f(x):\n    return x + 1";
+        let tested = "```python\ndef f(x):\n    return x + 1\n```\nand\n```\ndef f_test():\n    assert f(1) == 2\n```\n";
+        for response in [cut, tested] {
+            assert_eq!(program(PromptMode::Chat, response), "def f(x):\n    return x + 1", "{response}");
         }
         assert_eq!(in_response(PromptMode::Plain, PROMPT, " \n", "f"), None);
     }

@@ -4,18 +4,23 @@
 use super::{extract, last_boxed};
 
 /// The index of the option that a response chooses, of `options` in the order of their letters. The last closed box is
-/// read, or else what stands behind the last "answer is", or else the last line. It may say a letter alone, `(C)`,
-/// `C.` and `\text{C}` included, a letter and behind a mark any text (`C: iron`), or the text of exactly one option.
+/// read, or else what stands behind the last "answer is", or else the last line. It may say the text of exactly one option,
+/// a letter alone, `(C)`, `C.` and `\text{C}` included, or, but for the last line, which may end a list of the options, a
+/// letter and behind a mark and a blank any text (`C: iron`).
 pub fn chosen(response: &str, options: &[&str]) -> Option<usize> {
     let text = extract::after_thinking(response);
-    let committed = last_boxed(text)
-        .or_else(|| extract::answer_phrase(text))
-        .or_else(|| text.lines().map(str::trim).rfind(|line| !line.is_empty()))?;
-    letter(committed, options.len()).or_else(|| spelled_out(committed, options))
+    let committed = last_boxed(text).or_else(|| extract::answer_phrase(text));
+    match committed {
+        Some(it) => spelled_out(it, options).or_else(|| letter(it, options.len(), true)),
+        None => {
+            let last = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
+            spelled_out(last, options).or_else(|| letter(last, options.len(), false))
+        }
+    }
 }
 
-/// The option whose letter an answer says.
-fn letter(answer: &str, n_options: usize) -> Option<usize> {
+/// The option whose letter an answer says; text may follow it where `explains`.
+fn letter(answer: &str, n_options: usize, explains: bool) -> Option<usize> {
     let mut text = bare(answer);
     for word in ["final answer", "the answer is", "answer is", "answer", "option", "choice"] {
         if text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)) {
@@ -27,7 +32,9 @@ fn letter(answer: &str, n_options: usize) -> Option<usize> {
     let letter = text.chars().next().filter(char::is_ascii_uppercase)?;
     let rest = &text[1..];
     let closed = rest.strip_prefix([')', ']']).filter(|_| is_open);
-    let is_marked = closed.is_some() || rest.starts_with([')', '.', ':']);
+    // Not the initial of a name, as in `B.F. Skinner`.
+    let mark = rest.strip_prefix([')', '.', ':']).filter(|it| it.starts_with(char::is_whitespace));
+    let is_marked = explains && (closed.is_some() || mark.is_some());
     let says_only_that = bare(closed.unwrap_or(rest)).is_empty();
     let index = usize::from(letter as u8 - b'A');
     ((is_marked || says_only_that) && index < n_options).then_some(index)
@@ -80,6 +87,7 @@ mod tests {
             ("\\boxed{a mixture}", 2),
             ("\\boxed{10}", 3),
             ("Weighing both,\nI choose\nE", 4),
+            ("Weighing both,\n(B)", 1),
         ] {
             assert_eq!(chosen(response, METALS), Some(index), "{response}");
         }
@@ -101,5 +109,11 @@ mod tests {
             assert_eq!(chosen(response, METALS), None, "{response}");
         }
         assert_eq!(chosen("\\boxed{same}", &["same", "same"]), None);
+        let list = "A. gold\nB. iron\nC. a mixture of both";
+        assert_eq!(chosen(list, METALS), None);
+        let people = ["A. Adler's", "Freud's", "B.F. Skinner's theory", "E. coli"];
+        assert_eq!(chosen("\\boxed{B.F. Skinner's theory}", &people), Some(2));
+        assert_eq!(chosen("\\boxed{B.F. Skinner's view}", &people), None);
+        assert_eq!(chosen("The answer is E. coli", &people), Some(3));
     }
 }

@@ -23,16 +23,17 @@ pub fn last_block(response: &str) -> Option<String> {
     for line in response.lines() {
         let fence = line.trim_start().strip_prefix(FENCE);
         match (fence, &mut open) {
-            (Some(tag), None) => {
-                let tag = tag.trim().to_lowercase();
-                open = Some((matches!(tag.as_str(), "python" | "py" | "python3"), Vec::new()));
-            }
-            (Some(_), Some((is_python, inside))) => {
-                blocks.push((*is_python, inside.join("\n")));
-                open = None;
-            }
             (None, Some((_, inside))) => inside.push(line),
             (None, None) => {}
+            (Some(tag), before) => {
+                let was_open = before.is_some();
+                blocks.extend(before.take().map(|(is_python, inside)| (is_python, inside.join("\n"))));
+                let tag = tag.trim().to_lowercase();
+                // A fence with a language opens, whatever was left open before it.
+                if !was_open || !tag.is_empty() {
+                    open = Some((matches!(tag.as_str(), "python" | "py" | "python3"), Vec::new()));
+                }
+            }
         }
     }
     blocks.extend(open.map(|(is_python, inside)| (is_python, inside.join("\n"))));
@@ -168,6 +169,8 @@ mod tests {
         let unclosed = "```python\na = 1\n```\n```python\nb = 2";
         assert_eq!(between_last_fences(unclosed).as_deref(), Some(""), "the original's flaw");
         assert_eq!(last_block(unclosed).as_deref(), Some("b = 2"));
+        let again = "```python\na = 1\n\nBetter:\n```python\nb = 2\n```\nThat is all.";
+        assert_eq!(last_block(again).as_deref(), Some("b = 2"));
         for none in ["", "a = 1", "```python"] {
             assert_eq!((between_last_fences(none), last_block(none)), (None, None), "{none}");
         }

@@ -1,6 +1,6 @@
 //! From samples to numbers. An item is the unit: its samples are not independent, so intervals resample items.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kelvin_core::{
     benchmark::{Headline, Item},
@@ -28,7 +28,7 @@ pub struct Score {
     /// Further scores by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub also: BTreeMap<String, Scored>,
-    /// The harmonic mean over groups of accuracy plus 0.01, less 0.01 (BBEH's headline).
+    /// The harmonic mean over groups of accuracy plus 0.01 (BBEH's headline).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub harmonic: Option<f64>,
     /// Share of responses that ended at the length limit.
@@ -83,8 +83,8 @@ pub fn score(items: &[Item], headline: Headline, samples: &[Sample], seed: Seed)
     let share_of = |of: &dyn Fn(&Sample) -> bool| {
         all.iter().filter(|it| of(it)).count() as f64 / all.len().max(1) as f64
     };
-    let names: Vec<&String> =
-        all.first().map(|it| it.also.iter().map(|it| &it.0).collect()).unwrap_or_default();
+    // A response without an answer has none of them, and misses them all.
+    let names: BTreeSet<&String> = all.iter().flat_map(|it| it.also.iter().map(|it| &it.0)).collect();
     let also = |name: &String| {
         let holds = |it: &&&Sample| it.also.iter().any(|(of, holds)| of == name && *holds);
         (name.clone(), over_items(name, &|it| it.iter().filter(holds).count() as f64 / it.len() as f64))
@@ -119,7 +119,7 @@ fn by_group(by_item: &[(&Item, f64)]) -> BTreeMap<String, f64> {
 /// One per cent is added so that a group without a right answer does not make the whole 0 (Kazemi et al. 2025).
 fn harmonic(accuracies: impl ExactSizeIterator<Item = f64>) -> f64 {
     let n = accuracies.len() as f64;
-    n / accuracies.map(|it| 1.0 / (it + 0.01)).sum::<f64>() - 0.01
+    n / accuracies.map(|it| 1.0 / (it + 0.01)).sum::<f64>()
 }
 
 #[cfg(test)]
@@ -165,7 +165,7 @@ mod tests {
         );
         assert_eq!((first.by_group["a"], first.by_group["b"], first.by_item["a2"]), (0.25, 1.0, 0.5));
         assert_eq!(first.also["base"].value, 1.0);
-        let expected = 2.0 / (1.0 / 0.26 + 1.0 / 1.01) - 0.01;
+        let expected = 2.0 / (1.0 / 0.26 + 1.0 / 1.01);
         assert!((first.harmonic.unwrap() - expected).abs() < 1e-12);
     }
 

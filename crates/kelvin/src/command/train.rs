@@ -216,8 +216,8 @@ fn play(
     for policy in &mut state.policies.0 {
         policy.trainer.listen(interrupt.stop());
     }
-    let mut progress = Progress::new(&settings, watching, history, interrupt);
     let mut curves = config.tracking.tensorboard.then(|| Curves::begin(&dir.path, &history));
+    let mut progress = Progress::new(&settings, watching, history, interrupt);
     let exam = world.examiner.as_ref().map(|it| it.exam(settings.n_judges));
     let grounds = Grounds { env: &*world.env, exam: exam.as_ref() };
     let end = run::run(&mut state, grounds, &settings, dir, &|| interrupt.requested().is_some(), &mut |it| {

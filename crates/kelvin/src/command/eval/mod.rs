@@ -16,7 +16,7 @@ use kelvin_core::{
 };
 use kelvin_env::benchmarks::DataFolder;
 use kelvin_exec::{ExecutorOptions, PythonExecutor};
-use kelvin_selfplay::benchmark::{Course, Drawn, ask, regrade};
+use kelvin_selfplay::benchmark::{Course, Drawn, Sample, ask, regrade};
 
 use crate::{
     benchmarks::{self, Asked, OpenedBenchmark, open_all},
@@ -125,7 +125,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     // Stored samples are graded as they were asked.
     let stored = if args.regrade { Some(Store::reopen(&args.out)?) } else { None };
     let asked = asked(args, stored.as_ref().map(|it| &it.1));
-    let opened = open_all(&args.bench, &data, &asked, || args.executor())?;
+    let mut opened = open_all(&args.bench, &data, &asked, || args.executor())?;
     if args.verify {
         return verify(args, &opened, interrupt);
     }
@@ -141,19 +141,29 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         temperature: asked.temperature,
         max_new: asked.max_new,
         seed: args.seed,
+        chat_set: args.chat_set.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+        dtype: args.dtype.clone(),
+        sampling: opened.iter().map(|it| (it.entry.card.name.to_owned(), (*it.sampling).clone())).collect(),
         files: opened.iter().map(|it| (it.entry.card.name.to_owned(), it.found.clone())).collect(),
     };
     let (store, manifest) = match stored {
         Some(stored) => stored,
         None => Store::open(&args.out, manifest)?,
     };
+    let mut n_samples = args.samples;
     if args.regrade {
-        grade_again(args, &opened, &store, manifest.prompt_mode)?;
+        let samples = store.samples()?;
+        n_samples = samples.iter().map(|it| it.sample as u32 + 1).max().unwrap_or(n_samples);
+        for it in &mut opened {
+            let drawn = manifest.sampling.get(it.entry.card.name).cloned();
+            it.sampling = drawn.map_or_else(|| it.sampling.clone(), Arc::new);
+        }
+        grade_again(args, &opened, &store, samples, manifest.prompt_mode)?;
     } else {
         draw(args, &opened, &store, interrupt)?;
     }
     let samples = store.samples()?;
-    let results = Results::new(&manifest, args.samples, args.limit, &opened, &samples);
+    let results = Results::new(&manifest, n_samples, args.limit, &opened, &samples);
     results.write(&args.out)?;
     page::write(&args.out, &results)?;
     show(&table::scores(&results));
@@ -245,9 +255,9 @@ fn grade_again(
     args: &Args,
     opened: &[OpenedBenchmark],
     store: &Store,
+    mut samples: Vec<Sample>,
     mode: PromptMode,
 ) -> anyhow::Result<()> {
-    let mut samples = store.samples()?;
     for it in opened {
         let name = it.entry.card.name;
         let (of_it, others) = samples.into_iter().partition(|sample| sample.bench == name);

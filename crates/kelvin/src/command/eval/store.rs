@@ -10,7 +10,10 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use kelvin_core::benchmark::{Profile, PromptMode};
+use kelvin_core::{
+    benchmark::{Profile, PromptMode},
+    rollout::Sampling,
+};
 use kelvin_env::benchmarks::Found;
 use kelvin_selfplay::benchmark::{Key, Sample};
 use serde::{Deserialize, Serialize};
@@ -18,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Usage;
 
 /// The version of the files of an evaluation.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// What samples were drawn with. Samples of different ones never stand in one folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +38,12 @@ pub(super) struct Manifest {
     /// As asked for.
     pub(super) max_new: Option<u32>,
     pub(super) seed: u64,
+    /// Settings of the chat template, `NAME=VALUE`.
+    pub(super) chat_set: Vec<String>,
+    /// The type in which weights were held.
+    pub(super) dtype: String,
+    /// How responses to each benchmark were drawn.
+    pub(super) sampling: BTreeMap<String, Sampling>,
     /// The files of each benchmark.
     pub(super) files: BTreeMap<String, Vec<Found>>,
 }
@@ -56,17 +65,19 @@ impl Store {
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}\n{HINT}", dir.display()))?;
         let mut whole = manifest.clone();
         if let Some(there) = read_manifest(dir)? {
-            let common = |it: &Manifest| Manifest { files: BTreeMap::new(), ..it.clone() };
-            let same_files =
-                there.files.iter().all(|(name, it)| manifest.files.get(name).is_none_or(|own| own == it));
-            if common(&there) != common(&manifest) || !same_files {
+            let common =
+                |it: &Manifest| Manifest { files: BTreeMap::new(), sampling: BTreeMap::new(), ..it.clone() };
+            let same = agree(&there.files, &manifest.files) && agree(&there.sampling, &manifest.sampling);
+            if common(&there) != common(&manifest) || !same {
                 return Err(Usage::error(format!(
                     "{} holds another evaluation: another model, profile, prompt mode, seed, sampling or data\n\
-                     hint: name another folder with --out",
+                     hint: name another folder with --out; several samples are drawn at another temperature than one, \
+                     unless --temperature says otherwise",
                     dir.display()
                 )));
             }
             whole.files.extend(there.files);
+            whole.sampling.extend(there.sampling);
         }
         write_whole(&dir.join("manifest.json"), &pretty(&whole))?;
         Ok((Store::over(dir)?, whole))
@@ -147,6 +158,11 @@ impl Store {
     }
 }
 
+/// Whether what both have is the same.
+fn agree<T: PartialEq>(there: &BTreeMap<String, T>, own: &BTreeMap<String, T>) -> bool {
+    there.iter().all(|(name, it)| own.get(name).is_none_or(|own| own == it))
+}
+
 /// Writes a file beside its place and renames it, so that what stands there is whole.
 ///
 /// # Errors
@@ -192,6 +208,9 @@ mod tests {
             temperature: None,
             max_new: None,
             seed,
+            chat_set: Vec::new(),
+            dtype: "f32".into(),
+            sampling: BTreeMap::new(),
             files: BTreeMap::from([("a".into(), Vec::new())]),
         }
     }
