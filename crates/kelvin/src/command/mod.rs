@@ -14,6 +14,7 @@ mod pretrain;
 mod report;
 mod sample;
 mod seeds;
+mod serve;
 mod tasks;
 pub(crate) mod train;
 mod update;
@@ -47,6 +48,7 @@ enum Command {
     Exec(exec::Args),
     Bench(bench::Args),
     Pretrain(pretrain::Args),
+    Serve(serve::Args),
     Report(report::Args),
     Tasks(tasks::Args),
     Audit(audit::Args),
@@ -71,6 +73,7 @@ pub(crate) fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<()> {
         Command::Exec(args) => exec::run(&args, interrupt),
         Command::Bench(args) => bench::run(&args, interrupt),
         Command::Pretrain(args) => pretrain::run(&args, interrupt),
+        Command::Serve(args) => serve::run(&args, interrupt),
         Command::Report(args) => report::run(&args),
         Command::Tasks(args) => tasks::run(&args),
         Command::Audit(args) => audit::run(&args),
