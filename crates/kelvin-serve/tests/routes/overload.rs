@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::{
+    body::Body,
+    http::{Request, StatusCode},
+};
 use kelvin_serve::Settings;
 use serde_json::{Value, json};
 
@@ -18,17 +21,21 @@ fn who_finds_no_place_is_sent_away_at_once() {
     toy.runtime.block_on(async {
         let ask = || answer(toy.router.clone(), json_post("/run_code", &waiting()));
         let (first, second) = (tokio::spawn(ask()), tokio::spawn(ask()));
-        // One works and one waits: both are in once neither a place nor a seat is left.
-        let refused = loop {
-            let echo = json!({ "code": "echo", "language": "python" });
-            let (status, head, body) = answer(toy.router.clone(), json_post("/run_code", &echo)).await;
-            if status == StatusCode::SERVICE_UNAVAILABLE {
-                break (head, body);
+        // One works and one waits once both are in.
+        loop {
+            let page = Request::get("/metrics").body(Body::empty()).unwrap();
+            let (_, _, page) = answer(toy.router.clone(), page).await;
+            if String::from_utf8(page).unwrap().contains("kelvin_serve_admitted 2") {
+                break;
             }
             tokio::task::yield_now().await;
-        };
-        assert_eq!(refused.0.headers()["retry-after"], "1");
-        assert!(String::from_utf8(refused.1).unwrap().contains("hint: "));
+        }
+        let (status, head, body) = ask().await;
+        assert_eq!(
+            (status, &head.headers()["retry-after"]),
+            (StatusCode::SERVICE_UNAVAILABLE, &"1".parse().unwrap())
+        );
+        assert!(String::from_utf8(body).unwrap().contains("hint: "));
         toy.barrier.open();
         for call in [first, second] {
             let (status, _, body) = call.await.unwrap();

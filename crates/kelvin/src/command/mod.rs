@@ -14,7 +14,7 @@ mod pretrain;
 mod report;
 mod sample;
 mod seeds;
-mod serve;
+pub(crate) mod serve;
 mod tasks;
 pub(crate) mod train;
 mod update;

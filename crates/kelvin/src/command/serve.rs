@@ -139,7 +139,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let config = configuration(args)?;
     let listening = bind(args.bind)?;
     let world = World::start(&config, args)?;
-    let settings = settings(args, &config, access, world.executor.as_deref());
+    let settings = args.limits.settings(args.seed, &config, access, world.executor.as_deref());
     let (address, executor) = (listening.address(), world.executor.clone());
     interrupt.check()?;
     let mut out = Sink::stdout();
@@ -249,31 +249,39 @@ fn tasks(env: &dyn DynEnvironment, args: &Args) -> anyhow::Result<Vec<Task>> {
     Ok(tasks)
 }
 
-fn settings(args: &Args, config: &Config, access: Access, executor: Option<&PythonExecutor>) -> Settings {
-    let limits = &args.limits;
-    let liked = executor.map_or_else(|| threads_or_cores(0), Executor::parallelism);
-    let memory_bytes = config.python.memory_mb << 20;
-    Settings {
-        access,
-        running_max: if limits.running_max == 0 { liked } else { limits.running_max },
-        waiting_max: limits.waiting_max,
-        deadline: Duration::from_secs_f64(limits.deadline),
-        body_bytes_max: limits.body_max << 20,
-        batch_max: limits.batch_max,
-        connections_max: limits.connections_max,
-        sessions_max: limits.sessions_max,
-        session_idle: Duration::from_secs_f64(limits.session_idle),
-        grace: Duration::from_secs_f64(limits.grace),
-        threads: limits.io_threads,
-        seed: args.seed,
-        scripts: ScriptLimits {
-            timeout_s: RUN_TIMEOUT_S.min(limits.run_timeout_max),
-            timeout_s_max: limits.run_timeout_max,
-            memory_bytes,
-            memory_bytes_max: memory_bytes.max((limits.memory_max as u64) << 20),
-            output_bytes: (limits.output_max as u64) << 20,
-            wall_s,
-        },
+impl LimitArgs {
+    /// With limits for scripts that fit `config`, and as many calls at once as the executor likes to choose from.
+    pub(super) fn settings(
+        &self,
+        seed: u64,
+        config: &Config,
+        access: Access,
+        executor: Option<&PythonExecutor>,
+    ) -> Settings {
+        let liked = executor.map_or_else(|| threads_or_cores(0), Executor::parallelism);
+        let memory_bytes = config.python.memory_mb << 20;
+        Settings {
+            access,
+            running_max: if self.running_max == 0 { liked } else { self.running_max },
+            waiting_max: self.waiting_max,
+            deadline: Duration::from_secs_f64(self.deadline),
+            body_bytes_max: self.body_max << 20,
+            batch_max: self.batch_max,
+            connections_max: self.connections_max,
+            sessions_max: self.sessions_max,
+            session_idle: Duration::from_secs_f64(self.session_idle),
+            grace: Duration::from_secs_f64(self.grace),
+            threads: self.io_threads,
+            seed,
+            scripts: ScriptLimits {
+                timeout_s: RUN_TIMEOUT_S.min(self.run_timeout_max),
+                timeout_s_max: self.run_timeout_max,
+                memory_bytes,
+                memory_bytes_max: memory_bytes.max((self.memory_max as u64) << 20),
+                output_bytes: (self.output_max as u64) << 20,
+                wall_s,
+            },
+        }
     }
 }
 
