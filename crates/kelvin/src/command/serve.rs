@@ -187,7 +187,9 @@ fn configuration(args: &Args) -> anyhow::Result<Config> {
     };
     let mut sets = args.sets.clone();
     sets.extend(args.env.as_ref().map(|name| format!("environment={name}")));
-    let mut config = config::resolve(&[&written, &Raw::from_sets(&sets)?])?.config;
+    // Nothing is evaluated here, so that settings of evaluations need not fit.
+    let unevaluated = Raw::from_sets(&["eval.every=0".to_owned()])?;
+    let mut config = config::resolve(&[&unevaluated, &written, &Raw::from_sets(&sets)?])?.config;
     if let Some(least) = args.isolation.isolation {
         config.python.isolation = least;
     }

@@ -81,7 +81,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let options = ExecutorOptions { cache_entries: 0, ..args.sandbox.options() };
     let workers = options.workers;
     let executor = Arc::new(sandbox::start(options)?);
-    let config = config::resolve(&[&Raw::from_sets(&["environment=prime_inversion".to_owned()])?])?.config;
+    let config = config::resolve(&[&Raw::from_sets(&["environment=math_question".to_owned()])?])?.config;
     let settings = args.limits.settings(0, &config, Access::Loopback, Some(&executor));
     let scripts: Arc<dyn Scripts> = Arc::new(PythonScripts::new(executor.clone()));
     let listening = bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
