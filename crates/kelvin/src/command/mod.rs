@@ -10,6 +10,7 @@ mod exec;
 mod export;
 mod logprobs;
 mod man;
+mod plan;
 mod pretrain;
 mod report;
 mod sample;
@@ -48,6 +49,7 @@ enum Command {
     Exec(exec::Args),
     Bench(bench::Args),
     Pretrain(pretrain::Args),
+    Plan(plan::Args),
     Serve(serve::Args),
     Report(report::Args),
     Tasks(tasks::Args),
@@ -72,6 +74,7 @@ pub(crate) fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<()> {
         Command::Eval(args) => eval::run(&args, interrupt),
         Command::Exec(args) => exec::run(&args, interrupt),
         Command::Bench(args) => bench::run(&args, interrupt),
+        Command::Plan(args) => plan::run(&args),
         Command::Pretrain(args) => pretrain::run(&args, interrupt),
         Command::Serve(args) => serve::run(&args, interrupt),
         Command::Report(args) => report::run(&args),
