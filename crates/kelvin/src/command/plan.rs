@@ -109,7 +109,9 @@ fn text(plan: &Plan, n_steps: u32) -> String {
     let Plan { asked, tokens, .. } = plan;
     let on = match asked.engine {
         Engine::Native => "kelvin's engine on two cores".to_owned(),
-        Engine::Vllm | Engine::Sglang => format!("{} x {:?} with {:?}", asked.gpus, asked.gpu, asked.engine),
+        Engine::Vllm | Engine::Sglang => {
+            format!("{} x {:?} with {}", asked.gpus, asked.gpu, format!("{:?}", asked.engine).to_lowercase())
+        }
     };
     let mut text = format!("--- a step on {on}\n");
     text += &format!(

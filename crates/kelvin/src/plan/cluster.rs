@@ -168,11 +168,12 @@ impl Plan {
             step_s,
             run_hours,
             run_usd: None,
-            queue: queue(config, &asked, &tokens, &rates),
+            queue: Vec::new(),
         };
         if asked.engine != Engine::Native {
             plan.put_on_gpus(model, n_learnt, n_weights);
         }
+        plan.queue = plan.played(config, &rates);
         plan
     }
 
@@ -191,6 +192,29 @@ impl Plan {
         self.kv_rows_max = Some((room / row).max(0.0) as u64);
         let usd = |at: usize| self.run_hours[at] * n * sheet.usd_per_hour[at];
         self.run_usd = Some([usd(0), usd(1)]);
+    }
+
+    /// The queue at each number of samplers, in the middle of the ranges.
+    fn played(&self, config: &Config, rates: &Rates) -> Vec<Flow> {
+        let (asked, tokens) = (&self.asked, &self.tokens);
+        let middle = |range: Range| (range[0] * range[1]).sqrt();
+        let n_machines = if asked.engine == Engine::Native { 1.0 } else { asked.gpus as f64 };
+        let limit = config.sampling.solve.max_new_tokens.max(config.sampling.propose.max_new_tokens);
+        let shop = |n_samplers| Shop {
+            n_rows: tokens.rows as usize,
+            tokens_mean: tokens.response_mean,
+            tokens_max: limit as f64,
+            programs_per_row: tokens.programs as f64 / tokens.rows as f64,
+            program_s: middle(PROGRAM_S),
+            n_samplers,
+            slots: self.kv_rows_max.map_or(SLOTS, |it| SLOTS.min(it as usize)).max(1),
+            tokens_per_s: middle(rates.drawn) / n_machines,
+            row_tokens_per_s_max: rates.row_max,
+            n_executors: asked.cores,
+            train_s: tokens.learnt / middle(rates.learnt),
+            publish_s: middle(rates.publish_s),
+        };
+        SAMPLERS.iter().map(|&n| play(&shop(n), Seed::new(config.seed).fork("plan"))).collect()
     }
 }
 
@@ -251,26 +275,4 @@ fn tiny_flops() -> f64 {
     let (hidden, layers) = TINY;
     2.0 * (layers * (hidden * 320.0 + hidden * hidden + 3.0 * hidden * 512.0) + hidden * 512.0)
         + 4.0 * layers * hidden * 64.0
-}
-
-/// The queue at each number of samplers, in the middle of the ranges.
-fn queue(config: &Config, asked: &Asked, tokens: &Tokens, rates: &Rates) -> Vec<Flow> {
-    let middle = |range: Range| (range[0] * range[1]).sqrt();
-    let n_machines = if asked.engine == Engine::Native { 1.0 } else { asked.gpus as f64 };
-    let limit = config.sampling.solve.max_new_tokens.max(config.sampling.propose.max_new_tokens);
-    let shop = |n_samplers| Shop {
-        n_rows: tokens.rows as usize,
-        tokens_mean: tokens.response_mean,
-        tokens_max: limit as f64,
-        programs_per_row: tokens.programs as f64 / tokens.rows as f64,
-        program_s: middle(PROGRAM_S),
-        n_samplers,
-        slots: SLOTS,
-        tokens_per_s: middle(rates.drawn) / n_machines,
-        row_tokens_per_s_max: rates.row_max,
-        n_executors: asked.cores,
-        train_s: tokens.learnt / middle(rates.learnt),
-        publish_s: middle(rates.publish_s),
-    };
-    SAMPLERS.iter().map(|&n| play(&shop(n), Seed::new(config.seed).fork("plan"))).collect()
 }
