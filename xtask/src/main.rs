@@ -1,6 +1,7 @@
 //! Project tasks, run as `cargo xtask NAME`: the checks that the compiler does not make, the suites that are too
 //! long for every change, and the runs behind the published numbers.
 
+mod clients;
 mod curve;
 mod evidence;
 mod peers;
@@ -56,6 +57,8 @@ enum Task {
     },
     /// Measures the engine against PyTorch on the same cores, in turns
     EnginePeers(peers::Options),
+    /// Drives `kelvin serve` with other projects' clients, which are fetched from the Python package index
+    ServeClients(clients::Options),
     /// Runs the code blocks of README.md that are marked `sh ci`, in order
     Readme,
     /// Checks a run folder against what docs/formats.md promises
@@ -86,6 +89,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Evidence { table, arm, collect } => evidence::run(root, &table, &arm, !collect),
         Task::Curve { table, out } => curve::run(root, &table, out.as_deref()),
         Task::EnginePeers(options) => peers::run(root, &options),
+        Task::ServeClients(options) => clients::run(root, &options),
         Task::Readme => readme::run(root),
         Task::RunFolder { folder, steps } => run_folder::run(&folder, steps),
     }

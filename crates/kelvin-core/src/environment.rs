@@ -132,6 +132,13 @@ pub trait Environment: Send + Sync {
     /// Whether the response has the form that the prompt asked for (AZR's format score).
     fn proposal_is_formatted(&self, task_type: TaskType, response: &str) -> bool;
 
+    /// Why a task that others wrote down is none of this domain's, or none that can be graded; `None` where it is one. What
+    /// passes is posed and graded without a panic.
+    fn misfit(&self, task: &Task<Self::Payload>) -> Option<String> {
+        let types = self.task_types();
+        (!types.contains(&task.task_type)).then(|| format!("there are no {} tasks here", task.task_type))
+    }
+
     /// What the solver reads.
     fn solve_prompt(&self, task: &Task<Self::Payload>) -> Prompt;
 

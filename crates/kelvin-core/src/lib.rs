@@ -1,8 +1,8 @@
 //! Nouns and seams of kelvin. No I/O, no tensors, no clock, no global randomness.
 //!
 //! Reading order: [`task`] (what is proposed), [`rollout`] (what a policy said), [`environment`] (what makes a
-//! task and checks it), [`policy`] (what draws and learns), [`executor`] (what runs programs), [`objective`]
-//! (what is minimised), [`measures`] (what can be seen of a task without running it), [`vote`] (what
+//! task and checks it), [`policy`] (what draws and learns), [`executor`] (what runs functions), [`script`] (what runs
+//! whole programs), [`objective`] (what is minimised), [`measures`] (what can be seen of a task without running it), [`vote`] (what
 //! several answers agree on), [`seed`] (where every random choice comes from), [`benchmark`] (questions of others, which
 //! nobody learns from), [`statistics`] (how sure a number is), [`stop`] (how work ends early).
 
@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod objective;
 pub mod policy;
 pub mod rollout;
+pub mod script;
 pub mod seed;
 pub mod statistics;
 pub mod stop;

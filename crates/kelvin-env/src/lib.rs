@@ -7,5 +7,7 @@ pub mod grading;
 pub mod math_question;
 pub mod prime_inversion;
 pub mod python_triplet;
+mod quoting;
+pub mod script;
 mod task_types;
 mod templates;

@@ -61,6 +61,8 @@ pub trait DynEnvironment: Send + Sync {
     fn read_seed(&self, task_type: TaskType, record: &Value) -> anyhow::Result<SeedRecord<Task>>;
     /// See [`Environment::proposal_is_formatted`].
     fn proposal_is_formatted(&self, task_type: TaskType, response: &str) -> bool;
+    /// See [`Environment::misfit`]; another environment's task is one. So is one that has no label where it needs one.
+    fn misfit(&self, task: &Task) -> Option<String>;
     /// See [`Environment::solve_prompt`].
     ///
     /// # Errors
@@ -203,6 +205,15 @@ impl<E: Environment> DynEnvironment for E {
     }
     fn proposal_is_formatted(&self, task_type: TaskType, response: &str) -> bool {
         Environment::proposal_is_formatted(self, task_type, response)
+    }
+    fn misfit(&self, task: &Task) -> Option<String> {
+        match task.typed() {
+            Ok(_) if Environment::truth_by_vote(self) && task.label.is_none() => {
+                Some("the task has no label".to_owned())
+            }
+            Ok(typed) => Environment::misfit(self, &typed),
+            Err(error) => Some(format!("{error:#}")),
+        }
     }
     fn solve_prompt(&self, task: &Task) -> anyhow::Result<Prompt> {
         Ok(Environment::solve_prompt(self, &task.typed()?))

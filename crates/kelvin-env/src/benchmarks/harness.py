@@ -2,14 +2,11 @@
 ways below and says in literals what came of it. Whether that is right is decided outside, but for `asserts`.
 """
 
-import builtins
 import collections
 import hashlib
-import io
 import json
 import random
 import sys
-import threading
 import time
 
 
@@ -72,31 +69,6 @@ def functional(program, entry, lines):
     target = getattr(space["Solution"](), entry) if "class Solution" in program else space[entry]
     result = target(*[json.loads(line) for line in lines])
     return written(list(result) if isinstance(result, tuple) else result)
-
-
-def script(program, text):
-    """What a program writes when it reads a text; ending by `sys.exit` is no failure."""
-    sys.stdin = io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8")
-    sys.stdout = out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
-
-    def leave(*_):
-        raise SystemExit
-
-    def opened(file, *_, **__):
-        if file in (0, "/dev/stdin"):
-            return sys.stdin
-        raise OSError("no file can be opened")
-
-    # No process here can start a thread; solutions do to have a deeper stack.
-    threading.Thread.start = lambda self: self.run()
-    threading.Thread.join = lambda self, timeout=None: None
-    open_names = dict(vars(builtins), exit=leave, quit=leave, open=opened)
-    space = {"__name__": "__main__", "__builtins__": open_names}
-    try:
-        exec(compile(program, "<solution>", "exec", dont_inherit=True), space)
-    except SystemExit:
-        pass
-    return out.buffer.getvalue().decode("utf-8", "replace")
 
 
 def namespace_of(program):
@@ -180,4 +152,4 @@ SHAPES = {
     "complex": lambda given: [complex(given[0])],
     "float, complex": lambda given: [float(given[0]), complex(given[1])],
 }
-WAYS = {"calls": calls, "asserts": asserts, "expression": expression, "functional": functional, "script": script}
+WAYS = {"calls": calls, "asserts": asserts, "expression": expression, "functional": functional}

@@ -12,6 +12,8 @@ use kelvin_core::{
 use kelvin_python::value::Value;
 use serde::de::DeserializeOwned;
 
+use crate::quoting::{quoted as text, unquoted};
+
 /// The program that every job runs.
 const PROGRAM: &str = include_str!("harness.py");
 
@@ -117,17 +119,14 @@ impl Harness {
         self.run(&given, cpu_s)
     }
 
-    /// What a program writes when it reads `input`.
-    ///
-    /// # Errors
-    /// If the sandbox is broken.
-    pub(crate) fn script(
-        &self,
-        program: &str,
-        input: &str,
-        cpu_s: f64,
-    ) -> anyhow::Result<Result<String, Miss>> {
-        self.run(&[text("script"), text(program), text(input)], cpu_s)
+    /// What a program of a benchmark may use.
+    pub(crate) fn limits(cpu_s: f64) -> Limits {
+        Limits {
+            cpu_s,
+            wall_s: WALL_S + WALL_PER_CPU * cpu_s,
+            memory_bytes: MEMORY_BYTES,
+            output_bytes: OUTPUT_BYTES,
+        }
     }
 
     /// What comes back is as hostile as the program: what is not of the form that was asked for is a crash of it.
@@ -140,12 +139,7 @@ impl Harness {
             company: None,
             hash_seed: HashSeed::A,
             calls: Calls::Once,
-            limits: Limits {
-                cpu_s,
-                wall_s: WALL_S + WALL_PER_CPU * cpu_s,
-                memory_bytes: MEMORY_BYTES,
-                output_bytes: OUTPUT_BYTES,
-            },
+            limits: Harness::limits(cpu_s),
         };
         let outcome =
             self.executor.run(&job)?.pop().context("an executor gives one outcome for each input")?;
@@ -165,7 +159,7 @@ impl Harness {
 }
 
 /// What an exception out of a program says of it.
-fn missed(exception: &str) -> Miss {
+pub(super) fn missed(exception: &str) -> Miss {
     match exception {
         "AssertionError" => Miss::Wrong,
         "SyntaxError" | "IndentationError" | "TabError" => Miss::Unparsable,
@@ -178,47 +172,5 @@ fn called((kind, said, cpu_us): (String, String, u64)) -> Result<Called, Miss> {
         "value" => Ok(Called { written: Some(said), cpu_us }),
         "raised" => Ok(Called { written: None, cpu_us }),
         _ => Err(Miss::Crash),
-    }
-}
-
-/// The text that Python writes as `repr`, where it has no signs but those of ASCII that can be printed. Texts of many
-/// megabytes are told so, which is more than is read as a literal.
-fn unquoted(repr: &str) -> Option<String> {
-    let quote = repr.chars().next().filter(|it| matches!(it, '\'' | '"'))?;
-    let inside = repr.strip_prefix(quote)?.strip_suffix(quote)?;
-    let mut text = String::with_capacity(inside.len());
-    let mut signs = inside.chars();
-    while let Some(sign) = signs.next() {
-        match sign {
-            '\\' => text.push(signs.next().filter(|it| matches!(it, '\\' | '\'' | '"'))?),
-            _ => text.push(sign),
-        }
-    }
-    Some(text)
-}
-
-/// A text as Python writes it.
-fn text(text: &str) -> String {
-    Value::Str(text.to_owned()).canonical()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn texts_are_read_as_python_writes_them() {
-        for (repr, text) in [
-            ("'[1, \\\\n]'", Some("[1, \\n]")),
-            ("\"it's\"", Some("it's")),
-            ("'it\\'s \"so\"'", Some("it's \"so\"")),
-            ("''", Some("")),
-            ("'a\\n'", None),
-            ("'", None),
-            ("5", None),
-            ("", None),
-        ] {
-            assert_eq!(unquoted(repr).as_deref(), text, "{repr}");
-        }
     }
 }

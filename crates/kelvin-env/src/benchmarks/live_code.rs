@@ -9,13 +9,21 @@ use kelvin_core::{
     benchmark::{Ask, Benchmark, Card, Item, Profile, PromptMode, SourceFile, Verdict},
     executor::Executor,
     rollout::Sampling,
+    script::{End, Ran, Script, Scripts},
     task::Miss,
 };
 use kelvin_python::value::{Value, parse_literal};
 use serde::Deserialize;
 
-use super::{DataFolder, Entry, Open, harness::Harness, no_prompt, packed};
-use crate::grading::code::{between_last_fences, last_block, printed_agrees, returned_agrees};
+use super::{
+    DataFolder, Entry, Open,
+    harness::{Harness, missed},
+    no_prompt, packed,
+};
+use crate::{
+    grading::code::{between_last_fences, last_block, printed_agrees, returned_agrees},
+    script::PythonScripts,
+};
 
 const PARTS: &[SourceFile] = &[
     SourceFile { path: "livecodebench/test.jsonl", sha256: None },
@@ -88,6 +96,7 @@ struct LiveCode {
     items: Vec<Item>,
     problems: Vec<Problem>,
     harness: Harness,
+    scripts: PythonScripts,
     profile: Profile,
 }
 
@@ -118,7 +127,8 @@ impl LiveCode {
                 });
             }
         }
-        Ok(LiveCode { items, problems, harness: Harness::new(executor), profile })
+        let scripts = PythonScripts::new(executor.clone());
+        Ok(LiveCode { items, problems, harness: Harness::new(executor), scripts, profile })
     }
 
     /// Why one of a problem's tests fails.
@@ -136,8 +146,9 @@ impl LiveCode {
                     returned.map(|it| returns(&it, &test.output))
                 }
                 None => {
-                    let printed = self.harness.script(program, &test.input, cpu_s)?;
-                    printed.map(|it| printed_agrees(&it, &test.output))
+                    let limits = Harness::limits(cpu_s);
+                    let script = Script { program: program.to_owned(), input: test.input.clone(), limits };
+                    printed(self.scripts.run(&script)?).map(|it| printed_agrees(&it, &test.output))
                 }
             };
             match miss {
@@ -147,6 +158,18 @@ impl LiveCode {
             }
         }
         Ok(None)
+    }
+}
+
+/// What a program wrote; ending by `sys.exit` is no failure.
+fn printed(Ran { stdout, end, .. }: Ran) -> Result<String, Miss> {
+    match end {
+        End::Exited(_) => Ok(stdout),
+        End::Raised(class) => Err(missed(&class)),
+        End::TimedOut => Err(Miss::Timeout),
+        End::OutOfMemory => Err(Miss::Memory),
+        End::TooLarge => Err(Miss::Wrong),
+        End::Crashed => Err(Miss::Crash),
     }
 }
 

@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     corpus::arithmetic,
-    grading::{canonical_answer, last_boxed},
+    grading::{canonical_answer, grade_math, last_boxed},
 };
 
 pub use prompt::PromptSet;
@@ -194,6 +194,15 @@ impl Environment for MathQuestion {
             );
         }
         Ok(questions)
+    }
+}
+
+/// Grades a response by a gold answer of whoever asked, rather than by a label that was voted for: the last box, by value and
+/// not by its canonical text.
+pub fn grade_by_gold(gold: &str, response: &str) -> Grade {
+    match last_boxed(response).filter(|it| !it.trim().is_empty()) {
+        None => Grade::malformed(),
+        Some(answer) => grade_math(gold, answer),
     }
 }
 

@@ -27,13 +27,18 @@ use kelvin_core::{
     seed::Seed,
     task::{Grade, Rejection, Task, TaskType},
 };
-use kelvin_python::program::Helper;
+use kelvin_python::{
+    parse_arguments,
+    program::{Helper, prepare},
+    value::parse_literal,
+};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::grading::grade_error;
 use composite::{can_help, helpers};
 use error::NO_ERROR;
+use rules::refused;
 
 pub use check::{InductionPairs, InductionReward, MissingResult};
 pub use form::{AnswerPlace, CodeLocation, Form, ProposalForm};
@@ -165,6 +170,33 @@ impl Environment for PythonTriplet {
         !format_reward
             || proposal_form == ProposalForm::Valid
             || prompt_set.proposal_is_formatted(self.settings.form(), task_type, response)
+    }
+
+    /// Also a program that the policy refuses: no answer to it could be graded.
+    fn misfit(&self, task: &Task<Problem>) -> Option<String> {
+        if !self.task_types.contains(&task.task_type) {
+            return Some(format!("there are no {} tasks here", task.task_type));
+        }
+        let fits = match (&task.payload, task.task_type) {
+            (Problem::Triplet { .. }, TaskType::Deduction | TaskType::Abduction | TaskType::Error) => true,
+            (Problem::Induction { inputs, outputs, .. }, TaskType::Induction) => {
+                inputs.len() == outputs.len() && 2 <= inputs.len()
+            }
+            (Problem::Triplet { .. } | Problem::Induction { .. }, _) => false,
+        };
+        if !fits {
+            return Some(format!("the problem is not one of {}", task.task_type));
+        }
+        let pairs = task.payload.pairs();
+        let unread = |output: &str| task.task_type != TaskType::Error && parse_literal(output).is_err();
+        if let Some((_, output)) = pairs.iter().find(|(_, output)| unread(output)) {
+            return Some(format!("its output {output:?} is not a literal"));
+        }
+        if let Some((input, _)) = pairs.iter().find(|(input, _)| parse_arguments(input).is_err()) {
+            return Some(format!("its input {input:?} is not an argument list of literals"));
+        }
+        let refused = refused(prepare(task.payload.program(), &self.settings.policy).err()?);
+        Some(format!("its program is refused: {}: {}", refused.reason, refused.detail))
     }
 
     fn solve_prompt(&self, task: &Task<Problem>) -> Prompt {

@@ -166,3 +166,36 @@ fn a_new_name_is_nearly_the_same_task_and_a_new_message_is_not() {
     assert_eq!(n_common(&squares(), &with(&program, "a hint in other words")), 6, "its inputs");
     assert_eq!(n_common(&squares(), &with("def f(a):\n    return a + a", "multiply")), 0);
 }
+
+/// What comes from outside as a task and is none is told, so that nobody's answer to it is graded.
+#[test]
+fn tasks_that_others_wrote_are_looked_at() {
+    let environment = environment(&Scripted::broken(), compact());
+    let misfit = |task_type, payload| environment.misfit(&task(task_type, payload));
+    for (task_type, payload) in [(Deduction, doubling()), (Abduction, doubling()), (Induction, squares())] {
+        assert_eq!(misfit(task_type, payload), None);
+    }
+    let one = |program: &str, input: &str, output: &str| {
+        Problem::triplet(program.into(), input.into(), output.into())
+    };
+    let uneven = Problem::Induction {
+        program: "def f(a):\n    return a".into(),
+        inputs: vec!["1".into(), "2".into()],
+        outputs: vec!["1".into()],
+        message: String::new(),
+    };
+    for (task_type, payload, why) in [
+        (Induction, doubling(), "not one of induction"),
+        (Deduction, squares(), "not one of deduction"),
+        (Induction, uneven, "not one of induction"),
+        (TaskType::Question, doubling(), "no question tasks"),
+        (TaskType::Error, doubling(), "no error tasks"),
+        (Deduction, one("def f(", "1", "1"), "parse_error"),
+        (Deduction, one("import os\ndef f(a):\n    return 1", "1", "1"), "banned_import"),
+        (Deduction, one("def f(a):\n    return a", "1", "open"), "not a literal"),
+        (Deduction, one("def f(a):\n    return a", "g()", "1"), "not an argument list"),
+    ] {
+        let said = misfit(task_type, payload).unwrap_or_default();
+        assert!(said.contains(why), "{said:?} should say {why:?}");
+    }
+}

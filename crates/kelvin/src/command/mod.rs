@@ -10,10 +10,12 @@ mod exec;
 mod export;
 mod logprobs;
 mod man;
+mod plan;
 mod pretrain;
 mod report;
 mod sample;
 mod seeds;
+pub(crate) mod serve;
 mod tasks;
 pub(crate) mod train;
 mod update;
@@ -47,6 +49,8 @@ enum Command {
     Exec(exec::Args),
     Bench(bench::Args),
     Pretrain(pretrain::Args),
+    Plan(plan::Args),
+    Serve(serve::Args),
     Report(report::Args),
     Tasks(tasks::Args),
     Audit(audit::Args),
@@ -70,7 +74,9 @@ pub(crate) fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<()> {
         Command::Eval(args) => eval::run(&args, interrupt),
         Command::Exec(args) => exec::run(&args, interrupt),
         Command::Bench(args) => bench::run(&args, interrupt),
+        Command::Plan(args) => plan::run(&args),
         Command::Pretrain(args) => pretrain::run(&args, interrupt),
+        Command::Serve(args) => serve::run(&args, interrupt),
         Command::Report(args) => report::run(&args),
         Command::Tasks(args) => tasks::run(&args),
         Command::Audit(args) => audit::run(&args),

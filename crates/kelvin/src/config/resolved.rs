@@ -237,6 +237,17 @@ pub(crate) enum EnvironmentName {
     MathQuestion,
 }
 
+impl EnvironmentName {
+    /// As configurations have it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            EnvironmentName::PythonTriplet => "python_triplet",
+            EnvironmentName::PrimeInversion => "prime_inversion",
+            EnvironmentName::MathQuestion => "math_question",
+        }
+    }
+}
+
 /// What is written for other programs to draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -9,7 +9,7 @@ use crate::config::Config;
 ///
 /// # Errors
 /// If its adapters would stand on a run.
-pub(super) fn footprint(config: &Config, model: &ModelConfig) -> anyhow::Result<Footprint> {
+pub(crate) fn footprint(config: &Config, model: &ModelConfig) -> anyhow::Result<Footprint> {
     let training = config.policy.training(config.seed)?;
     Ok(Footprint::of_policy(model, &training, &config.policy.native_options(), load(config, model)))
 }

@@ -1,7 +1,9 @@
 //! What a run will take, from its configuration alone: memory, tokens, programs, arithmetic. Nothing is started and no
 //! weight is read.
 
+pub(crate) mod cluster;
 mod memory;
+mod queue;
 mod r_zero;
 mod shape;
 mod step;
@@ -11,6 +13,7 @@ use kelvin_selfplay::settings::Recipe;
 
 use crate::config::Config;
 
+pub(crate) use memory::footprint;
 pub(crate) use shape::{Model, Source, find};
 pub(crate) use work::forward_flops;
 
@@ -30,7 +33,7 @@ pub(crate) fn describe(config: &Config, model: Option<&Model>) -> anyhow::Result
             config.policy.model,
         ));
     };
-    let footprint = memory::footprint(config, &model.config)?;
+    let footprint = footprint(config, &model.config)?;
     if config.recipe == Recipe::RZero {
         return Ok(memory::describe(config, model, &footprint) + &drawn);
     }

@@ -12,7 +12,9 @@ mod inversion;
 mod killed;
 mod long;
 mod model;
+mod plan;
 mod seeds;
+mod serve;
 
 use std::{
     io::Write,

@@ -2,6 +2,7 @@
 
 mod decode;
 mod exec;
+mod serve;
 mod step;
 mod subject;
 mod train;
@@ -23,6 +24,7 @@ enum What {
     Decode(decode::Args),
     Train(train::Args),
     Step(step::Args),
+    Serve(serve::Args),
 }
 
 /// Measures.
@@ -35,6 +37,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         What::Decode(args) => decode::run(args, interrupt),
         What::Train(args) => train::run(args, interrupt),
         What::Step(args) => step::run(args, interrupt),
+        What::Serve(args) => serve::run(args, interrupt),
     }
 }
 

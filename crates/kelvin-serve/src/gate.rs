@@ -1,0 +1,130 @@
+//! Who works and who waits. Work is blocking and runs on threads of its own, as many at once as there are seats; a bounded
+//! number of calls waits for one; the rest is sent away at once.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::{JoinSet, spawn_blocking},
+    time::timeout,
+};
+
+use crate::{refusal::Refusal, settings::Settings};
+
+/// See the module.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    /// For those who work and those who wait.
+    places: Arc<Semaphore>,
+    /// For those who work.
+    seats: Arc<Semaphore>,
+    n_seats: usize,
+    n_places: usize,
+    deadline: Duration,
+    broken: Arc<AtomicBool>,
+}
+
+/// A call that was let in: it works or waits.
+pub(crate) struct Admission {
+    gate: Gate,
+    place: Arc<OwnedSemaphorePermit>,
+}
+
+impl Gate {
+    pub(crate) fn new(settings: &Settings) -> Gate {
+        let n_seats = settings.running_max.max(1);
+        let n_places = n_seats + settings.waiting_max;
+        Gate {
+            places: Arc::new(Semaphore::new(n_places)),
+            seats: Arc::new(Semaphore::new(n_seats)),
+            n_seats,
+            n_places,
+            deadline: settings.deadline,
+            broken: Arc::default(),
+        }
+    }
+
+    /// Lets a call in, or sends it away.
+    pub(crate) fn admit(&self) -> Result<Admission, Refusal> {
+        match self.places.clone().try_acquire_owned() {
+            Ok(place) => Ok(Admission { gate: self.clone(), place: Arc::new(place) }),
+            Err(_) => Err(Refusal::Busy),
+        }
+    }
+
+    /// Does one piece of work.
+    pub(crate) async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.admit()?.work(work).await
+    }
+
+    /// What takes too long is late; what it began goes on, and keeps its seat while it does.
+    pub(crate) async fn in_time<T>(
+        &self,
+        answer: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        timeout(self.deadline, answer).await.unwrap_or(Err(Refusal::Late))
+    }
+
+    /// Whether the world was found broken, which nothing here mends.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+
+    /// Pieces of work that run, and calls that are in.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        let running = self.n_seats - self.seats.available_permits();
+        (running, self.n_places - self.places.available_permits())
+    }
+}
+
+impl Admission {
+    /// Does one piece of work on a thread of its own, when there is a seat.
+    pub(crate) async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let seat = self.gate.seats.clone().acquire_owned().await.expect("nobody closes it");
+        let held = (seat, self.place.clone());
+        let done = spawn_blocking(move || {
+            let _held = held;
+            work()
+        });
+        match done.await {
+            Ok(Ok(result)) => Ok(result),
+            Ok(Err(error)) => {
+                self.gate.broken.store(true, Ordering::Relaxed);
+                Err(Refusal::Broken(format!("{error:#}")))
+            }
+            Err(_) => Err(Refusal::Panicked),
+        }
+    }
+
+    /// Does several pieces of work at once; results in their order.
+    pub(crate) async fn work_all<T: Send + 'static, W>(&self, works: Vec<W>) -> Result<Vec<T>, Refusal>
+    where
+        W: FnOnce() -> anyhow::Result<T> + Send + 'static,
+    {
+        let mut set = JoinSet::new();
+        let n = works.len();
+        for (index, work) in works.into_iter().enumerate() {
+            let admission = Admission { gate: self.gate.clone(), place: self.place.clone() };
+            set.spawn(async move { (index, admission.work(work).await) });
+        }
+        let mut results: Vec<Option<T>> = (0..n).map(|_| None).collect();
+        while let Some(joined) = set.join_next().await {
+            let (index, result) = joined.map_err(|_| Refusal::Panicked)?;
+            results[index] = Some(result?);
+        }
+        Ok(results.into_iter().map(|it| it.expect("every piece of work was joined")).collect())
+    }
+}

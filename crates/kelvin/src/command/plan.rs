@@ -1,0 +1,183 @@
+//! `kelvin plan`: memory, tokens, time and cost of a run on an engine, before anything is rented.
+
+use std::path::PathBuf;
+
+use kelvin_model::Layout;
+use kelvin_selfplay::settings::Recipe;
+
+use crate::{
+    config::{self, Raw, threads_or_cores},
+    error::Usage,
+    jsonl::Sink,
+    plan::{
+        self,
+        cluster::{Asked, Engine, Gpu, Plan, Range},
+        footprint,
+    },
+};
+
+/// Estimate memory, tokens, time and cost of a run, and where its queue builds
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Ranges are from published measurements; docs/plan.md has their sources and limits.")]
+pub(crate) struct Args {
+    /// The configuration of a run
+    #[arg(value_name = "CONFIG.toml")]
+    config: PathBuf,
+    /// Override a setting, such as `--set azr.batch_size=8`
+    #[arg(long = "set", value_name = "key=value")]
+    sets: Vec<String>,
+    /// GPUs that draw and learn in turns
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    gpus: u32,
+    /// Which GPU
+    #[arg(
+        long,
+        value_enum,
+        value_name = "a100|h100|h200",
+        default_value = "h100",
+        hide_possible_values = true
+    )]
+    gpu: Gpu,
+    /// What draws and learns
+    #[arg(
+        long,
+        value_enum,
+        value_name = "native|vllm|sglang",
+        default_value = "native",
+        hide_possible_values = true
+    )]
+    engine: Engine,
+    /// Cores that run programs; 0 is those of this machine
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    cores: u32,
+    /// Tokens of a response on average; without it, a quarter of the limit
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    response_tokens: Option<u32>,
+    /// Tokens of a prompt on average; without it, half of the limit
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    prompt_tokens: Option<u32>,
+    /// One JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the plan.
+///
+/// # Errors
+/// If the configuration does not resolve, its recipe is not AZR, or the shape of its model is not known.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let config = config::resolve(&[&Raw::read(&args.config)?, &Raw::from_sets(&args.sets)?])?.config;
+    if config.recipe != Recipe::Azr {
+        return Err(Usage::error(
+            "only AZR is planned on engines\nhint: `kelvin train --dry-run` has memory and tokens of R-Zero",
+        ));
+    }
+    let (model, missing) = plan::find(&config.policy);
+    let Some(model) = model else {
+        return Err(missing.unwrap_or_else(|| Usage::error("the shape of the model is not known")));
+    };
+    let footprint = footprint(&config, &model.config)?;
+    let asked = Asked {
+        engine: args.engine,
+        gpu: args.gpu,
+        gpus: args.gpus as usize,
+        cores: threads_or_cores(args.cores as usize),
+        response_tokens: args.response_tokens.map(f64::from),
+        prompt_tokens: args.prompt_tokens.map(f64::from),
+    };
+    let n_weights = Layout::new(&model.config).len as u64;
+    let n_learnt = footprint.n_learnt;
+    let planned = Plan::of(&config, &model.config, n_learnt, n_weights, asked);
+    let mut out = Sink::stdout();
+    if args.json {
+        out.row(&planned)?;
+    } else {
+        if args.engine == Engine::Native {
+            out.text(&plan::describe(&config, Some(&model))?)?;
+            out.text("\n")?;
+        }
+        out.text(&text(&planned, config.steps))?;
+    }
+    out.flush()
+}
+
+fn text(plan: &Plan, n_steps: u32) -> String {
+    let span = |name: &str, it: Range, unit: &str, more: &str| {
+        let values = format!("{} to {} {unit}", number(it[0]), number(it[1]));
+        format!("{}\n", format!("{name:<14} {values:<26} {more}").trim_end())
+    };
+    let Plan { asked, tokens, .. } = plan;
+    let on = match asked.engine {
+        Engine::Native => "kelvin's engine on two cores".to_owned(),
+        Engine::Vllm | Engine::Sglang => {
+            format!("{} x {:?} with {}", asked.gpus, asked.gpu, format!("{:?}", asked.engine).to_lowercase())
+        }
+    };
+    let mut text = format!("--- a step on {on}\n");
+    text += &format!(
+        "{} rows of {} tokens behind prompts of {}, on average: {} tokens drawn, {} learnt from, {} programs\n",
+        tokens.rows,
+        number(tokens.response_mean),
+        number(tokens.prompt_mean),
+        number(tokens.drawn),
+        number(tokens.learnt),
+        tokens.programs
+    );
+    if let (Some(bytes), Some(fits), Some(rows)) = (plan.memory_bytes, plan.fits, plan.kv_rows_max) {
+        let more =
+            if fits { format!("room for {rows} rows at once") } else { "does not fit: more GPUs".into() };
+        text += &format!("{:<14} {:.1} GB of each GPU, {more}\n", "memory", bytes as f64 * 1e-9);
+    }
+    text += &span("drawing", plan.draw_s, "s", "");
+    text +=
+        &span("programs", plan.program_s, "s", &format!("on {} cores, while others are drawn", asked.cores));
+    text += &span("learning", plan.learn_s, "s", "");
+    text += &span("publishing", plan.publish_s, "s", "");
+    text += &span("step", plan.step_s, "s", "");
+    text += &span("run", plan.run_hours, "hours", &format!("of {n_steps} steps"));
+    if let Some(usd) = plan.run_usd {
+        text += &span("cost", usd, "USD", "");
+    }
+    text += "\n--- where it waits, by number of samplers of this kind\n\
+             samplers   step s  drawn s  graded s  samplers, executors, trainer busy  queue  waits for\n";
+    for flow in &plan.queue {
+        let busy = [flow.sampler_busy, flow.executor_busy, flow.trainer_busy]
+            .map(|it| format!("{:.0} %", 100.0 * it));
+        text += &format!(
+            "{:>8} {:>8} {:>8} {:>9}  {:<33} {:>6}  {}\n",
+            flow.samplers,
+            number(flow.step_s),
+            number(flow.drawn_s),
+            number(flow.graded_s),
+            busy.join(", "),
+            flow.queue_max,
+            flow.bottleneck()
+        );
+    }
+    text += ASSUMED;
+    text
+}
+
+const ASSUMED: &str = "
+--- assumed
+- One phase at a time: nothing is drawn while the trainer learns; one trainer, whatever the number of samplers.
+- Lengths are exponential about their mean and cut at the limit; every row is as long on average.
+- All proposals are valid and all are graded; a program takes 0.5 to 5 ms of a core.
+- Drawing scales with weights and memory bandwidth from measurements of an 8B model on one H100; learning is 20 to 40 % of peak.
+- Weights are published over 2 to 12.5 GB/s; adapters alone where adapters learn.
+- In the table, every rate is the geometric middle of its range.
+Nothing here was measured on GPUs by this project.
+";
+
+/// Three digits that count.
+fn number(it: f64) -> String {
+    match it.abs() {
+        0.0 => "0".to_owned(),
+        it if 1e6 <= it => format!("{:.1}M", it * 1e-6),
+        it if 1e4 <= it => format!("{:.0}k", it * 1e-3),
+        it if 100.0 <= it => format!("{it:.0}"),
+        it if 10.0 <= it => format!("{it:.1}"),
+        it if 0.1 <= it => format!("{it:.2}"),
+        it => format!("{it:.4}"),
+    }
+}

@@ -1,0 +1,309 @@
+"""Drives `kelvin serve` with the clients of other projects, as they come from PyPI, and says what each saw.
+
+    python serve_clients.py --binary target/release/kelvin --package python/kelvin_rl [--out FILE]
+
+Needs what is to be tried: openenv, requests with verl (its files alone: pip install --no-deps verl), aiohttp with openrlhf
+(--no-deps), verifiers, trl (--no-deps). What is not installed is named and left out; the exit status is 1 if a check fails.
+"""
+
+import argparse
+import ast
+import asyncio
+import importlib.metadata
+import importlib.util
+import json
+import pathlib
+import sys
+import traceback
+import types
+
+PACKAGES = ["openenv", "verl", "openrlhf", "trl", "verifiers", "requests", "aiohttp", "nemo-gym"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--package", required=True, help="the folder of kelvin_rl")
+    parser.add_argument("--out", help="where the report goes; standard output without it")
+    arguments = parser.parse_args()
+    sys.path.insert(0, arguments.package)
+    global kelvin_rl
+    import kelvin_rl
+
+    checks = []
+    options = ["--fresh", "8", "--sessions-max", "8"]
+    with kelvin_rl.Server(options, binary=arguments.binary) as server:
+        for needs, check in CHECKS:
+            name = check.__name__
+            missing = [it for it in needs if version(it) is None]
+            if missing:
+                row = {"check": name, "result": "skipped", "detail": f"not installed: {', '.join(missing)}"}
+            else:
+                try:
+                    row = {"check": name, "result": "ok", "detail": check(server)}
+                except Exception:
+                    row = {"check": name, "result": "failed", "detail": traceback.format_exc()}
+            checks.append(row)
+            print(f"{row['result']:8} {name}: {row['detail']}", file=sys.stderr)
+    found = {it: version(it) for it in PACKAGES if version(it)}
+    report = {"python": sys.version.split()[0], "packages": found, "checks": checks}
+    text = json.dumps(report, indent=2) + "\n"
+    if arguments.out:
+        pathlib.Path(arguments.out).write_text(text)
+    else:
+        print(text, end="")
+    sys.exit(any(it["result"] == "failed" for it in checks))
+
+
+def version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def equal(got, wanted):
+    if got != wanted:
+        raise AssertionError(f"{got!r} instead of {wanted!r}")
+
+
+def deductions(server):
+    """Tasks whose answer is known from their label, with the response that gives it."""
+    for task in server.client().tasks():
+        if task["task_type"] == "deduction":
+            yield task, answer(task["label"]["payload"]["output"])
+
+
+def answer(text):
+    return f"<think> it is so </think> <answer> ```output\n{text}\n``` </answer>"
+
+
+def own_client(server):
+    client = server.client()
+    tasks = list(deductions(server))
+    rewards = client.rewards([right for _, right in tasks], [task["label"] for task, _ in tasks])
+    equal(rewards, [1.0] * len(tasks))
+    wrong = client.graded([answer("'no'"), "?"], [tasks[0][0]["label"]] * 2)
+    equal((wrong["rewards"], wrong["formatted"]), ([0.0, 0.0], [1.0, 0.0]))
+    ran = client.run_code("print(int(input()) + 1)", "41")
+    equal((ran["stdout"], ran["return_code"]), ("42\n", 0))
+    try:
+        client.rewards(["x"], ["no task"])
+    except kelvin_rl.KelvinError as error:
+        assert "422" in str(error)
+    else:
+        raise AssertionError("a label that is none gave a reward")
+    return f"{len(tasks)} right answers, 2 wrong ones, a program, a refusal"
+
+
+def open_env_client(server):
+    from openenv.core.generic_client import GenericEnvClient
+
+    labels = {task["index"]: right for task, right in deductions(server)}
+    n_right, n = 0, 0
+    with GenericEnvClient(base_url=server.url).sync() as env:
+        for seed in range(12):
+            first = env.reset(seed=seed)
+            equal((first.done, first.reward), (False, None))
+            equal(env.state()["step_count"], 0)
+            index = first.observation["metadata"]["task_index"]
+            last = env.step({"response": labels.get(index, "?")})
+            equal((last.done, env.state()["step_count"]), (True, 1))
+            equal(last.reward, 1.0 if index in labels else 0.0)
+            equal(last.observation["prompt"], first.observation["prompt"])
+            n, n_right = n + 1, n_right + int(last.reward)
+        again = env.reset(seed=0)
+        equal(again.observation["prompt"], env.reset(seed=0).observation["prompt"])
+        env.step({"response": "?"})
+        for bad in ({"response": "?"}, {"answer": "?"}):
+            try:
+                env.step(bad)
+            except RuntimeError as error:
+                said = str(error)
+            else:
+                raise AssertionError(f"{bad} was taken")
+    return f"{n} episodes on one socket, {n_right} right; a second step and an unknown action refused: {said[:80]}"
+
+
+def open_env_sockets_at_once(server):
+    from openenv.core.generic_client import GenericEnvClient
+
+    async def one(seed):
+        async with GenericEnvClient(base_url=server.url) as env:
+            first = await env.reset(seed=seed)
+            last = await env.step({"response": "?"})
+            return first.observation["prompt"], last.reward
+
+    async def all_of():
+        return await asyncio.gather(*(one(seed % 2) for seed in range(8)))
+
+    seen = asyncio.run(all_of())
+    equal(len({prompt for prompt, _ in seen}), 2)
+    equal({reward for _, reward in seen}, {0.0})
+    return "8 sockets at once, equal seeds give equal tasks"
+
+
+def open_env_capacity(server):
+    from openenv.core.generic_client import GenericEnvClient
+
+    async def fill():
+        kept = [GenericEnvClient(base_url=server.url) for _ in range(8)]
+        for env in kept:
+            await env.reset(seed=0)
+        try:
+            over = GenericEnvClient(base_url=server.url)
+            await over.reset(seed=0)
+        except Exception as error:
+            said = str(error)
+        else:
+            raise AssertionError("a ninth session was opened")
+        for env in kept:
+            await env.close()
+        return said
+
+    said = asyncio.run(fill())
+    assert "CAPACITY_REACHED" in said or "sessions are open" in said, said
+    return said[:120]
+
+
+def file_of(package, path):
+    """A file of an installed package, without running the package's own start."""
+    found = importlib.metadata.distribution(package).locate_file(path)
+    if not pathlib.Path(found).is_file():
+        raise AssertionError(f"{package} has no {path} any more")
+    return found
+
+
+def module_of(package, path, name):
+    spec = importlib.util.spec_from_file_location(name, file_of(package, path))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def verl_sandbox_fusion(server):
+    utils = module_of("verl", "verl/utils/reward_score/sandbox_fusion/utils.py", "sandbox_fusion.utils")
+
+    # What verl waits beyond both limits; a machine that does much else at the time takes longer to use a limit up.
+    utils.API_TIMEOUT = 120
+
+    def check(code, inputs, outputs, **more):
+        asked = {"inputs": inputs, "outputs": outputs, **more}
+        results, metadata = utils.check_correctness(f"{server.url}/run_code", asked, code, timeout=3)
+        return results, [it["status"] for it in metadata]
+
+    add = "a, b = map(int, input().split())\nprint(a + b)"
+    equal(check(add, ["1 2", "3 4\n"], ["3", "7\n"]), ([True, True], ["success", "success"]))
+    equal(check(add, ["1 2"], ["4"]), ([False], ["wrong_answer"]))
+    equal(check("print(1 / 0)", [""], ["1"]), ([-2], ["runtime_error"]))
+    equal(check("print(", [""], ["1"]), ([-2], ["runtime_error"]))
+    equal(check("while True: pass", [""], ["1"]), ([-3], ["timeout"]))
+    equal(check("x = bytearray(1 << 40)", [""], [""]), ([-2], ["runtime_error"]))
+    solution = "class Solution:\n    def twice(self, xs):\n        return [2 * x for x in xs]"
+    equal(check(solution, ["[1, 2]"], ["[2, 4]"], fn_name="twice"), ([True], ["success"]))
+    many = check(add, [f"{i} {i}" for i in range(64)], [str(2 * i) for i in range(64)])
+    equal(many[0], [True] * 64)
+    return "check_correctness: right, wrong, raised, syntax, timeout, memory, a method, 64 cases at once"
+
+
+def slime_body(server):
+    import aiohttp
+
+    task, right = next(deductions(server))
+
+    async def ask(response):
+        body = {"prompt": task["prompt"], "response": response, "label": json.dumps(task["label"])}
+        async with aiohttp.ClientSession() as session:
+            async with session.post(f"{server.url}/reward", json=body) as answered:
+                answered.raise_for_status()
+                return await answered.json()
+
+    got = [asyncio.run(ask(it)) for it in (right, "?")]
+    equal(got, [1.0, 0.0])
+    return "the body of remote_rm by aiohttp, resp.json() is a number"
+
+
+def open_rlhf_executor(server):
+    root = importlib.metadata.distribution("openrlhf").locate_file("openrlhf")
+    # The packages' own starts import torch and ray, which a reward does not need.
+    for name, path in (("openrlhf", root), ("openrlhf.utils", pathlib.Path(root) / "utils")):
+        package = types.ModuleType(name)
+        package.__path__ = [str(path)]
+        sys.modules[name] = package
+    agent = module_of("openrlhf", "openrlhf/utils/agent.py", "openrlhf.utils.agent")
+    executor = agent.SingleTurnAgentExecutor(f"{server.url}/get_reward")
+    task, right = next(deductions(server))
+    prompts = [task["prompt"]] * 2
+    queries = [f"<s>{task['prompt']}{response}</s>" for response in (right, "?")]
+    labels = [json.dumps(task["label"])] * 2
+    (got,) = asyncio.run(executor._fetch_rewards_via_http(queries, prompts, labels))
+    equal((got["rewards"], got["scores"]), ([1.0, 0.0], [1.0, 0.0]))
+    return "SingleTurnAgentExecutor fetches rewards, scores and extra_logs"
+
+
+def trl_reward_function(server):
+    source = pathlib.Path(file_of("trl", "trl/trainer/grpo_trainer.py")).read_text()
+    calls = [it for it in ast.walk(ast.parse(source)) if isinstance(it, ast.Call)]
+    calls = [it for it in calls if isinstance(it.func, ast.Name) and it.func.id == "reward_func" and not it.args]
+    named = [{keyword.arg for keyword in call.keywords} for call in calls]
+    assert {"prompts", "completions", "completion_ids", None} in named, named
+    (reward,) = kelvin_rl.reward_funcs(server.client())
+    rows = [it for it in kelvin_rl.dataset_rows(server.client()) if it["task_type"] == "deduction"][:2]
+    label = json.loads(rows[0]["label"])
+    right = answer(label["payload"]["output"])
+    for completions in ([right, "?"], [[{"role": "assistant", "content": it}] for it in (right, "?")]):
+        got = reward(
+            prompts=[row["prompt"] for row in rows],
+            completions=completions,
+            completion_ids=[[1], [2]],
+            label=[rows[0]["label"], rows[1]["label"]],
+            task_type=[row["task_type"] for row in rows],
+            trainer_state=None,
+            log_extra=print,
+            log_metric=print,
+        )
+        equal(got, [1.0, 0.0])
+    return "the keywords of GRPOTrainer's call as its source has them; texts and messages. The trainer itself was not run"
+
+
+def verifiers_taskset(server):
+    from kelvin_rl.taskset import KelvinConfig, KelvinTaskset
+
+    taskset = KelvinTaskset(KelvinConfig(url=server.url))
+    tasks = [it for it in taskset if it.data.task_type == "deduction"]
+    assert tasks and [it.data.idx for it in taskset.take(3)] == [0, 1, 2]
+
+    class Trace:
+        def __init__(self, reply):
+            self.last_reply, self.rewards, self.metrics = reply, {}, {}
+
+        def record_reward(self, name, value, weight=1.0):
+            self.rewards[name] = value * weight
+
+        def record_metric(self, name, value):
+            self.metrics[name] = value
+
+    for task in tasks[:3]:
+        right = answer(json.loads(task.data.label)["payload"]["output"])
+        for reply, wanted in ((right, 1.0), ("?", 0.0)):
+            trace = Trace(reply)
+            asyncio.run(task.score(trace))
+            equal(trace.rewards["verified"], wanted)
+    return f"{len(tasks)} deduction tasks; Task.score of the library records the reward on a stand-in for a trace"
+
+
+CHECKS = [
+    ([], own_client),
+    (["openenv"], open_env_client),
+    (["openenv"], open_env_sockets_at_once),
+    (["openenv"], open_env_capacity),
+    (["verl", "requests"], verl_sandbox_fusion),
+    (["aiohttp"], slime_body),
+    (["openrlhf", "aiohttp"], open_rlhf_executor),
+    (["trl"], trl_reward_function),
+    (["verifiers"], verifiers_taskset),
+]
+
+if __name__ == "__main__":
+    main()

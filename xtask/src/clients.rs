@@ -1,0 +1,81 @@
+//! `kelvin serve` under the clients of other projects, as they come from the Python package index.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::ensure;
+
+use crate::shell;
+
+/// An environment of Python, since not all clients stand each other.
+struct Group {
+    name: &'static str,
+    /// Installed with what they need.
+    whole: &'static [&'static str],
+    /// Installed alone: single files of them are used, which need less.
+    alone: &'static [&'static str],
+}
+
+const GROUPS: [Group; 2] = [
+    Group { name: "openenv", whole: &["openenv"], alone: &[] },
+    Group {
+        name: "trainers",
+        whole: &["requests", "aiohttp", "verifiers"],
+        alone: &["verl", "openrlhf", "trl"],
+    },
+];
+
+/// Where.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// The kelvin that serves
+    #[arg(long, default_value = "target/release/kelvin")]
+    binary: PathBuf,
+    /// The folder for a report of each environment
+    #[arg(long, default_value = "target/serve-clients")]
+    out: PathBuf,
+}
+
+pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
+    ensure!(
+        root.join(&options.binary).is_file(),
+        "{} is not there\nhint: cargo build --release",
+        options.binary.display()
+    );
+    let of = |path: &Path| root.join(path).display().to_string();
+    fs::create_dir_all(root.join(&options.out))?;
+    for group in &GROUPS {
+        let python = filled(root, group)?;
+        let out = options.out.join(format!("{}.json", group.name));
+        let arguments = [
+            "xtask/py/serve_clients.py".to_owned(),
+            "--binary".to_owned(),
+            of(&options.binary),
+            "--package".to_owned(),
+            "python/kelvin_rl".to_owned(),
+            "--out".to_owned(),
+            of(&out),
+        ];
+        shell::run(root, &of(&python), &arguments, &[])?;
+    }
+    Ok(())
+}
+
+/// An environment with the clients. What cannot be installed here is told and left out: the script names it again.
+fn filled(root: &Path, group: &Group) -> anyhow::Result<PathBuf> {
+    let folder = format!("target/serve-clients/{}", group.name);
+    shell::run(root, "python3", &["-m", "venv", &folder], &[])?;
+    let python = root.join(folder).join("bin/python");
+    let told = python.display().to_string();
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    for (packages, more) in [(group.whole, &[][..]), (group.alone, &["--no-deps"][..])] {
+        for package in packages {
+            if let Err(error) = shell::run(root, &told, &[&pip[..], more, &[*package]].concat(), &[]) {
+                eprintln!("warning: {package} is left out: {error:#}");
+            }
+        }
+    }
+    Ok(python)
+}
