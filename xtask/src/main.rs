@@ -9,6 +9,7 @@ mod run_folder;
 mod series;
 mod shell;
 mod tidy;
+mod tinker_peer;
 
 use std::{
     path::{Path, PathBuf},
@@ -56,6 +57,8 @@ enum Task {
     },
     /// Measures the engine against PyTorch on the same cores, in turns
     EnginePeers(peers::Options),
+    /// Measures the client of the Tinker protocol against SkyRL's server, and that against the native engine
+    TinkerPeer(tinker_peer::Options),
     /// Runs the code blocks of README.md that are marked `sh ci`, in order
     Readme,
     /// Checks a run folder against what docs/formats.md promises
@@ -86,6 +89,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Evidence { table, arm, collect } => evidence::run(root, &table, &arm, !collect),
         Task::Curve { table, out } => curve::run(root, &table, out.as_deref()),
         Task::EnginePeers(options) => peers::run(root, &options),
+        Task::TinkerPeer(options) => tinker_peer::run(root, &options),
         Task::Readme => readme::run(root),
         Task::RunFolder { folder, steps } => run_folder::run(&folder, steps),
     }

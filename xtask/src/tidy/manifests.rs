@@ -5,16 +5,25 @@ use std::collections::BTreeSet;
 use super::{Findings, tree::Tree};
 
 /// Who may know whom. `kelvin-core` and `kelvin-python` stand at the centre, the binary knows everything.
-const STAR: [(&str, &[&str]); 8] = [
+const STAR: [(&str, &[&str]); 9] = [
     ("kelvin-core", &[]),
     ("kelvin-python", &[]),
     ("kelvin-exec", &["kelvin-core"]),
     ("kelvin-env", &["kelvin-core", "kelvin-python"]),
     ("kelvin-model", &["kelvin-core"]),
+    ("kelvin-remote", &["kelvin-core"]),
     ("kelvin-selfplay", &["kelvin-core"]),
     (
         "kelvin",
-        &["kelvin-core", "kelvin-python", "kelvin-exec", "kelvin-env", "kelvin-model", "kelvin-selfplay"],
+        &[
+            "kelvin-core",
+            "kelvin-python",
+            "kelvin-exec",
+            "kelvin-env",
+            "kelvin-model",
+            "kelvin-remote",
+            "kelvin-selfplay",
+        ],
     ),
     ("xtask", &["kelvin-core"]),
 ];
