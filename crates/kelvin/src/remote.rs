@@ -19,10 +19,10 @@ const RANK: usize = 32;
 /// A client of the server at which a run's policies are.
 ///
 /// # Errors
-/// If its address would send keys in plain text to another machine.
+/// If its address is none, or would send keys in plain text to another machine.
 pub(crate) fn engine(settings: &TinkerSettings) -> anyhow::Result<Arc<Engine>> {
     let key = env::var(&settings.api_key_env).ok().filter(|it| !it.is_empty());
-    Engine::new(settings.clone(), key)
+    Engine::new(settings.clone(), key).map_err(|error| Usage::error(format!("policy.remote.url: {error:#}")))
 }
 
 /// A policy of a run, to be called `name`.
