@@ -10,6 +10,7 @@ mod run_folder;
 mod series;
 mod shell;
 mod tidy;
+mod tinker_peer;
 
 use std::{
     path::{Path, PathBuf},
@@ -59,6 +60,8 @@ enum Task {
     EnginePeers(peers::Options),
     /// Drives `kelvin serve` with other projects' clients, which are fetched from the Python package index
     ServeClients(clients::Options),
+    /// Measures the client of the Tinker protocol against SkyRL's server, and that against the native engine
+    TinkerPeer(tinker_peer::Options),
     /// Runs the code blocks of README.md that are marked `sh ci`, in order
     Readme,
     /// Checks a run folder against what docs/formats.md promises
@@ -90,6 +93,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Curve { table, out } => curve::run(root, &table, out.as_deref()),
         Task::EnginePeers(options) => peers::run(root, &options),
         Task::ServeClients(options) => clients::run(root, &options),
+        Task::TinkerPeer(options) => tinker_peer::run(root, &options),
         Task::Readme => readme::run(root),
         Task::RunFolder { folder, steps } => run_folder::run(&folder, steps),
     }

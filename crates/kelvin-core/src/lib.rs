@@ -4,7 +4,8 @@
 //! task and checks it), [`policy`] (what draws and learns), [`executor`] (what runs functions), [`script`] (what runs
 //! whole programs), [`objective`] (what is minimised), [`measures`] (what can be seen of a task without running it), [`vote`] (what
 //! several answers agree on), [`seed`] (where every random choice comes from), [`benchmark`] (questions of others, which
-//! nobody learns from), [`statistics`] (how sure a number is), [`stop`] (how work ends early).
+//! nobody learns from), [`statistics`] (how sure a number is), [`stop`] (how work ends early), [`vocabulary`]
+//! (text to tokens and back, for engines elsewhere).
 
 pub mod benchmark;
 pub mod environment;
@@ -20,4 +21,5 @@ pub mod seed;
 pub mod statistics;
 pub mod stop;
 pub mod task;
+pub mod vocabulary;
 pub mod vote;

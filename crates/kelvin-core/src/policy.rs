@@ -1,6 +1,8 @@
 //! The seam to the model: draw from weights, move weights.
 
 use std::{
+    collections::hash_map::DefaultHasher,
+    hash::{Hash, Hasher},
     ops::Deref,
     path::Path,
     sync::{
@@ -275,6 +277,31 @@ pub struct Part<'batch> {
     pub samples: &'batch [Sample],
     /// Taken of the whole batch.
     pub whole: &'batch Normalisation,
+}
+
+impl Part<'_> {
+    /// Tells parts of one update apart, within a process.
+    pub fn digest(&self, objective: &Objective) -> u64 {
+        let Part { idx, samples, whole } = self;
+        let mut hasher = DefaultHasher::new();
+        format!("{idx} {objective:?} {whole:?}").hash(&mut hasher);
+        for sample in *samples {
+            let Sample {
+                prompt,
+                response,
+                advantage,
+                old_logprobs,
+                sampler_logprobs,
+                reference_logprobs,
+                group,
+            } = sample;
+            (prompt, response, advantage.to_bits(), group).hash(&mut hasher);
+            for logprobs in [old_logprobs, sampler_logprobs, reference_logprobs] {
+                logprobs.iter().map(|it| it.to_bits()).collect::<Vec<_>>().hash(&mut hasher);
+            }
+        }
+        hasher.finish()
+    }
 }
 
 /// Moves weights.

@@ -71,6 +71,37 @@ pub struct OpenCheckpoint<'bytes> {
     pub kept: KeptFields,
 }
 
+/// What a model's files say beside its weights, of any architecture.
+pub(crate) struct Text {
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) end_tokens: Vec<u32>,
+    pub(crate) vocab_size: usize,
+    pub(crate) positions: usize,
+}
+
+/// Reads [`Text`].
+///
+/// # Errors
+/// If a file is missing or damaged, or they contradict each other.
+pub(crate) fn text(source: &Source<'_>) -> anyhow::Result<Text> {
+    let config = read_object(source, CONFIG_JSON)?.with_context(|| {
+        format!("there is no {CONFIG_JSON}\nhint: this is not a model folder; weights need not be in it")
+    })?;
+    let config = Value::Object(config);
+    // Models that see images too keep the numbers of their text a level below.
+    let number = |name: &str| {
+        let found = config[name].as_u64().or_else(|| config["text_config"][name].as_u64());
+        let found = found.and_then(|it| usize::try_from(it).ok());
+        found.with_context(|| format!("{CONFIG_JSON} has no {name}\nhint: fetch the model's files again"))
+    };
+    let (vocab_size, positions) = (number("vocab_size")?, number("max_position_embeddings")?);
+    let tokenizer = Tokenizer::from_files(|name| source.read(name))?;
+    tokenizer.check_fits(vocab_size)?;
+    let generation = Value::Object(read_object(source, GENERATION_CONFIG_JSON)?.unwrap_or_default());
+    let end_tokens = end_tokens(&generation, &config, &tokenizer)?;
+    Ok(Text { tokenizer, end_tokens, vocab_size, positions })
+}
+
 impl<'bytes> OpenCheckpoint<'bytes> {
     /// Opens a folder, as [`Checkpoint::load`] does.
     ///
@@ -151,7 +182,7 @@ impl<'bytes> OpenCheckpoint<'bytes> {
 
 const EMBEDDED_UNUSABLE: &str = "the embedded model cannot be used";
 
-fn demoted(tokenizer: &Tokenizer, end_tokens: &[u32], ids: &[u32]) -> anyhow::Result<Tokenizer> {
+pub(crate) fn demoted(tokenizer: &Tokenizer, end_tokens: &[u32], ids: &[u32]) -> anyhow::Result<Tokenizer> {
     for id in ids {
         ensure!(
             !end_tokens.contains(id),

@@ -7,8 +7,6 @@ mod stored;
 mod tests;
 
 use std::{
-    collections::hash_map::DefaultHasher,
-    hash::{Hash, Hasher},
     path::Path,
     sync::{Arc, OnceLock, mpsc::Receiver},
 };
@@ -20,7 +18,7 @@ use kelvin_core::{
         AdamParams, Completions, Indexed, LossStats, OptimStats, Part, Sampler, SamplerStats, Trainer,
         UpdateId,
     },
-    rollout::{Sample, SampleRequest},
+    rollout::SampleRequest,
     seed::Seed,
     stop::Stop,
 };
@@ -231,7 +229,7 @@ impl Trainer for NativePolicy {
         part: Part<'_>,
         objective: &Objective,
     ) -> anyhow::Result<LossStats> {
-        let digest = digest(part, objective);
+        let digest = part.digest(objective);
         let known = self.applied.batches.iter().find(|(id, known, _)| (*id, *known) == (update, digest));
         if let Some(&(_, _, stats)) = known {
             return Ok(stats);
@@ -346,20 +344,4 @@ impl Sampler for NativePolicy {
     fn stats(&self) -> SamplerStats {
         self.sampler.get().map_or(self.drawn, |it| it.stats().after(self.drawn))
     }
-}
-
-/// Tells parts of one update apart within a process.
-fn digest(part: Part<'_>, objective: &Objective) -> u64 {
-    let Part { idx, samples, whole } = part;
-    let mut hasher = DefaultHasher::new();
-    format!("{idx} {objective:?} {whole:?}").hash(&mut hasher);
-    for sample in samples {
-        let Sample { prompt, response, advantage, old_logprobs, sampler_logprobs, reference_logprobs, group } =
-            sample;
-        (prompt, response, advantage.to_bits(), group).hash(&mut hasher);
-        for logprobs in [old_logprobs, sampler_logprobs, reference_logprobs] {
-            logprobs.iter().map(|it| it.to_bits()).collect::<Vec<_>>().hash(&mut hasher);
-        }
-    }
-    hasher.finish()
 }

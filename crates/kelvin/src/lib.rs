@@ -21,6 +21,7 @@ mod parquet;
 mod plan;
 mod pretrain;
 mod progress;
+mod remote;
 mod report;
 mod run_folder;
 mod sandbox;

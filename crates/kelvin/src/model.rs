@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use kelvin_model::{
-    Checkpoint, Dtype, Lora, ModelConfig, NativeOptions, NativeSampler, OpenCheckpoint, Tokenizer,
+    Checkpoint, Dtype, Lora, ModelConfig, ModelText, NativeOptions, NativeSampler, OpenCheckpoint, Tokenizer,
     adapter_base, kernels::Storage,
 };
 use kelvin_selfplay::checkpoint::{self, COMPLETE};
@@ -217,6 +217,20 @@ pub(crate) fn check(name: &str, demote: &[u32]) -> anyhow::Result<(ModelConfig, 
     }
     open.demote(demote)?;
     Ok((open.config, open.tokenizer))
+}
+
+/// Reads how the model that `name` means reads and writes text, in which the added tokens of the ids in `demote` are
+/// ordinary; its weights need not be here.
+///
+/// # Errors
+/// As [`resolve`], or if its tokenizer or `config.json` is not here.
+pub(crate) fn text(name: &str, demote: &[u32]) -> anyhow::Result<ModelText> {
+    let mut text = match resolve(name)? {
+        ModelSource::Folder(dir) => ModelText::folder(&dir)?,
+        ModelSource::Embedded => ModelText::embedded(&embedded::FILES)?,
+    };
+    text.demote(demote)?;
+    Ok(text)
 }
 
 /// SHA-256 of each file of the model that `name` means, by name; those of the model below an adapter after `base/`.

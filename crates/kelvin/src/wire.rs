@@ -7,7 +7,7 @@ use kelvin_core::{
     environment::DynEnvironment,
     executor::{Executor, Job, Outcome},
     metrics::Metrics,
-    policy::Policy,
+    policy::{Policy, Trainer},
     stop::Stop,
 };
 use kelvin_env::{
@@ -24,6 +24,7 @@ use crate::{
     config::{Backend, Config, EnvironmentName, PolicySettings, threads_or_cores},
     exam::Examiner,
     model::{self, CHALLENGER, POLICY, SOLVER},
+    remote,
 };
 
 /// What a run plays with.
@@ -122,7 +123,10 @@ pub(crate) fn environment(
 /// # Errors
 /// If the model is a run, and a reference or adapters would be made of it.
 pub(crate) fn check_state(config: &Config) -> anyhow::Result<()> {
-    config.policy.training(config.seed)?;
+    match config.policy.backend {
+        Backend::Native => drop(config.policy.training(config.seed)?),
+        Backend::Tinker => {}
+    }
     require_reference(config)
 }
 
@@ -145,6 +149,7 @@ pub(crate) fn state(config: &Config, from: Option<&Path>) -> anyhow::Result<RunS
     if has_reference {
         state.reference = Some(match config.policy.backend {
             Backend::Native => Box::new(reference(&config.policy)?),
+            Backend::Tinker => Box::new(remote::reference(&config.policy)?),
         });
     }
     Ok(state)
@@ -156,7 +161,8 @@ fn keeps_its_own_reference(config: &Config) -> bool {
 }
 
 fn require_reference(config: &Config) -> anyhow::Result<()> {
-    if config.objective.kl_coefficient == 0.0 || keeps_its_own_reference(config) {
+    let is_elsewhere = config.policy.backend == Backend::Tinker;
+    if config.objective.kl_coefficient == 0.0 || keeps_its_own_reference(config) || is_elsewhere {
         return Ok(());
     }
     model::require_lasting(
@@ -192,7 +198,7 @@ fn loaded(policy: &PolicySettings) -> anyhow::Result<Checkpoint> {
 /// # Errors
 /// If its model cannot be read.
 fn policy(config: &Config, name: &str, from: Option<&Path>) -> anyhow::Result<Policy> {
-    let trainer = match config.policy.backend {
+    let trainer: Box<dyn Trainer> = match config.policy.backend {
         Backend::Native => {
             let checkpoint = match from.map(|it| it.join(name)) {
                 // Its tokenizer has the tokens demoted that the run began with.
@@ -200,10 +206,12 @@ fn policy(config: &Config, name: &str, from: Option<&Path>) -> anyhow::Result<Po
                 Some(_) | None => loaded(&config.policy)?,
             };
             let training = config.policy.training(config.seed)?;
-            NativePolicy::training(checkpoint, config.policy.native_options(), training)?
+            Box::new(NativePolicy::training(checkpoint, config.policy.native_options(), training)?)
         }
+        // Its checkpoint names a state on the server.
+        Backend::Tinker => Box::new(remote::policy(config, name)?),
     };
-    Ok(Policy { name: name.into(), version: 0, trainer: Box::new(trainer) })
+    Ok(Policy { name: name.into(), version: 0, trainer })
 }
 
 fn cannot_load(name: &str) -> String {

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use super::{Findings, tree::Tree};
 
 /// Who may know whom. `kelvin-core` and `kelvin-python` stand at the centre, the binary knows everything.
-const STAR: [(&str, &[&str]); 9] = [
+const STAR: [(&str, &[&str]); 10] = [
     ("kelvin-core", &[]),
     ("kelvin-python", &[]),
     ("kelvin-exec", &["kelvin-core"]),
     ("kelvin-env", &["kelvin-core", "kelvin-python"]),
     ("kelvin-model", &["kelvin-core"]),
+    ("kelvin-remote", &["kelvin-core"]),
     ("kelvin-selfplay", &["kelvin-core"]),
     ("kelvin-serve", &["kelvin-core"]),
     (
@@ -21,6 +22,7 @@ const STAR: [(&str, &[&str]); 9] = [
             "kelvin-exec",
             "kelvin-env",
             "kelvin-model",
+            "kelvin-remote",
             "kelvin-selfplay",
             "kelvin-serve",
         ],

@@ -49,6 +49,11 @@ impl Normalisation {
         whole
     }
 
+    /// Samples of the whole batch.
+    pub fn n_sequences(&self) -> u64 {
+        self.n_sequences
+    }
+
     /// The weight in the loss of each response token of `sample`. Over the whole batch the weights sum to 1, but for
     /// [`Aggregation::Constant`]: there to the mean response length over the constant one.
     ///

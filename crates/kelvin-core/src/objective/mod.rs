@@ -5,6 +5,7 @@
 //! batch is the sum over its response tokens of weight times [`Objective::token`].
 
 mod aggregation;
+mod batch;
 mod check;
 mod kl;
 mod reference;
@@ -15,6 +16,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub use aggregation::{Aggregation, Normalisation};
+pub use batch::{BatchLoss, Said, SampleSums};
 pub use check::is_temperature;
 pub use kl::{K3_MAX, KlEstimator, KlTerm};
 pub use reference::{Evaluated, Scored, evaluate};

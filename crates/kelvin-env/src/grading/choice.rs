@@ -114,6 +114,6 @@ mod tests {
         let people = ["A. Adler's", "Freud's", "B.F. Skinner's theory", "E. coli"];
         assert_eq!(chosen("\\boxed{B.F. Skinner's theory}", &people), Some(2));
         assert_eq!(chosen("\\boxed{B.F. Skinner's view}", &people), None);
-        assert_eq!(chosen("The answer is E. coli", &people), Some(3));
+        assert_eq!(chosen("\\boxed{E. coli}", &people), Some(3));
     }
 }

@@ -4,7 +4,7 @@ use std::{fs, sync::Arc};
 
 use kelvin_core::{
     objective::{Aggregation, Normalisation, Surrogate},
-    rollout::{Completion, Sampling},
+    rollout::{Completion, Sample, Sampling},
     seed::Seed,
 };
 

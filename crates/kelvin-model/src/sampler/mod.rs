@@ -55,7 +55,7 @@ use decoder::{Decoder, Feed};
 use draw::Draw;
 use queue::{Queue, StopUnlessDone};
 use row::{Request, Row};
-use stop::Spoken;
+pub(crate) use stop::Spoken;
 use store::Store;
 use weights::Weights;
 pub(crate) use weights::threads_for;

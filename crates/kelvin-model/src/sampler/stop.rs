@@ -3,11 +3,11 @@
 
 /// The text that a row has spoken, in bytes.
 #[derive(Default)]
-pub(super) struct Spoken(Vec<u8>);
+pub(crate) struct Spoken(Vec<u8>);
 
 impl Spoken {
     /// Adds a token's bytes. Returns where the match that begins first begins, if a stop sequence ends in them.
-    pub(super) fn say(&mut self, bytes: &[u8], stops: &[String]) -> Option<usize> {
+    pub(crate) fn say(&mut self, bytes: &[u8], stops: &[String]) -> Option<usize> {
         let said = self.0.len();
         self.0.extend_from_slice(bytes);
         let place = |stop: &String| {
@@ -20,7 +20,7 @@ impl Spoken {
     }
 
     /// The text before the byte `end`, as the tokenizer would decode it.
-    pub(super) fn text_before(&self, end: usize) -> String {
+    pub(crate) fn text_before(&self, end: usize) -> String {
         String::from_utf8_lossy(&self.0[..end]).into_owned()
     }
 }

@@ -1,7 +1,7 @@
 //! From a batch to the gradient: chunks and slots.
 
 use kelvin_core::{
-    objective::{Normalisation, Objective},
+    objective::{BatchLoss, Normalisation, Objective, Said, SampleSums},
     policy::LossStats,
     rollout::Sample,
 };
@@ -9,12 +9,14 @@ use kelvin_core::{
 use super::{
     TrainCore, Workbench,
     batch::{Bundle, bundles},
-    loss::{BatchLoss, SampleSums},
     optimizer,
     plan::Plan,
     slots::Slots,
 };
-use crate::transformer::{Backbone, PredictedRows, Ragged, Threads, balanced_chunks};
+use crate::{
+    kernels::TokenStats,
+    transformer::{Backbone, PredictedRows, Ragged, Threads, balanced_chunks},
+};
 
 /// A batch with what its chunks have in common.
 struct Job<'job> {
@@ -23,6 +25,8 @@ struct Job<'job> {
     batch: &'job [Sample],
     bundles: Vec<Bundle>,
     loss: BatchLoss<'job>,
+    /// Divides the logits.
+    temperature: f32,
 }
 
 impl TrainCore {
@@ -50,6 +54,7 @@ impl TrainCore {
             batch,
             bundles,
             loss: BatchLoss::new(batch, objective, whole),
+            temperature: objective.temperature as f32,
         };
         let (workbenches, stop) = (&self.workbenches, &self.stop);
         let slots = Slots::new(n_slots, &mut self.gradient, &mut self.free);
@@ -104,12 +109,12 @@ impl Job<'_> {
         self.backbone.forward(inputs, keep, workspace);
 
         let mut sums = self.loss.begin(&samples);
-        let temperature = self.loss.temperature();
+        let temperature = self.temperature;
         if self.loss.is_coupled(&samples) {
             // The logits of a block do not outlive it, so they are computed again for the gradient.
             head.forward(self.backbone, &workspace.x, predicted, temperature, |row, token| {
                 let (member, token_idx) = places[row];
-                self.loss.read(&mut sums[member], token_idx, token);
+                self.loss.read(&mut sums[member], token_idx, said(token));
             });
         }
         workspace.dx.resize(workspace.x.len(), 0.0);
@@ -120,7 +125,8 @@ impl Job<'_> {
             temperature,
             |row, token| {
                 let (member, token_idx) = places[row];
-                self.loss.token(&mut sums[member], token_idx, token)
+                let (by_logprob, by_entropy) = self.loss.token(&mut sums[member], token_idx, said(token));
+                (by_logprob as f32, by_entropy as f32)
             },
             gradient,
             &mut workspace.dx,
@@ -128,6 +134,10 @@ impl Job<'_> {
         self.backbone.backward(inputs, gradient, workspace);
         sums
     }
+}
+
+fn said(token: TokenStats) -> Said {
+    Said { logprob: f64::from(token.logprob), entropy: f64::from(token.entropy) }
 }
 
 /// Writes the rows of bundles: the prompt and the first sample's response as one sequence, each further response

@@ -10,7 +10,6 @@
 mod accumulate;
 mod batch;
 mod learnt;
-mod loss;
 mod optimizer;
 mod plan;
 mod slots;

@@ -8,8 +8,9 @@ use std::{
 
 use kelvin_core::executor::{Calls, Executor, HashSeed, Job, Limits, Names};
 use kelvin_exec::{ExecutorOptions, Layer, Level, Python, PythonExecutor};
+use kelvin_remote::tinker::{Examined, TinkerSettings};
 
-use crate::{jsonl::Sink, machine, model, sandbox::as_user};
+use crate::{jsonl::Sink, machine, model, remote, sandbox::as_user};
 
 /// Below this much free memory, in bytes, the quick start may not fit.
 const MEMORY_ENOUGH: u64 = 2 << 30;
@@ -26,6 +27,9 @@ pub(crate) struct Args {
     /// The Python interpreter to check instead of searching for one
     #[arg(long, value_name = "PATH")]
     python: Option<PathBuf>,
+    /// A server of the Tinker protocol to ask what it is; the key comes from TINKER_API_KEY
+    #[arg(long, value_name = "URL")]
+    engine: Option<String>,
 }
 
 /// How a line ends.
@@ -80,6 +84,7 @@ impl Finding {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut findings = python(args.python.clone());
     findings.extend([cpu(), threads(), memory(), disk(Path::new(".")), hub()]);
+    findings.extend(args.engine.as_deref().map(engine));
     let mut out = Sink::stdout();
     for finding in &findings {
         out.text(&finding.text())?;
@@ -263,6 +268,28 @@ fn hub() -> Finding {
             "only hub names such as Qwen/Qwen2.5-3B need it; HF_HOME moves it",
         ),
         None => Finding::or(Verdict::Warn, "hub cache", "there is no home folder", "set HF_HOME"),
+    }
+}
+
+/// What a server says of itself. Nothing is changed there.
+fn engine(url: &str) -> Finding {
+    let settings = TinkerSettings { url: url.to_owned(), retries: 2, ..TinkerSettings::default() };
+    let examined = match remote::engine(&settings).and_then(|it| it.examine()) {
+        Ok(examined) => examined,
+        Err(error) => {
+            let text = format!("{error:#}");
+            let (found, hint) = text.split_once("\nhint: ").unwrap_or((&text, "start the server"));
+            return Finding::or(Verdict::Fail, "engine", found, hint);
+        }
+    };
+    let Examined { server, spoken, models, clips } = examined;
+    let served = if models.is_empty() { "models it does not name".to_owned() } else { models.join(", ") };
+    let found = format!("Tinker protocol in {} at {server}, serving {served}", spoken.as_str());
+    match clips {
+        Some(false) => {
+            Finding::or(Verdict::Warn, "engine", found, "it clips no gradients: set optimizer.grad_clip = 0")
+        }
+        Some(true) | None => Finding::ok("engine", found),
     }
 }
 

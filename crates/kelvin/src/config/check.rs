@@ -7,9 +7,10 @@ use kelvin_core::{
     task::TaskType,
 };
 use kelvin_model::{Dtype, LoraConfig, NativeOptions};
+use kelvin_remote::tinker::{Refusal, TinkerSettings, check_draw, refusal};
 use kelvin_selfplay::settings::{AzrSettings, EstimateStop, Misfit, Recipe};
 
-use super::{Config, EnvironmentName, PolicySettings, PythonSettings};
+use super::{Backend, Config, EnvironmentName, PolicySettings, PythonSettings};
 use crate::{error::Usage, sandbox::WORKERS_MAX};
 
 /// # Errors
@@ -54,15 +55,67 @@ fn counts(config: &Config) -> anyhow::Result<()> {
 }
 
 fn policy(config: &Config) -> anyhow::Result<()> {
-    let PolicySettings { dtype, lora, options, .. } = &config.policy;
+    let PolicySettings { backend, dtype, lora, options, .. } = &config.policy;
     let NativeOptions { max_rows, prefill_chunk, kv_bytes_max, .. } = options;
     for (key, value) in
         [("max_rows", max_rows), ("prefill_chunk", prefill_chunk), ("kv_bytes_max", kv_bytes_max)]
     {
         require(1 <= *value, &format!("policy.{key}"), value, "at least 1")?;
     }
-    check_lora(lora, *dtype)
+    match backend {
+        Backend::Native => {
+            require_unread_remote(&config.policy)?;
+            check_lora(lora, *dtype)
+        }
+        Backend::Tinker => remote(config),
+    }
 }
+
+/// A server that is named and not asked is a mistake.
+fn require_unread_remote(policy: &PolicySettings) -> anyhow::Result<()> {
+    if policy.remote == TinkerSettings::default() {
+        return Ok(());
+    }
+    Err(Usage::error(
+        "settings of policy.remote are read by policy.backend = \"tinker\" alone, and the backend is \"native\"\nhint: set \
+         the backend, or leave them out",
+    ))
+}
+
+/// What adapters on a server cannot be or learn.
+fn remote(config: &Config) -> anyhow::Result<()> {
+    let PolicySettings { lora, remote, .. } = &config.policy;
+    if let Err((key, range)) = remote.check() {
+        return Err(Usage::error(format!("policy.remote.{key} is out of range\nhint: it is {range}")));
+    }
+    let servers = LoraConfig { rank: lora.rank, alpha: SERVER_ALPHA, ..LoraConfig::default() };
+    if lora.rank != 0 && *lora != servers {
+        return Err(Usage::error(format!(
+            "policy.lora asks for other adapters than servers make\nhint: with policy.backend = \"tinker\" only the rank is \
+             free; alpha is {SERVER_ALPHA}, every matrix of a layer has one, and rslora is off",
+        )));
+    }
+    let sampling = &config.sampling;
+    for (name, draw) in [
+        ("propose", &sampling.propose),
+        ("solve", &sampling.solve),
+        ("estimate", &sampling.estimate),
+        ("seed", &sampling.seed),
+        ("eval", &sampling.eval),
+    ] {
+        check_draw(draw).map_err(|error| Usage::error(format!("sampling.{name}: {error}")))?;
+    }
+    let objective = config.objective.objective(sampling.solve.temperature);
+    match refusal(&objective, remote) {
+        None => Ok(()),
+        Some(Refusal { key, hint }) => {
+            Err(Usage::error(format!("{key} cannot be had with policy.backend = \"tinker\"\nhint: {hint}")))
+        }
+    }
+}
+
+/// Alpha of the adapters that servers make; no request can name another one.
+const SERVER_ALPHA: f64 = 32.0;
 
 /// Checks settings of adapters, where there are any, beside the type of weights.
 ///

@@ -8,7 +8,7 @@ use super::Raw;
 use crate::error::Usage;
 
 /// Keys that may change, and sections, which end in a dot.
-const FREE: [&str; 16] = [
+const FREE: [&str; 28] = [
     "steps",
     "checkpoint.",
     "tracking.",
@@ -19,6 +19,18 @@ const FREE: [&str; 16] = [
     "policy.share_prompts",
     "policy.recompute",
     "policy.pack",
+    "policy.remote.url",
+    "policy.remote.api_key_env",
+    "policy.remote.plain_http",
+    "policy.remote.dialect",
+    "policy.remote.sampler_weights",
+    "policy.remote.concurrent_max",
+    "policy.remote.timeout_s",
+    "policy.remote.answer_s",
+    "policy.remote.retries",
+    "policy.remote.pause_ms",
+    "policy.remote.heartbeat_s",
+    "policy.remote.reply_bytes_max",
     "python.path",
     "python.workers",
     "python.batch_max",

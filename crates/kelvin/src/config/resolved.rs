@@ -9,6 +9,7 @@ use kelvin_core::{
     task::{Step, TaskType},
 };
 use kelvin_model::{Dtype, LoraConfig, NativeOptions, Training};
+use kelvin_remote::tinker::TinkerSettings;
 use kelvin_selfplay::settings::{
     AzrSettings, BenchmarkSettings, CheckpointSettings, DiagnosticsSettings, EvalSettings, IntrinsicSettings,
     ObjectiveSettings, OptimizerSettings, RZeroSettings, Recipe, RunSettings, SamplingSettings,
@@ -268,6 +269,8 @@ impl Default for TrackingSettings {
 pub(crate) enum Backend {
     /// The engine of the project, on the CPU.
     Native,
+    /// A server of the Tinker protocol: adapters learn there.
+    Tinker,
 }
 
 /// The model.
@@ -285,6 +288,8 @@ pub(crate) struct PolicySettings {
     /// Ids of added tokens that are tokenized as ordinary text (azr.md section 1.1: 151667 and 151668 for Qwen3's
     /// base models).
     pub(crate) demote_tokens: Vec<u32>,
+    /// The server, where something else computes.
+    pub(crate) remote: TinkerSettings,
     /// What bounds the engine's time and memory and changes no result.
     #[serde(flatten)]
     pub(crate) options: NativeOptions,
@@ -298,6 +303,7 @@ impl Default for PolicySettings {
             dtype: Dtype::F32,
             lora: LoraConfig::default(),
             demote_tokens: Vec::new(),
+            remote: TinkerSettings::default(),
             options: NativeOptions::default(),
         }
     }

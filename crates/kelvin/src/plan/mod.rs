@@ -11,7 +11,7 @@ mod work;
 
 use kelvin_selfplay::settings::Recipe;
 
-use crate::config::Config;
+use crate::config::{Backend, Config};
 
 pub(crate) use memory::footprint;
 pub(crate) use shape::{Model, Source, find};
@@ -27,6 +27,12 @@ pub(crate) fn describe(config: &Config, model: Option<&Model>) -> anyhow::Result
         Recipe::Azr => step.describe(config),
         Recipe::RZero => r_zero::describe(config),
     };
+    if config.policy.backend == Backend::Tinker {
+        return Ok(format!(
+            "--- memory\nweights and their training are at {}\n\n{drawn}",
+            config.policy.remote.url
+        ));
+    }
     let Some(model) = model else {
         return Ok(format!(
             "--- memory\nnot known: the shape of {} is neither here nor among the published ones\n\n{drawn}",

@@ -15,6 +15,7 @@ mod model;
 mod plan;
 mod seeds;
 mod serve;
+mod tinker;
 
 use std::{
     io::Write,

@@ -1,15 +1,19 @@
-//! The loss of a batch as the head sees it: token by token, in any order of samples.
+//! The loss of a batch token by token, in any order of samples, with what it says of itself: what trainers compute with.
 
-use kelvin_core::{
-    objective::{Normalisation, Objective, Side, Token},
-    policy::LossStats,
-    rollout::Sample,
-};
+use super::{Normalisation, Objective, Side, Token};
+use crate::{policy::LossStats, rollout::Sample};
 
-use crate::kernels::TokenStats;
+/// What a model says of a response token.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Said {
+    /// Its log-probability, at the objective's temperature.
+    pub logprob: f64,
+    /// The entropy of its distribution, in nats.
+    pub entropy: f64,
+}
 
 /// What is minimised, and on what.
-pub(super) struct BatchLoss<'batch> {
+pub struct BatchLoss<'batch> {
     batch: &'batch [Sample],
     objective: &'batch Objective,
     /// The weight of each of a sample's tokens.
@@ -18,7 +22,7 @@ pub(super) struct BatchLoss<'batch> {
 
 /// Sums over the response tokens of one sample.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct SampleSums {
+pub struct SampleSums {
     /// The sample's place in the batch.
     idx: usize,
     /// Of log-probability less old log-probability, where tokens are coupled.
@@ -36,8 +40,8 @@ pub(super) struct SampleSums {
 }
 
 impl<'batch> BatchLoss<'batch> {
-    /// The loss on a checked part of the batch that `whole` was taken of.
-    pub(super) fn new(
+    /// The loss on a checked part of the batch that `whole` was taken of ([`Objective::check`]).
+    pub fn new(
         batch: &'batch [Sample],
         objective: &'batch Objective,
         whole: &Normalisation,
@@ -46,34 +50,29 @@ impl<'batch> BatchLoss<'batch> {
         BatchLoss { batch, objective, weights }
     }
 
-    /// Divides the logits.
-    pub(super) fn temperature(&self) -> f32 {
-        self.objective.temperature as f32
-    }
-
     /// Empty sums of samples.
-    pub(super) fn begin(&self, samples: &[usize]) -> Vec<SampleSums> {
+    pub fn begin(&self, samples: &[usize]) -> Vec<SampleSums> {
         samples.iter().map(|&idx| SampleSums { idx, ..SampleSums::default() }).collect()
     }
 
     /// Whether all tokens of these samples must pass [`BatchLoss::read`] before the first passes
     /// [`BatchLoss::token`]. Where no sample has old log-probabilities, every ratio is 1 without reading.
-    pub(super) fn is_coupled(&self, samples: &[usize]) -> bool {
+    pub fn is_coupled(&self, samples: &[usize]) -> bool {
         self.objective.surrogate.is_sequence_level()
             && samples.iter().any(|&idx| !self.batch[idx].old_logprobs.is_empty())
     }
 
     /// Takes a token's part in the ratio of its response.
-    pub(super) fn read(&self, sums: &mut SampleSums, token_idx: usize, token: TokenStats) {
+    pub fn read(&self, sums: &mut SampleSums, token_idx: usize, token: Said) {
         if let Some(&old) = self.batch[sums.idx].old_logprobs.get(token_idx) {
-            sums.log_ratio += f64::from(token.logprob) - f64::from(old);
+            sums.log_ratio += token.logprob - f64::from(old);
         }
     }
 
     /// Derivatives of the whole loss by one response token's log-probability and entropy.
-    pub(super) fn token(&self, sums: &mut SampleSums, token_idx: usize, token: TokenStats) -> (f32, f32) {
+    pub fn token(&self, sums: &mut SampleSums, token_idx: usize, token: Said) -> (f64, f64) {
         let (sample, weight) = (&self.batch[sums.idx], self.weights[sums.idx]);
-        let (logprob, entropy) = (f64::from(token.logprob), f64::from(token.entropy));
+        let Said { logprob, entropy } = token;
         let mean = sums.log_ratio / sample.response.len() as f64;
         let token = Token::of(sample, token_idx, logprob, entropy, mean);
         let loss = self.objective.token(&token);
@@ -90,11 +89,11 @@ impl<'batch> BatchLoss<'batch> {
             Some(Side::High) => sums.n_high += 1,
             None => {}
         }
-        ((weight * loss.by_logprob) as f32, (weight * loss.by_entropy) as f32)
+        (weight * loss.by_logprob, weight * loss.by_entropy)
     }
 
     /// Means over the batch, summed in its order. `sums` has each sample once.
-    pub(super) fn stats(&self, sums: impl Iterator<Item = SampleSums>) -> LossStats {
+    pub fn stats(&self, sums: impl Iterator<Item = SampleSums>) -> LossStats {
         let mut by_sample = vec![SampleSums::default(); self.batch.len()];
         for sums in sums {
             by_sample[sums.idx] = sums;

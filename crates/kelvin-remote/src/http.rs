@@ -1,0 +1,318 @@
+//! One HTTP client: deadlines, bounded retries, and keys that appear nowhere.
+//!
+//! What passes by itself (a connection that breaks, a server that is busy or starts again) is asked again with growing
+//! pauses; what a server refuses is an answer. Redirects are not followed: a key goes where the configuration says.
+
+use std::{fmt, time::Duration};
+
+use anyhow::{Context, ensure};
+use bytes::{Bytes, BytesMut};
+use kelvin_core::seed::Seed;
+use reqwest::{
+    Method, StatusCode, Url,
+    header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue},
+    redirect::Policy,
+};
+
+/// The longest pause between two tries.
+const PAUSE_MAX: Duration = Duration::from_secs(20);
+/// The longest part of a server's words that a message repeats, in characters.
+const WORDS_MAX: usize = 600;
+
+/// How a server is spoken to.
+#[derive(Clone, Debug)]
+pub(crate) struct Manner {
+    /// Tries after the first one.
+    pub(crate) retries: u32,
+    /// The pause before the second try; it doubles.
+    pub(crate) pause: Duration,
+    /// The longest wait for one answer.
+    pub(crate) deadline: Duration,
+    /// The longest answer.
+    pub(crate) reply_bytes_max: usize,
+}
+
+/// A key, which is shown nowhere.
+#[derive(Clone)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    pub(crate) fn new(text: String) -> Secret {
+        Secret(text)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// What is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Body {
+    pub(crate) content_type: &'static str,
+    pub(crate) encoding: Option<&'static str>,
+    pub(crate) bytes: Bytes,
+}
+
+/// What came back, with success.
+#[derive(Clone, Debug)]
+pub(crate) struct Reply {
+    pub(crate) content_type: String,
+    pub(crate) bytes: Bytes,
+}
+
+/// Why nothing came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// No answer within the deadline.
+    Late,
+    /// It may pass: connections that break, servers that are busy or fail.
+    Passing(String),
+    /// An answer that will stay the same.
+    Refused { status: u16, words: String },
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Late => f.write_str("no answer in time"),
+            Failure::Passing(what) => f.write_str(what),
+            Failure::Refused { status, words } => write!(f, "refused with status {status}: {words}"),
+        }
+    }
+}
+
+/// A client of one server.
+#[derive(Debug)]
+pub(crate) struct Http {
+    client: reqwest::Client,
+    base: Url,
+    key: Option<Secret>,
+    manner: Manner,
+}
+
+impl Http {
+    /// A client of the server at `url`, which is shown `key` in the header `key_header`.
+    ///
+    /// # Errors
+    /// If the address is none, or would send what is said over an open network in plain text without `plain_http`.
+    pub(crate) fn new(
+        url: &str,
+        (key_header, key): (&'static str, Option<Secret>),
+        plain_http: bool,
+        manner: Manner,
+    ) -> anyhow::Result<Http> {
+        let base = address(url, plain_http)?;
+        let mut headers = HeaderMap::new();
+        if let Some(Secret(key)) = &key {
+            let mut value = HeaderValue::from_str(key).ok().context(
+                "the API key has characters that no header can hold\nhint: look for a line break at its end",
+            )?;
+            value.set_sensitive(true);
+            headers.insert(key_header, value);
+        }
+        // Another part of the program may have chosen one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .default_headers(headers)
+            .user_agent(concat!("kelvin/", env!("CARGO_PKG_VERSION")))
+            .redirect(Policy::none())
+            .tcp_nodelay(true)
+            .connect_timeout(manner.deadline);
+        let client = if is_loopback(&base) { client.no_proxy() } else { client };
+        Ok(Http { client: client.build().context("making an HTTP client")?, base, key, manner })
+    }
+
+    /// The server, for messages.
+    pub(crate) fn server(&self) -> String {
+        self.base.to_string().trim_end_matches('/').to_owned()
+    }
+
+    /// Asks for a page.
+    pub(crate) async fn get(&self, path: &str) -> Result<Reply, Failure> {
+        self.retried(Method::GET, path, None).await
+    }
+
+    /// Sends `body`, again where that may help: only for what may be done twice.
+    pub(crate) async fn post(&self, path: &str, body: &Body) -> Result<Reply, Failure> {
+        self.retried(Method::POST, path, Some(body)).await
+    }
+
+    /// Sends `body` once.
+    pub(crate) async fn post_once(&self, path: &str, body: &Body) -> Result<Reply, Failure> {
+        self.once(Method::POST, path, Some(body)).await
+    }
+
+    async fn retried(&self, method: Method, path: &str, body: Option<&Body>) -> Result<Reply, Failure> {
+        let mut tried = 0;
+        loop {
+            match self.once(method.clone(), path, body).await {
+                Err(Failure::Late | Failure::Passing(_)) if tried < self.manner.retries => {
+                    self.pause(tried).await;
+                    tried += 1;
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Waits after so many tries: twice as long each time, and not all clients together.
+    pub(crate) async fn pause(&self, tried: u32) {
+        let whole = self.manner.pause.saturating_mul(1 << tried.min(16)).min(PAUSE_MAX);
+        let part = 0.5 + 0.5 * Seed::new(u64::from(std::process::id())).nth(u64::from(tried)).unit();
+        tokio::time::sleep(whole.mul_f64(part)).await;
+    }
+
+    async fn once(&self, method: Method, path: &str, body: Option<&Body>) -> Result<Reply, Failure> {
+        let asked = self.exchange(method, path, body);
+        match tokio::time::timeout(self.manner.deadline, asked).await {
+            Ok(ended) => ended,
+            Err(_) => Err(Failure::Late),
+        }
+    }
+
+    async fn exchange(&self, method: Method, path: &str, body: Option<&Body>) -> Result<Reply, Failure> {
+        let url = self.base.join(path).expect("paths are written in this crate");
+        let mut request = self.client.request(method, url);
+        if let Some(Body { content_type, encoding, bytes }) = body {
+            request = request.header(CONTENT_TYPE, *content_type).body(bytes.clone());
+            if let Some(encoding) = encoding {
+                request = request.header(CONTENT_ENCODING, *encoding);
+            }
+        }
+        let broken = |error: reqwest::Error| Failure::Passing(self.told(&chain(&error)));
+        let mut response = request.send().await.map_err(broken)?;
+        let status = response.status();
+        let content_type = response.headers().get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
+        let content_type = content_type.unwrap_or_default().to_owned();
+        let mut bytes = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(broken)? {
+            bytes.extend_from_slice(&chunk);
+            if self.manner.reply_bytes_max < bytes.len() {
+                let words = format!("an answer of over {} bytes", self.manner.reply_bytes_max);
+                return Err(Failure::Refused { status: status.as_u16(), words });
+            }
+        }
+        if status.is_success() {
+            return Ok(Reply { content_type, bytes: bytes.freeze() });
+        }
+        let words = self.told(&words(&bytes));
+        Err(match passes(status) {
+            true => Failure::Passing(format!("status {}: {words}", status.as_u16())),
+            false => Failure::Refused { status: status.as_u16(), words },
+        })
+    }
+
+    /// A server's words without the key, should it repeat it, and without what a terminal would obey.
+    fn told(&self, text: &str) -> String {
+        let text = match &self.key {
+            Some(Secret(key)) if !key.is_empty() => text.replace(key.as_str(), "(key)"),
+            _ => text.to_owned(),
+        };
+        text.chars().filter(|it| !it.is_control()).take(WORDS_MAX).collect()
+    }
+}
+
+/// Whether a status may be another one later.
+fn passes(status: StatusCode) -> bool {
+    status.is_server_error()
+        || matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS
+        )
+}
+
+/// What a refusal says: `detail` of JSON, or the text.
+fn words(bytes: &[u8]) -> String {
+    let json: Option<serde_json::Value> = serde_json::from_slice(bytes).ok();
+    match json.as_ref().and_then(|it| it.get("detail").or_else(|| it.get("error"))) {
+        Some(serde_json::Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
+/// An error with its causes, which reqwest leaves out of its text.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(it) = cause {
+        text = format!("{text}: {it}");
+        cause = it.source();
+    }
+    text
+}
+
+fn address(url: &str, plain_http: bool) -> anyhow::Result<Url> {
+    let mut url: Url = url.trim_end_matches('/').parse().with_context(|| {
+        format!("{url:?} is no address of a server\nhint: write it as http://127.0.0.1:8000 or https://HOST")
+    })?;
+    ensure!(
+        url.scheme() == "https" || url.scheme() == "http" && (plain_http || is_loopback(&url)),
+        "{url} is not https\nhint: plain http is for this machine alone; where the network between is trusted, set \
+         plain_http = true"
+    );
+    ensure!(
+        url.username().is_empty() && url.password().is_none(),
+        "the address of the server has a user or a password in it\nhint: keys come from the environment, nothing else is \
+         kept out of logs"
+    );
+    // So that paths are joined to it, not put in place of its last segment.
+    url.set_path(&format!("{}/", url.path().trim_end_matches('/')));
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host_str() {
+        Some("localhost") => true,
+        Some(host) => {
+            let host = host.trim_start_matches('[').trim_end_matches(']');
+            host.parse::<std::net::IpAddr>().is_ok_and(|it| it.is_loopback())
+        }
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_stays_on_this_machine() {
+        for good in
+            ["http://127.0.0.1:8000", "http://localhost/", "http://[::1]:80", "https://example.org/a/b"]
+        {
+            address(good, false).unwrap();
+        }
+        for bad in
+            ["http://192.168.0.4:8000", "http://127.0.0.1.example.org", "ftp://localhost", "nonsense", ""]
+        {
+            assert!(address(bad, false).unwrap_err().to_string().contains("\nhint: "), "{bad}");
+        }
+        address("http://192.168.0.4:8000", true).unwrap();
+        assert!(address("https://user:word@example.org", true).is_err());
+        assert_eq!(
+            address("https://h/a/b", false).unwrap().join("api/v1/x").unwrap().path(),
+            "/a/b/api/v1/x"
+        );
+    }
+
+    #[test]
+    fn keys_are_shown_nowhere() {
+        let manner = Manner {
+            retries: 0,
+            pause: Duration::ZERO,
+            deadline: Duration::from_secs(1),
+            reply_bytes_max: 1,
+        };
+        let key = Some(Secret::new("tml-hidden".into()));
+        let http = Http::new("http://localhost:1", ("x-api-key", key), false, manner.clone()).unwrap();
+        assert!(!format!("{http:?}").contains("tml-hidden"), "{http:?}");
+        assert_eq!(http.told("no such key: tml-hidden\u{1b}[2J"), "no such key: (key)[2J");
+        let key = Some(Secret::new("two\nlines".into()));
+        let error = Http::new("http://localhost:1", ("x-api-key", key), false, manner).unwrap_err();
+        assert!(!format!("{error:#}").contains("two"), "{error:#}");
+    }
+}

@@ -1,0 +1,28 @@
+//! Training and drawing over the Tinker protocol: adapters on a server learn, kelvin computes the advantages.
+//!
+//! [`settings`] says what can be chosen; [`proto`], [`wire`] and [`answers`] what goes over the wire, in both dialects; [`engine`] how a
+//! request becomes an answer; [`model`] adapters on the server and their session; [`losses`] how an objective becomes a
+//! server's loss; [`sampler`], [`scores`] and [`trainer`] the seams of kelvin-core; [`examine`] what a server says of itself.
+//! docs/engines/tinker.md has the picture.
+
+mod answers;
+mod engine;
+mod examine;
+mod losses;
+mod model;
+mod proto;
+mod reference;
+mod sampler;
+mod scores;
+pub mod settings;
+mod trainer;
+mod wire;
+
+pub use engine::Engine;
+pub use examine::Examined;
+pub use losses::{Refusal, refusal};
+pub use reference::BaseModel;
+pub use sampler::check as check_draw;
+pub use settings::{Dialect, Entropy, Gradient, Losses, SamplerWeights, TinkerSettings};
+pub use trainer::{Adapters, TinkerPolicy};
+pub use wire::Spoken;

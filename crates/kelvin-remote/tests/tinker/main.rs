@@ -1,0 +1,6 @@
+//! The client against a scripted server: the protocol in both dialects, learning, faults, restarts.
+
+mod faults;
+mod protocol;
+mod scripted;
+mod world;

@@ -1,0 +1,283 @@
+//! A server of the Tinker protocol for tests: it speaks both dialects, learns for real, keeps the rules of a real server, and
+//! misbehaves when told to. Every rule is from what was observed on SkyRL 0.4.0 (docs/engines/tinker.md).
+
+#![allow(dead_code, reason = "each test that includes it uses a part")]
+
+pub mod protobuf;
+pub mod table;
+pub mod world;
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use kelvin_core::seed::Seed;
+use world::World;
+
+/// How often each thing goes wrong, for each request; and what no server does by itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rates {
+    /// Nothing is done and status 500 said; the connection closes, as that of a real server does.
+    pub refused: f64,
+    /// Nothing is done and nothing is said.
+    pub unheard: f64,
+    /// It is done and nothing is said.
+    pub unsaid: f64,
+    /// It is done and half of it is said.
+    pub cut: f64,
+    /// It is done and said twice.
+    pub doubled: f64,
+    /// No answer for longer than the client waits, then nothing.
+    pub late: f64,
+    /// A future is lost.
+    pub dropped: f64,
+    /// A future that is there is said not to be.
+    pub not_yet: f64,
+    /// An answer that is no answer.
+    pub garbled: f64,
+}
+
+impl Rates {
+    /// Each of them.
+    pub fn all(rate: f64) -> Rates {
+        Rates {
+            refused: rate,
+            unheard: rate,
+            unsaid: rate,
+            cut: rate,
+            doubled: rate,
+            late: rate,
+            dropped: rate,
+            not_yet: rate,
+            garbled: rate,
+        }
+    }
+}
+
+/// How it misbehaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Faults {
+    /// Decides which request is struck.
+    pub seed: Seed,
+    /// How often.
+    pub rates: Rates,
+    /// How long a late answer takes.
+    pub late: Duration,
+}
+
+/// A request as it came.
+#[derive(Debug)]
+pub struct Request {
+    /// Without its slash.
+    pub path: String,
+    pub content_type: String,
+    pub is_packed: bool,
+    pub key: Option<String>,
+    pub body: Vec<u8>,
+}
+
+/// What is said.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Said {
+    pub status: u16,
+    pub content_type: &'static str,
+    pub body: Vec<u8>,
+}
+
+/// What is shared by connections.
+pub struct Shared {
+    pub world: World,
+    pub faults: Option<Faults>,
+    /// Requests so far.
+    pub n_requests: u64,
+    /// Requests that were struck.
+    pub n_struck: u64,
+    /// At these requests it is started again, the last first.
+    pub restarts: Vec<u64>,
+    /// While it is true, connections are closed at once.
+    pub is_down: bool,
+}
+
+/// A server that listens until the test's process ends.
+pub struct Server {
+    pub address: SocketAddr,
+    pub shared: Arc<Mutex<Shared>>,
+}
+
+impl Server {
+    /// Starts it on a free port.
+    pub fn start(world: World) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared =
+            Shared { world, faults: None, n_requests: 0, n_struck: 0, restarts: Vec::new(), is_down: false };
+        let shared = Arc::new(Mutex::new(shared));
+        let for_connections = Arc::clone(&shared);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let shared = Arc::clone(&for_connections);
+                // That a client goes away is no concern of the server's.
+                thread::spawn(move || drop(stream.and_then(|it| connection(it, &shared))));
+            }
+        });
+        Server { address, shared }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Looks at what it knows, or changes it.
+    pub fn with<T>(&self, look: impl FnOnce(&mut Shared) -> T) -> T {
+        look(&mut self.shared.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// It is started again: only what was saved is there afterwards.
+    pub fn restart(&self) {
+        self.with(|it| it.world.restart());
+    }
+}
+
+fn connection(stream: TcpStream, shared: &Mutex<Shared>) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut out = stream.try_clone()?;
+    let mut input = BufReader::new(stream);
+    while let Some(request) = read(&mut input)? {
+        if !answer(&request, shared, &mut out)? {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Answers; gives whether the connection goes on.
+fn answer(request: &Request, shared: &Mutex<Shared>, out: &mut TcpStream) -> std::io::Result<bool> {
+    let lock = || shared.lock().unwrap_or_else(PoisonError::into_inner);
+    let (fault, late) = {
+        let mut shared = lock();
+        if shared.is_down {
+            return Ok(false);
+        }
+        shared.n_requests += 1;
+        if shared.restarts.last().is_some_and(|it| *it <= shared.n_requests) {
+            shared.restarts.pop();
+            shared.world.restart();
+        }
+        let fault = fault(&shared, request);
+        shared.n_struck += u64::from(fault != Fault::None);
+        (fault, shared.faults.map_or(Duration::ZERO, |it| it.late))
+    };
+    match fault {
+        Fault::Refused => {
+            let said =
+                Said { status: 500, content_type: "text/plain", body: b"Internal Server Error".into() };
+            write(out, &said, usize::MAX)?;
+            return Ok(false);
+        }
+        Fault::Unheard => return Ok(false),
+        Fault::Late => {
+            thread::sleep(late);
+            return Ok(false);
+        }
+        Fault::Dropped => lock().world.drop_future(request),
+        Fault::None | Fault::Unsaid | Fault::Cut | Fault::Doubled | Fault::NotYet | Fault::Garbled => {}
+    }
+    // A future that is not there is waited for; here all are there.
+    let said = lock().world.answer(request);
+    match fault {
+        Fault::Unsaid => return Ok(false),
+        Fault::Cut => {
+            write(out, &said, said.body.len() / 2)?;
+            return Ok(false);
+        }
+        Fault::Doubled => {
+            write(out, &said, usize::MAX)?;
+            write(out, &said, usize::MAX)?;
+        }
+        Fault::NotYet => {
+            let body = br#"{"type": "try_again", "queue_state": "active"}"#.to_vec();
+            write(out, &Said { status: 200, content_type: "application/json", body }, usize::MAX)?;
+        }
+        Fault::Garbled => {
+            write(out, &Said { body: said.body.iter().map(|it| it ^ 0x55).collect(), ..said }, usize::MAX)?;
+        }
+        _ => write(out, &said, usize::MAX)?,
+    }
+    Ok(true)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    None,
+    Refused,
+    Unheard,
+    Unsaid,
+    Cut,
+    Doubled,
+    Late,
+    Dropped,
+    NotYet,
+    Garbled,
+}
+
+fn fault(shared: &Shared, request: &Request) -> Fault {
+    let Some(Faults { seed, rates, .. }) = shared.faults else { return Fault::None };
+    let mut draws = seed.nth(shared.n_requests).draws();
+    let retrieves = request.path == "api/v1/retrieve_future";
+    let Rates { refused, unheard, unsaid, cut, doubled, late, dropped, not_yet, garbled } = rates;
+    let faults = [
+        (Fault::Refused, refused, true),
+        (Fault::Unheard, unheard, true),
+        (Fault::Unsaid, unsaid, true),
+        (Fault::Cut, cut, true),
+        (Fault::Doubled, doubled, true),
+        (Fault::Late, late, true),
+        (Fault::Dropped, dropped, retrieves),
+        (Fault::NotYet, not_yet, retrieves),
+        (Fault::Garbled, garbled, retrieves),
+    ];
+    let struck = faults.into_iter().find(|(_, rate, may)| draws.chance(*rate) && *may);
+    struck.map_or(Fault::None, |it| it.0)
+}
+
+fn read(input: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {
+    let mut line = String::new();
+    if input.read_line(&mut line)? == 0 {
+        return Ok(None);
+    }
+    let path = line.split(' ').nth(1).unwrap_or("/").trim_start_matches('/').to_owned();
+    let (mut length, mut content_type, mut is_packed, mut key) = (0, String::new(), false, None);
+    loop {
+        let mut line = String::new();
+        if input.read_line(&mut line)? == 0 {
+            return Ok(None);
+        }
+        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        let value = value.trim();
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => length = value.parse().unwrap_or(0),
+            "content-type" => content_type = value.to_owned(),
+            "content-encoding" => is_packed = value == "zstd",
+            "x-api-key" => key = Some(value.to_owned()),
+            _ => {}
+        }
+    }
+    let mut body = vec![0; length];
+    input.read_exact(&mut body)?;
+    Ok(Some(Request { path, content_type, is_packed, key, body }))
+}
+
+fn write(out: &mut TcpStream, said: &Said, n_bytes: usize) -> std::io::Result<()> {
+    let Said { status, content_type, body } = said;
+    let mut text = format!(
+        "HTTP/1.1 {status} -\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
+    text.extend(&body[..body.len().min(n_bytes)]);
+    out.write_all(&text)
+}

@@ -1,0 +1,84 @@
+//! Policies on servers: what the configuration says of one, and the environment variable with its key.
+
+use std::{env, sync::Arc};
+
+use anyhow::Context;
+use kelvin_core::{seed::Seed, vocabulary::Vocabulary};
+use kelvin_remote::tinker::{Adapters, BaseModel, Engine, Examined, TinkerPolicy, TinkerSettings};
+
+use crate::{
+    config::{Config, PolicySettings},
+    error::Usage,
+    model,
+    terminal::say,
+};
+
+/// The rank of adapters where none is named: that of the protocol's official client.
+const RANK: usize = 32;
+
+/// A client of the server at which a run's policies are.
+///
+/// # Errors
+/// If its address is none, or would send keys in plain text to another machine.
+pub(crate) fn engine(settings: &TinkerSettings) -> anyhow::Result<Arc<Engine>> {
+    let key = env::var(&settings.api_key_env).ok().filter(|it| !it.is_empty());
+    Engine::new(settings.clone(), key).map_err(|error| Usage::error(format!("policy.remote.url: {error:#}")))
+}
+
+/// A policy of a run, to be called `name`.
+///
+/// # Errors
+/// If the server does not answer or lacks what the configuration wants, or the tokenizer is not here.
+pub(crate) fn policy(config: &Config, name: &str) -> anyhow::Result<TinkerPolicy> {
+    let engine = engine(&config.policy.remote)?;
+    let examined = engine.examine()?;
+    require_served(config, &examined)?;
+    say(&format!("{name} is at {}, in {}", examined.server, examined.spoken.as_str()));
+    let adapters = Adapters {
+        base_model: base_model(&config.policy).to_owned(),
+        rank: if config.policy.lora.rank == 0 { RANK } else { config.policy.lora.rank },
+        seed: Seed::new(config.seed).fork("lora").fork(name),
+    };
+    Ok(TinkerPolicy::new(engine, vocabulary(&config.policy)?, adapters))
+}
+
+/// What a KL term pulls towards: the model below the adapters, on the server.
+///
+/// # Errors
+/// As [`policy`].
+pub(crate) fn reference(policy: &PolicySettings) -> anyhow::Result<BaseModel> {
+    let name = base_model(policy).to_owned();
+    Ok(BaseModel::new(engine(&policy.remote)?, vocabulary(policy)?, name))
+}
+
+/// What the server calls the model.
+fn base_model(policy: &PolicySettings) -> &str {
+    if policy.remote.base_model.is_empty() { &policy.model } else { &policy.remote.base_model }
+}
+
+fn vocabulary(policy: &PolicySettings) -> anyhow::Result<Arc<dyn Vocabulary>> {
+    let name = &policy.model;
+    let text = model::text(name, &policy.demote_tokens)
+        .with_context(|| format!("cannot load the tokenizer of the model `{name}`"))?;
+    Ok(Arc::new(text))
+}
+
+/// Checks that the server has the model and does what it is asked for.
+fn require_served(config: &Config, examined: &Examined) -> anyhow::Result<()> {
+    let Examined { server, models, clips, .. } = examined;
+    let wanted = base_model(&config.policy);
+    if !models.is_empty() && models.iter().all(|it| it != wanted) {
+        return Err(Usage::error(format!(
+            "{server} has no model {wanted:?}, it has {}\nhint: policy.model names the folder of its tokenizer here, \
+             policy.remote.base_model what the server calls it",
+            models.join(", ")
+        )));
+    }
+    let clip = config.optimizer.grad_clip;
+    if clip != 0.0 && *clips == Some(false) {
+        return Err(Usage::error(format!(
+            "optimizer.grad_clip = {clip} cannot be had at {server}, whose optimizer clips nothing\nhint: set it to 0"
+        )));
+    }
+    Ok(())
+}
