@@ -11,12 +11,17 @@ use super::{
 
 /// The longest text, in bytes, that is read as mathematics. It is longer than any
 /// gold answer of the public benchmarks.
-pub(super) const ANSWER_BYTES_MAX: usize = 2000;
+const ANSWER_BYTES_MAX: usize = 2000;
+
+/// Whether a text is short enough to be read.
+pub(super) fn is_short(text: &str) -> bool {
+    text.len() <= ANSWER_BYTES_MAX
+}
 
 /// What an answer is; of one that cannot be read, its words.
 pub(super) fn read(text: &str, commas: Commas) -> Answer {
     let too_long = || Answer::Text(text.split_whitespace().collect(), None);
-    if ANSWER_BYTES_MAX < text.len() {
+    if !is_short(text) {
         return too_long();
     }
     match latex::tokens(text, commas) {
@@ -308,10 +313,12 @@ fn collection(tokens: &[Token]) -> Option<Answer> {
         return Some(Answer::Value(Expr::Symbol(reals.text.clone())));
     }
     let (open, inside, close) = enclosed(tokens)?;
-    let members = |inside| match list(inside) {
+    // What is inside is read once: twice at every level would double with each.
+    let members = |inside: &[Token]| match list(inside) {
         Some(Answer::List(members, _)) => members,
-        _ if inside.is_empty() => Vec::new(),
-        _ => vec![answer(inside)],
+        Some(one) => vec![one],
+        None if inside.is_empty() => Vec::new(),
+        None => vec![answer(inside)],
     };
     if open == '⦃' {
         // `\{x : x > 2\}`, with a bar or a colon.

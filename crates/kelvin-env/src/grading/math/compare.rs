@@ -25,6 +25,9 @@ impl Comparison<'_> {
         if gold == answer {
             return true;
         }
+        if self.budget.spend(1).is_none() {
+            return false;
+        }
         self.same_kind(gold, answer) || self.same_region(gold, answer)
     }
 
@@ -78,7 +81,7 @@ impl Comparison<'_> {
             (Answer::Ratio(a), Answer::Ratio(b)) => self.same_items(a, b),
             (Answer::Tuple { items, .. }, Answer::Value(matrix @ Expr::Matrix(_)))
             | (Answer::Value(matrix @ Expr::Matrix(_)), Answer::Tuple { items, .. }) => {
-                matrix::vector(matrix).is_some_and(|vector| self.same_items(items, &vector))
+                matrix::vector(matrix, &mut self.budget).is_some_and(|vector| self.same_items(items, &vector))
             }
             (Answer::Tuple { items, .. }, Answer::List(others, _) | Answer::Set(others))
             | (Answer::List(others, _) | Answer::Set(others), Answer::Tuple { items, .. }) => {
@@ -137,7 +140,9 @@ impl Comparison<'_> {
     }
 
     fn same_value(&mut self, a: &Expr, b: &Expr) -> bool {
-        if let (Some(a), Some(b)) = (matrix::matrix(a), matrix::matrix(b)) {
+        if let Some(a) = matrix::matrix(a, &mut self.budget)
+            && let Some(b) = matrix::matrix(b, &mut self.budget)
+        {
             return a.len() == b.len()
                 && a.iter()
                     .zip(&b)

@@ -2,6 +2,7 @@
 //! sign become one, and what only spaces or decorates is dropped, so that nothing behind this file knows of layout.
 
 use super::{
+    parse::NESTING_MAX,
     spelling::{DECORATION, OPERATORS, SPACING, SYNONYMS, TEXTS, WORD_COMMANDS, greek_letter},
     thousands::grouped,
 };
@@ -58,8 +59,12 @@ pub(super) enum Commas {
     List,
 }
 
-/// The signs of a text; none where there are too many.
+/// The signs of a text; none where there are too many, or where its groups are too deep inside one another: what stands
+/// in another type is read by itself.
 pub(super) fn tokens(text: &str, commas: Commas) -> Option<Vec<Token>> {
+    if !is_shallow(text) {
+        return None;
+    }
     let mut reader = Reader { rest: text, tokens: Vec::new(), spaced: false, glued: Vec::new() };
     while !reader.rest.is_empty() {
         reader.step();
@@ -68,6 +73,24 @@ pub(super) fn tokens(text: &str, commas: Commas) -> Option<Vec<Token>> {
         }
     }
     Some(grouped(reader.tokens, &reader.glued, commas))
+}
+
+/// Whether neither braces nor brackets of any kind go too deep, those of passages of text among them.
+fn is_shallow(text: &str) -> bool {
+    let (mut n_braces, mut n_brackets) = (0usize, 0usize);
+    text.bytes().all(|byte| {
+        match byte {
+            b'{' => n_braces += 1,
+            b'}' => n_braces = n_braces.saturating_sub(1),
+            _ => {}
+        }
+        match byte {
+            b'{' | b'(' | b'[' => n_brackets += 1,
+            b'}' | b')' | b']' => n_brackets = n_brackets.saturating_sub(1),
+            _ => {}
+        }
+        n_braces.max(n_brackets) <= NESTING_MAX
+    })
 }
 
 struct Reader<'text> {

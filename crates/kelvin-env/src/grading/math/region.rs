@@ -233,6 +233,7 @@ fn rational(value: f64) -> Option<Number> {
 
 /// Whether the region has the number; none where that cannot be told.
 fn holds(region: &Region, value: &Value, comparison: &mut Comparison<'_>) -> Option<bool> {
+    comparison.budget.spend(1)?;
     match region {
         Region::Interval { low, high } => {
             let above = |end: &End| {
