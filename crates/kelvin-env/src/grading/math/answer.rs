@@ -263,13 +263,18 @@ fn related(tokens: &[Token]) -> Option<Answer> {
     }
 }
 
-/// Sides with equals signs between. A chain says its last value, but not what it is near to.
+/// Sides with equals signs between. A chain says its last value, but not what it is near to: a number is said by its
+/// first side, a name by what it is near to if there is nothing else.
 fn equated(sides: &[&[Token]], signs: &[char]) -> Option<Answer> {
+    let n_sides_min = if is_number(units::split(sides[0]).map_or(sides[0], |it| it.0)) { 1 } else { 2 };
     let mut n_sides = sides.len();
-    while 2 < n_sides && signs[n_sides - 2] == '≈' {
+    while n_sides_min < n_sides && signs[n_sides - 2] == '≈' {
         n_sides -= 1;
     }
     let (first, last) = (sides[0], sides[n_sides - 1]);
+    if n_sides == 1 {
+        return Some(answer(first));
+    }
     if let Some(name) = names::name(bare(first))
         && !is_number(first)
     {
