@@ -6,7 +6,7 @@ use super::{
     names, parse,
     parse::NESTING_MAX,
     tree::{Answer, Expr, Joined, Relation},
-    units,
+    units::{self, Unit},
 };
 
 /// The longest text, in bytes, that is read as mathematics. It is longer than any
@@ -210,7 +210,7 @@ fn words_only(tokens: &[Token]) -> Option<Answer> {
 
 /// An answer as words, in small letters, without blanks and marks. A short run of letters may be a product.
 fn words(tokens: &[Token]) -> Answer {
-    let kept = tokens.iter().filter(|it| !it.is_any(".,;!?\"'{}"));
+    let kept = tokens.iter().filter(|it| !it.is_any(".,;!?\"'{}$€"));
     let folded: String = kept.flat_map(|it| it.text.chars()).filter(|it| !it.is_whitespace()).collect();
     let product = match tokens {
         [one] if one.kind == Kind::Word && one.text.len() <= 4 => parse::formula(tokens),
@@ -354,20 +354,34 @@ fn ratio(tokens: &[Token]) -> Option<Answer> {
     parts.into_iter().map(quantity).collect::<Option<Vec<_>>>().map(Answer::Ratio)
 }
 
-/// A formula, with a unit, a percent sign or money.
+/// A formula, with a unit, a percent sign, a degree sign or money.
 fn quantity(tokens: &[Token]) -> Option<Answer> {
     if let [rest @ .., last] = tokens
-        && (last.is('%') || last.kind == Kind::Word && last.text == "percent")
+        && (last.is('%') || matches!(last.kind, Kind::Word | Kind::Text) && last.text == "percent")
         && !rest.is_empty()
     {
         return parse::formula(rest).map(Answer::Percent);
     }
-    if let Some(expr) = units::split(tokens).and_then(|(value, unit)| Some((parse::formula(value)?, unit))) {
-        return Some(Answer::Quantity(expr.0, expr.1));
+    let money = tokens.iter().find(|it| it.is_any(units::MONEY)).and_then(|it| it.text.chars().next());
+    let of_money = |unit| match money {
+        Some(sign) => Some(Unit::of_money(unit, sign)),
+        None => unit,
+    };
+    if let Some((value, unit)) = units::split(tokens)
+        && let (Some(expr), Some(unit)) = (parse::formula(value), of_money(Some(unit)))
+    {
+        return Some(Answer::Quantity(expr, unit));
     }
     let expr = parse::formula(tokens)?;
+    if let Some(unit) = of_money(None) {
+        return Some(Answer::Quantity(expr, unit));
+    }
     Some(match expr {
-        Expr::Degrees(inside) => Answer::Value(*inside),
+        Expr::Degrees(inside) => Answer::Quantity(*inside, Unit::degree()),
+        Expr::Negative(inside) => match *inside {
+            Expr::Degrees(inside) => Answer::Quantity(Expr::Negative(inside), Unit::degree()),
+            inside => Answer::Value(Expr::Negative(Box::new(inside))),
+        },
         expr => Answer::Value(expr),
     })
 }

@@ -5,7 +5,6 @@ use super::{
     evaluate::{Budget, Field, LogBase, Point, evaluate},
     matrix, region, sample,
     tree::{Answer, Expr, Joined, Name, Relation},
-    units::Unit,
     value::Value,
 };
 use crate::grading::number::Number;
@@ -103,28 +102,23 @@ impl Comparison<'_> {
     fn same_amount(&mut self, gold: &Answer, answer: &Answer) -> bool {
         match (gold, answer) {
             (Answer::Value(a), Answer::Value(b)) => self.same_value(a, b),
-            (Answer::Quantity(a, unit), Answer::Quantity(b, other)) => match (unit, other) {
-                (
-                    Unit::Known { kind, size, power },
-                    Unit::Known { kind: other_kind, size: other_size, power: other_power },
-                ) => {
+            (Answer::Quantity(a, unit), Answer::Quantity(b, other)) => match unit.sizes(other) {
+                Some((size, other)) if size == other => self.same_value(a, b),
+                Some((size, other)) => {
                     let scaled = |expr: &Expr, size: &Number| {
-                        let size = Expr::Power(
-                            Box::new(Expr::Number(size.clone())),
-                            Box::new(Expr::integer(u64::from(*power))),
-                        );
-                        Expr::Product(vec![expr.clone(), size])
+                        Expr::Product(vec![expr.clone(), Expr::Number(size.clone())])
                     };
-                    let same_measure = (kind, power) == (other_kind, other_power);
-                    same_measure
-                        && match size == other_size {
-                            true => self.same_value(a, b),
-                            false => self.same_value(&scaled(a, size), &scaled(b, other_size)),
-                        }
+                    self.same_value(&scaled(a, size), &scaled(b, other))
                 }
-                (Unit::Other, _) | (_, Unit::Other) => self.same_value(a, b),
+                None => false,
             },
             (Answer::Percent(a), Answer::Percent(b)) => self.same_value(a, b),
+            (Answer::Percent(_), Answer::Quantity(_, unit))
+            | (Answer::Quantity(_, unit), Answer::Percent(_))
+                if !unit.is_none() =>
+            {
+                false
+            }
             (Answer::Percent(percent), Answer::Value(value) | Answer::Quantity(value, _))
             | (Answer::Value(value) | Answer::Quantity(value, _), Answer::Percent(percent)) => {
                 let share = || Expr::Quotient(Box::new(percent.clone()), Box::new(Expr::integer(100)));

@@ -32,6 +32,8 @@ pub(super) struct Token {
     pub(super) text: String,
     /// Whether a blank stands before it.
     pub(super) spaced: bool,
+    /// Whether it is one letter in upright type, as units are set.
+    pub(super) is_upright: bool,
 }
 
 impl Token {
@@ -104,7 +106,7 @@ struct Reader<'text> {
 impl Reader<'_> {
     fn push(&mut self, kind: Kind, text: impl Into<String>) {
         let spaced = std::mem::take(&mut self.spaced);
-        self.tokens.push(Token { kind, text: text.into(), spaced });
+        self.tokens.push(Token { kind, text: text.into(), spaced, is_upright: false });
     }
 
     fn sign(&mut self, sign: char) {
@@ -126,7 +128,7 @@ impl Reader<'_> {
             '\\' => self.command(),
             '0'..='9' => self.number(),
             '.' if self.rest[1..].starts_with(|it: char| it.is_ascii_digit()) => self.number(),
-            _ if first.is_whitespace() || "$~€£".contains(first) => {
+            _ if first.is_whitespace() || "$~£".contains(first) => {
                 self.skip(first.len_utf8());
                 self.spaced = true;
             }
@@ -265,7 +267,12 @@ impl Reader<'_> {
                     self.glued.push(self.tokens.len() - 1);
                 }
             }
-            ',' | ';' | ':' | '>' | ' ' | '(' | ')' | '[' | ']' | '$' | '\n' => self.spaced = true,
+            ',' | ';' | ':' | '>' | ' ' | '(' | ')' | '[' | ']' | '\n' => self.spaced = true,
+            // The sign of money; without a backslash it begins a formula.
+            '$' => {
+                self.sign('$');
+                self.spaced = true;
+            }
             '_' => self.sign('_'),
             // A stray backslash, with what follows it.
             _ => {}
@@ -282,7 +289,10 @@ impl Reader<'_> {
         let is_type =
             !matches!(name, "text" | "textrm" | "mbox" | "hbox" | "textnormal" | "textit" | "textbf");
         match trimmed {
-            _ if is_letter && is_type => self.push(Kind::Word, trimmed),
+            _ if is_letter && is_type => {
+                self.push(Kind::Word, trimmed);
+                self.tokens.iter_mut().rev().take(1).for_each(|it| it.is_upright = name == "mathrm");
+            }
             _ if is_type && WORD_COMMANDS.contains(&trimmed) => self.push(Kind::Command, trimmed),
             // Bold and slanted mathematics is mathematics.
             _ if is_type && !trimmed.chars().all(|it| it.is_alphabetic() || " ~.^2/3".contains(it)) => {

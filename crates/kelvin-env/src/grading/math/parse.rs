@@ -5,6 +5,7 @@ use super::{
     latex::{Kind, Token},
     names,
     tree::{Expr, Function},
+    units,
 };
 use crate::grading::number::Number;
 
@@ -27,10 +28,11 @@ fn whole(tokens: &[Token], depth: usize) -> Option<Expr> {
     (parser.at == tokens.len() && sum.is_within(LEVELS_MAX)).then_some(sum)
 }
 
-/// Runs of letters as single letters: `2RC` is a product.
+/// Runs of letters as single letters: `2RC` is a product. Signs of money are left out.
 fn split_letters(tokens: &[Token]) -> Vec<Token> {
     let mut split = Vec::with_capacity(tokens.len());
-    for token in tokens {
+    // Money is no part of a formula.
+    for token in tokens.iter().filter(|it| !it.is_any(units::MONEY)) {
         if token.kind != Kind::Word
             || token.text.len() == 1
             || names::SCALES.iter().any(|it| it.0 == token.text)
@@ -39,7 +41,8 @@ fn split_letters(tokens: &[Token]) -> Vec<Token> {
             continue;
         }
         for (at, letter) in token.text.chars().enumerate() {
-            split.push(Token { kind: Kind::Word, text: letter.into(), spaced: at == 0 && token.spaced });
+            let spaced = at == 0 && token.spaced;
+            split.push(Token { kind: Kind::Word, text: letter.into(), spaced, is_upright: false });
         }
     }
     split

@@ -85,17 +85,14 @@ fn region(answer: &Answer, comparison: &mut Comparison<'_>) -> Option<Region> {
     };
     match answer {
         Answer::Tuple { open, items, close } => match items.as_slice() {
-            [Answer::Value(low), Answer::Value(high)] => Some(Region::Interval {
-                low: end(low, *open == '[', comparison)?,
-                high: end(high, *close == ']', comparison)?,
+            [low, high] => Some(Region::Interval {
+                low: end(number(low)?, *open == '[', comparison)?,
+                high: end(number(high)?, *close == ']', comparison)?,
             }),
             _ => None,
         },
         Answer::Set(items) => {
-            let point = |it: &Answer| match it {
-                Answer::Value(expr) => comparison.constant(expr),
-                _ => None,
-            };
+            let point = |it: &Answer| comparison.constant(number(it)?);
             items.iter().map(point).collect::<Option<Vec<_>>>().map(Region::Points)
         }
         Answer::Union(parts) => Some(Region::Any(all(parts, comparison)?)),
@@ -122,6 +119,15 @@ fn region(answer: &Answer, comparison: &mut Comparison<'_>) -> Option<Region> {
                 unknown: only_unknown(sides)?,
             },
         }),
+        _ => None,
+    }
+}
+
+/// A number without its degree sign or money.
+fn number(answer: &Answer) -> Option<&Expr> {
+    match answer {
+        Answer::Value(expr) => Some(expr),
+        Answer::Quantity(expr, unit) if unit.is_sign() => Some(expr),
         _ => None,
     }
 }
