@@ -208,12 +208,24 @@ fn words_only(tokens: &[Token]) -> Option<Answer> {
         .then(|| words(tokens))
 }
 
+/// Words of up to four letters that answer a question: they are no products, in whatever letters they are written.
+const SHORT_WORDS: &[&str] = &[
+    "yes", "no", "true", "none", "odd", "even", "both", "all", "east", "west", "up", "down", "left", "red",
+    "blue", "zero", "one", "two", "day", "mon", "tue", "wed", "thu", "fri", "sat", "sun", "dne",
+];
+
 /// An answer as words, in small letters, without blanks and marks. A short run of letters may be a product.
 fn words(tokens: &[Token]) -> Answer {
     let kept = tokens.iter().filter(|it| !it.is_any(".,;!?\"'{}$€"));
     let folded: String = kept.flat_map(|it| it.text.chars()).filter(|it| !it.is_whitespace()).collect();
     let product = match tokens {
-        [one] if one.kind == Kind::Word && one.text.len() <= 4 => parse::formula(tokens),
+        [one]
+            if one.kind == Kind::Word
+                && one.text.len() <= 4
+                && !SHORT_WORDS.contains(&&*folded.to_lowercase()) =>
+        {
+            parse::formula(tokens)
+        }
         _ => None,
     };
     Answer::Text(folded.to_lowercase(), product)

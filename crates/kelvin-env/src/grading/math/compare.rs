@@ -32,6 +32,10 @@ impl Comparison<'_> {
 
     fn same_kind(&mut self, gold: &Answer, answer: &Answer) -> bool {
         match (gold, answer) {
+            // A name may begin with a capital letter; `abc` and `ABC` are other unknowns.
+            (Answer::Text(a, Some(product)), Answer::Text(b, Some(other))) => {
+                self.same_value(product, other) || a == b && behind_first(product) == behind_first(other)
+            }
             (Answer::Text(a, _), Answer::Text(b, _)) => a == b,
             (Answer::Text(_, Some(product)), Answer::Value(value))
             | (Answer::Value(value), Answer::Text(_, Some(product))) => self.same_value(product, value),
@@ -314,6 +318,14 @@ impl Comparison<'_> {
             return false;
         }
         region::same(gold, answer, self).unwrap_or(false)
+    }
+}
+
+/// The factors of a product but for the first.
+fn behind_first(product: &Expr) -> &[Expr] {
+    match product {
+        Expr::Product(factors) => factors.get(1..).unwrap_or_default(),
+        _ => &[],
     }
 }
 
