@@ -16,6 +16,7 @@ mod numerals;
 mod parse;
 mod plus_minus;
 mod region;
+mod roots;
 mod sample;
 mod spelling;
 mod thousands;
