@@ -32,11 +32,9 @@ impl Comparison<'_> {
 
     fn same_kind(&mut self, gold: &Answer, answer: &Answer) -> bool {
         match (gold, answer) {
-            // A name may begin with a capital letter; `abc` and `ABC` are other unknowns.
-            (Answer::Text(a, Some(product)), Answer::Text(b, Some(other))) => {
-                self.same_value(product, other) || a == b && behind_first(product) == behind_first(other)
+            (Answer::Text(a, product), Answer::Text(b, other)) => {
+                self.same_words((a, product.as_ref()), (b, other.as_ref()))
             }
-            (Answer::Text(a, _), Answer::Text(b, _)) => a == b,
             (Answer::Text(_, Some(product)), Answer::Value(value))
             | (Answer::Value(value), Answer::Text(_, Some(product))) => self.same_value(product, value),
             // Both at once, or one of them: of values that is the same.
@@ -99,6 +97,17 @@ impl Comparison<'_> {
                 _ => false,
             },
             (gold, answer) => self.same_amount(gold, answer),
+        }
+    }
+
+    /// Words, which may be products of letters, both.
+    fn same_words(&mut self, (a, product): (&str, Option<&Expr>), (b, other): (&str, Option<&Expr>)) -> bool {
+        match (product, other) {
+            // A name may begin with a capital letter; `abc` and `ABC` are other unknowns.
+            (Some(product), Some(other)) => {
+                self.same_value(product, other) || a == b && behind_first(product) == behind_first(other)
+            }
+            (Some(_), None) | (None, Some(_)) | (None, None) => a == b,
         }
     }
 
