@@ -6,17 +6,22 @@ use super::{
     names, parse,
     parse::NESTING_MAX,
     tree::{Answer, Expr, Joined, Relation},
-    units,
+    units::{self, Unit},
 };
 
 /// The longest text, in bytes, that is read as mathematics. It is longer than any
 /// gold answer of the public benchmarks.
-pub(super) const ANSWER_BYTES_MAX: usize = 2000;
+const ANSWER_BYTES_MAX: usize = 2000;
+
+/// Whether a text is short enough to be read.
+pub(super) fn is_short(text: &str) -> bool {
+    text.len() <= ANSWER_BYTES_MAX
+}
 
 /// What an answer is; of one that cannot be read, its words.
 pub(super) fn read(text: &str, commas: Commas) -> Answer {
     let too_long = || Answer::Text(text.split_whitespace().collect(), None);
-    if ANSWER_BYTES_MAX < text.len() {
+    if !is_short(text) {
         return too_long();
     }
     match latex::tokens(text, commas) {
@@ -203,12 +208,24 @@ fn words_only(tokens: &[Token]) -> Option<Answer> {
         .then(|| words(tokens))
 }
 
+/// Words of up to four letters that answer a question: they are no products, in whatever letters they are written.
+const SHORT_WORDS: &[&str] = &[
+    "yes", "no", "true", "none", "odd", "even", "both", "all", "east", "west", "up", "down", "left", "red",
+    "blue", "zero", "one", "two", "day", "mon", "tue", "wed", "thu", "fri", "sat", "sun", "dne",
+];
+
 /// An answer as words, in small letters, without blanks and marks. A short run of letters may be a product.
 fn words(tokens: &[Token]) -> Answer {
-    let kept = tokens.iter().filter(|it| !it.is_any(".,;!?\"'{}"));
+    let kept = tokens.iter().filter(|it| !it.is_any(".,;!?\"'{}$€"));
     let folded: String = kept.flat_map(|it| it.text.chars()).filter(|it| !it.is_whitespace()).collect();
     let product = match tokens {
-        [one] if one.kind == Kind::Word && one.text.len() <= 4 => parse::formula(tokens),
+        [one]
+            if one.kind == Kind::Word
+                && one.text.len() <= 4
+                && !SHORT_WORDS.contains(&&*folded.to_lowercase()) =>
+        {
+            parse::formula(tokens)
+        }
         _ => None,
     };
     Answer::Text(folded.to_lowercase(), product)
@@ -258,13 +275,18 @@ fn related(tokens: &[Token]) -> Option<Answer> {
     }
 }
 
-/// Sides with equals signs between. A chain says its last value, but not what it is near to.
+/// Sides with equals signs between. A chain says its last value, but not what it is near to: a number is said by its
+/// first side, a name by what it is near to if there is nothing else.
 fn equated(sides: &[&[Token]], signs: &[char]) -> Option<Answer> {
+    let n_sides_min = if is_number(units::split(sides[0]).map_or(sides[0], |it| it.0)) { 1 } else { 2 };
     let mut n_sides = sides.len();
-    while 2 < n_sides && signs[n_sides - 2] == '≈' {
+    while n_sides_min < n_sides && signs[n_sides - 2] == '≈' {
         n_sides -= 1;
     }
     let (first, last) = (sides[0], sides[n_sides - 1]);
+    if n_sides == 1 {
+        return Some(answer(first));
+    }
     if let Some(name) = names::name(bare(first))
         && !is_number(first)
     {
@@ -308,10 +330,12 @@ fn collection(tokens: &[Token]) -> Option<Answer> {
         return Some(Answer::Value(Expr::Symbol(reals.text.clone())));
     }
     let (open, inside, close) = enclosed(tokens)?;
-    let members = |inside| match list(inside) {
+    // What is inside is read once: twice at every level would double with each.
+    let members = |inside: &[Token]| match list(inside) {
         Some(Answer::List(members, _)) => members,
-        _ if inside.is_empty() => Vec::new(),
-        _ => vec![answer(inside)],
+        Some(one) => vec![one],
+        None if inside.is_empty() => Vec::new(),
+        None => vec![answer(inside)],
     };
     if open == '⦃' {
         // `\{x : x > 2\}`, with a bar or a colon.
@@ -342,20 +366,34 @@ fn ratio(tokens: &[Token]) -> Option<Answer> {
     parts.into_iter().map(quantity).collect::<Option<Vec<_>>>().map(Answer::Ratio)
 }
 
-/// A formula, with a unit, a percent sign or money.
+/// A formula, with a unit, a percent sign, a degree sign or money.
 fn quantity(tokens: &[Token]) -> Option<Answer> {
     if let [rest @ .., last] = tokens
-        && (last.is('%') || last.kind == Kind::Word && last.text == "percent")
+        && (last.is('%') || matches!(last.kind, Kind::Word | Kind::Text) && last.text == "percent")
         && !rest.is_empty()
     {
         return parse::formula(rest).map(Answer::Percent);
     }
-    if let Some(expr) = units::split(tokens).and_then(|(value, unit)| Some((parse::formula(value)?, unit))) {
-        return Some(Answer::Quantity(expr.0, expr.1));
+    let money = tokens.iter().find(|it| it.is_any(units::MONEY)).and_then(|it| it.text.chars().next());
+    let of_money = |unit| match money {
+        Some(sign) => Some(Unit::of_money(unit, sign)),
+        None => unit,
+    };
+    if let Some((value, unit)) = units::split(tokens)
+        && let (Some(expr), Some(unit)) = (parse::formula(value), of_money(Some(unit)))
+    {
+        return Some(Answer::Quantity(expr, unit));
     }
     let expr = parse::formula(tokens)?;
+    if let Some(unit) = of_money(None) {
+        return Some(Answer::Quantity(expr, unit));
+    }
     Some(match expr {
-        Expr::Degrees(inside) => Answer::Value(*inside),
+        Expr::Degrees(inside) => Answer::Quantity(*inside, Unit::degree()),
+        Expr::Negative(inside) => match *inside {
+            Expr::Degrees(inside) => Answer::Quantity(Expr::Negative(inside), Unit::degree()),
+            inside => Answer::Value(Expr::Negative(Box::new(inside))),
+        },
         expr => Answer::Value(expr),
     })
 }

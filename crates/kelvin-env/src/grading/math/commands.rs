@@ -3,7 +3,7 @@
 use super::{
     latex::{Kind, Token},
     names,
-    parse::{Parser, formula},
+    parse::Parser,
     tree::{Expr, Function},
 };
 use crate::grading::number::Number;
@@ -138,7 +138,7 @@ impl Parser<'_> {
         let (from, high) = (from?, high?);
         let equals = from.iter().position(|it| it.is('='))?;
         let [index] = &from[..equals] else { return None };
-        let low = formula(&from[equals + 1..])?;
+        let low = self.part(&from[equals + 1..])?;
         let body = self.bare_argument()?;
         let (low, high, body) = (Box::new(low), Box::new(high), Box::new(body));
         Some(Expr::Series { is_product, index: index.text.clone(), low, high, body })

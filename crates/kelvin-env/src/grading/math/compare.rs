@@ -5,7 +5,6 @@ use super::{
     evaluate::{Budget, Field, LogBase, Point, evaluate},
     matrix, region, sample,
     tree::{Answer, Expr, Joined, Name, Relation},
-    units::Unit,
     value::Value,
 };
 use crate::grading::number::Number;
@@ -25,12 +24,17 @@ impl Comparison<'_> {
         if gold == answer {
             return true;
         }
+        if self.budget.spend(1).is_none() {
+            return false;
+        }
         self.same_kind(gold, answer) || self.same_region(gold, answer)
     }
 
     fn same_kind(&mut self, gold: &Answer, answer: &Answer) -> bool {
         match (gold, answer) {
-            (Answer::Text(a, _), Answer::Text(b, _)) => a == b,
+            (Answer::Text(a, product), Answer::Text(b, other)) => {
+                self.same_words((a, product.as_ref()), (b, other.as_ref()))
+            }
             (Answer::Text(_, Some(product)), Answer::Value(value))
             | (Answer::Value(value), Answer::Text(_, Some(product))) => self.same_value(product, value),
             // Both at once, or one of them: of values that is the same.
@@ -78,7 +82,7 @@ impl Comparison<'_> {
             (Answer::Ratio(a), Answer::Ratio(b)) => self.same_items(a, b),
             (Answer::Tuple { items, .. }, Answer::Value(matrix @ Expr::Matrix(_)))
             | (Answer::Value(matrix @ Expr::Matrix(_)), Answer::Tuple { items, .. }) => {
-                matrix::vector(matrix).is_some_and(|vector| self.same_items(items, &vector))
+                matrix::vector(matrix, &mut self.budget).is_some_and(|vector| self.same_items(items, &vector))
             }
             (Answer::Tuple { items, .. }, Answer::List(others, _) | Answer::Set(others))
             | (Answer::List(others, _) | Answer::Set(others), Answer::Tuple { items, .. }) => {
@@ -96,32 +100,38 @@ impl Comparison<'_> {
         }
     }
 
+    /// Words, which may be products of letters, both.
+    fn same_words(&mut self, (a, product): (&str, Option<&Expr>), (b, other): (&str, Option<&Expr>)) -> bool {
+        match (product, other) {
+            // A name may begin with a capital letter; `abc` and `ABC` are other unknowns.
+            (Some(product), Some(other)) => {
+                self.same_value(product, other) || a == b && behind_first(product) == behind_first(other)
+            }
+            (Some(_), None) | (None, Some(_)) | (None, None) => a == b,
+        }
+    }
+
     /// Values with or without units and percent signs.
     fn same_amount(&mut self, gold: &Answer, answer: &Answer) -> bool {
         match (gold, answer) {
             (Answer::Value(a), Answer::Value(b)) => self.same_value(a, b),
-            (Answer::Quantity(a, unit), Answer::Quantity(b, other)) => match (unit, other) {
-                (
-                    Unit::Known { kind, size, power },
-                    Unit::Known { kind: other_kind, size: other_size, power: other_power },
-                ) => {
+            (Answer::Quantity(a, unit), Answer::Quantity(b, other)) => match unit.sizes(other) {
+                Some((size, other)) if size == other => self.same_value(a, b),
+                Some((size, other)) => {
                     let scaled = |expr: &Expr, size: &Number| {
-                        let size = Expr::Power(
-                            Box::new(Expr::Number(size.clone())),
-                            Box::new(Expr::integer(u64::from(*power))),
-                        );
-                        Expr::Product(vec![expr.clone(), size])
+                        Expr::Product(vec![expr.clone(), Expr::Number(size.clone())])
                     };
-                    let same_measure = (kind, power) == (other_kind, other_power);
-                    same_measure
-                        && match size == other_size {
-                            true => self.same_value(a, b),
-                            false => self.same_value(&scaled(a, size), &scaled(b, other_size)),
-                        }
+                    self.same_value(&scaled(a, size), &scaled(b, other))
                 }
-                (Unit::Other, _) | (_, Unit::Other) => self.same_value(a, b),
+                None => false,
             },
             (Answer::Percent(a), Answer::Percent(b)) => self.same_value(a, b),
+            (Answer::Percent(_), Answer::Quantity(_, unit))
+            | (Answer::Quantity(_, unit), Answer::Percent(_))
+                if !unit.is_none() =>
+            {
+                false
+            }
             (Answer::Percent(percent), Answer::Value(value) | Answer::Quantity(value, _))
             | (Answer::Value(value) | Answer::Quantity(value, _), Answer::Percent(percent)) => {
                 let share = || Expr::Quotient(Box::new(percent.clone()), Box::new(Expr::integer(100)));
@@ -137,7 +147,9 @@ impl Comparison<'_> {
     }
 
     fn same_value(&mut self, a: &Expr, b: &Expr) -> bool {
-        if let (Some(a), Some(b)) = (matrix::matrix(a), matrix::matrix(b)) {
+        if let Some(a) = matrix::matrix(a, &mut self.budget)
+            && let Some(b) = matrix::matrix(b, &mut self.budget)
+        {
             return a.len() == b.len()
                 && a.iter()
                     .zip(&b)
@@ -315,6 +327,14 @@ impl Comparison<'_> {
             return false;
         }
         region::same(gold, answer, self).unwrap_or(false)
+    }
+}
+
+/// The factors of a product but for the first.
+fn behind_first(product: &Expr) -> &[Expr] {
+    match product {
+        Expr::Product(factors) => factors.get(1..).unwrap_or_default(),
+        _ => &[],
     }
 }
 

@@ -36,12 +36,13 @@ pub(super) struct Point<'names> {
     pub(super) log_base: LogBase,
 }
 
-/// How many more nodes may be evaluated: the bound on the work of a pair.
+/// How many more nodes may be evaluated, copied or compared: the bound on the work of a pair.
 #[derive(Debug)]
 pub(super) struct Budget(pub(super) u32);
 
 impl Budget {
-    fn spend(&mut self, n: u32) -> Option<()> {
+    /// Pays for so much work; none where the budget does not reach.
+    pub(super) fn spend(&mut self, n: u32) -> Option<()> {
         self.0 = self.0.checked_sub(n)?;
         Some(())
     }

@@ -2,6 +2,7 @@
 //! sign become one, and what only spaces or decorates is dropped, so that nothing behind this file knows of layout.
 
 use super::{
+    parse::NESTING_MAX,
     spelling::{DECORATION, OPERATORS, SPACING, SYNONYMS, TEXTS, WORD_COMMANDS, greek_letter},
     thousands::grouped,
 };
@@ -31,6 +32,8 @@ pub(super) struct Token {
     pub(super) text: String,
     /// Whether a blank stands before it.
     pub(super) spaced: bool,
+    /// Whether it is one letter in upright type, as units are set.
+    pub(super) is_upright: bool,
 }
 
 impl Token {
@@ -58,8 +61,12 @@ pub(super) enum Commas {
     List,
 }
 
-/// The signs of a text; none where there are too many.
+/// The signs of a text; none where there are too many, or where its groups are too deep inside one another: what stands
+/// in another type is read by itself.
 pub(super) fn tokens(text: &str, commas: Commas) -> Option<Vec<Token>> {
+    if !is_shallow(text) {
+        return None;
+    }
     let mut reader = Reader { rest: text, tokens: Vec::new(), spaced: false, glued: Vec::new() };
     while !reader.rest.is_empty() {
         reader.step();
@@ -68,6 +75,24 @@ pub(super) fn tokens(text: &str, commas: Commas) -> Option<Vec<Token>> {
         }
     }
     Some(grouped(reader.tokens, &reader.glued, commas))
+}
+
+/// Whether neither braces nor brackets of any kind go too deep, those of passages of text among them.
+fn is_shallow(text: &str) -> bool {
+    let (mut n_braces, mut n_brackets) = (0usize, 0usize);
+    text.bytes().all(|byte| {
+        match byte {
+            b'{' => n_braces += 1,
+            b'}' => n_braces = n_braces.saturating_sub(1),
+            _ => {}
+        }
+        match byte {
+            b'{' | b'(' | b'[' => n_brackets += 1,
+            b'}' | b')' | b']' => n_brackets = n_brackets.saturating_sub(1),
+            _ => {}
+        }
+        n_braces.max(n_brackets) <= NESTING_MAX
+    })
 }
 
 struct Reader<'text> {
@@ -81,7 +106,7 @@ struct Reader<'text> {
 impl Reader<'_> {
     fn push(&mut self, kind: Kind, text: impl Into<String>) {
         let spaced = std::mem::take(&mut self.spaced);
-        self.tokens.push(Token { kind, text: text.into(), spaced });
+        self.tokens.push(Token { kind, text: text.into(), spaced, is_upright: false });
     }
 
     fn sign(&mut self, sign: char) {
@@ -103,7 +128,7 @@ impl Reader<'_> {
             '\\' => self.command(),
             '0'..='9' => self.number(),
             '.' if self.rest[1..].starts_with(|it: char| it.is_ascii_digit()) => self.number(),
-            _ if first.is_whitespace() || "$~€£".contains(first) => {
+            _ if first.is_whitespace() || "$~£".contains(first) => {
                 self.skip(first.len_utf8());
                 self.spaced = true;
             }
@@ -242,7 +267,12 @@ impl Reader<'_> {
                     self.glued.push(self.tokens.len() - 1);
                 }
             }
-            ',' | ';' | ':' | '>' | ' ' | '(' | ')' | '[' | ']' | '$' | '\n' => self.spaced = true,
+            ',' | ';' | ':' | '>' | ' ' | '(' | ')' | '[' | ']' | '\n' => self.spaced = true,
+            // The sign of money; without a backslash it begins a formula.
+            '$' => {
+                self.sign('$');
+                self.spaced = true;
+            }
             '_' => self.sign('_'),
             // A stray backslash, with what follows it.
             _ => {}
@@ -259,7 +289,10 @@ impl Reader<'_> {
         let is_type =
             !matches!(name, "text" | "textrm" | "mbox" | "hbox" | "textnormal" | "textit" | "textbf");
         match trimmed {
-            _ if is_letter && is_type => self.push(Kind::Word, trimmed),
+            _ if is_letter && is_type => {
+                self.push(Kind::Word, trimmed);
+                self.tokens.iter_mut().rev().take(1).for_each(|it| it.is_upright = name == "mathrm");
+            }
             _ if is_type && WORD_COMMANDS.contains(&trimmed) => self.push(Kind::Command, trimmed),
             // Bold and slanted mathematics is mathematics.
             _ if is_type && !trimmed.chars().all(|it| it.is_alphabetic() || " ~.^2/3".contains(it)) => {

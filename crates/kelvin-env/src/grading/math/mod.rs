@@ -16,6 +16,7 @@ mod numerals;
 mod parse;
 mod plus_minus;
 mod region;
+mod roots;
 mod sample;
 mod spelling;
 mod thousands;
@@ -29,7 +30,7 @@ mod tests;
 use self::{compare::Comparison, evaluate::Budget, latex::Commas, tree::Answer};
 use super::last_boxed;
 
-/// The most nodes of formulas that one comparison may evaluate.
+/// The most nodes of formulas that one comparison may evaluate, copy or compare.
 const NODES_MAX: u32 = 50_000;
 
 /// What a comparison comes to.
@@ -136,9 +137,10 @@ fn readings(text: &str) -> Vec<Answer> {
     readings
 }
 
-/// The text of an answer's signs, which is the same for different layouts.
+/// The text of an answer's signs, which is the same for different layouts; of one that is too long its words.
 fn signs(text: &str) -> String {
-    match latex::tokens(text, Commas::List) {
+    let tokens = if answer::is_short(text) { latex::tokens(text, Commas::List) } else { None };
+    match tokens {
         Some(tokens) if !tokens.is_empty() => tokens
             .iter()
             .flat_map(|it| [if it.kind == latex::Kind::Text { "\"" } else { "\u{1}" }, &it.text])

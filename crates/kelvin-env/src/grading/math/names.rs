@@ -79,9 +79,16 @@ const QUANTITIES: &[&str] = &[
 /// The name that the signs are, if they are one: a letter with its index, a function with its arguments, a tuple of
 /// letters, a word, a ratio of names.
 pub(super) fn name(tokens: &[Token]) -> Option<Name> {
+    name_within(tokens, parse::NESTING_MAX)
+}
+
+/// A name with at most so many brackets and bars inside one another.
+fn name_within(tokens: &[Token], n_levels: usize) -> Option<Name> {
     if tokens.is_empty() {
         return None;
     }
+    let inner = n_levels.checked_sub(1)?;
+    let name = |tokens: &[Token]| name_within(tokens, inner);
     if let [open, inside @ .., close] = tokens
         && (open.is('(') && close.is(')'))
     {

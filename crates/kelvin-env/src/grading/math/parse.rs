@@ -5,24 +5,34 @@ use super::{
     latex::{Kind, Token},
     names,
     tree::{Expr, Function},
+    units,
 };
 use crate::grading::number::Number;
 
 /// The most brackets inside one another (docs/grading.md).
 pub(super) const NESTING_MAX: usize = 64;
+/// The most levels of a formula: what is inside of brackets is a factor of a term more often than not.
+const LEVELS_MAX: usize = 2 * NESTING_MAX;
+/// The most marks behind one factor, and the most fractions of one product: each is a level more.
+const CHAIN_MAX: usize = NESTING_MAX;
 
 /// The formula that the signs are, all of them.
 pub(super) fn formula(tokens: &[Token]) -> Option<Expr> {
-    let tokens = split_letters(tokens);
-    let mut parser = Parser { tokens: &tokens, at: 0, depth: 0, n_bars: 0 };
-    let sum = parser.sum()?;
-    (parser.at == tokens.len()).then_some(sum)
+    whole(&split_letters(tokens), 0)
 }
 
-/// Runs of letters as single letters: `2RC` is a product.
+/// The formula that the signs are, which stand so deep inside of another.
+fn whole(tokens: &[Token], depth: usize) -> Option<Expr> {
+    let mut parser = Parser { tokens, at: 0, depth, n_bars: 0 };
+    let sum = parser.sum()?;
+    (parser.at == tokens.len() && sum.is_within(LEVELS_MAX)).then_some(sum)
+}
+
+/// Runs of letters as single letters: `2RC` is a product. Signs of money are left out.
 fn split_letters(tokens: &[Token]) -> Vec<Token> {
     let mut split = Vec::with_capacity(tokens.len());
-    for token in tokens {
+    // Money is no part of a formula.
+    for token in tokens.iter().filter(|it| !it.is_any(units::MONEY)) {
         if token.kind != Kind::Word
             || token.text.len() == 1
             || names::SCALES.iter().any(|it| it.0 == token.text)
@@ -31,7 +41,8 @@ fn split_letters(tokens: &[Token]) -> Vec<Token> {
             continue;
         }
         for (at, letter) in token.text.chars().enumerate() {
-            split.push(Token { kind: Kind::Word, text: letter.into(), spaced: at == 0 && token.spaced });
+            let spaced = at == 0 && token.spaced;
+            split.push(Token { kind: Kind::Word, text: letter.into(), spaced, is_upright: false });
         }
     }
     split
@@ -73,6 +84,11 @@ impl<'tokens> Parser<'tokens> {
         read
     }
 
+    /// The formula that other signs are, as a part of this one.
+    pub(super) fn part(&self, tokens: &[Token]) -> Option<Expr> {
+        whole(tokens, self.depth)
+    }
+
     pub(super) fn sum(&mut self) -> Option<Expr> {
         self.nested(|it| it.terms())
     }
@@ -110,11 +126,14 @@ impl<'tokens> Parser<'tokens> {
 
     fn product(&mut self) -> Option<Expr> {
         let mut factors = vec![self.factor()?];
+        let mut n_fractions = 0;
         loop {
             if self.eat('*') {
                 let factor = self.signed(Self::factor)?;
                 factors.push(factor);
             } else if self.eat('/') {
+                n_fractions += 1;
+                (n_fractions <= CHAIN_MAX).then_some(())?;
                 let below = self.signed(Self::factor)?;
                 let above = product_of(std::mem::take(&mut factors));
                 factors.push(Expr::Quotient(Box::new(above), Box::new(below)));
@@ -146,7 +165,7 @@ impl<'tokens> Parser<'tokens> {
     }
 
     fn powers(&mut self, mut base: Expr) -> Option<Expr> {
-        loop {
+        for _ in 0..=CHAIN_MAX {
             if self.eat('°') {
                 base = Expr::Degrees(Box::new(base));
             } else if self.eat('!') {
@@ -176,15 +195,22 @@ impl<'tokens> Parser<'tokens> {
                 return Some(base);
             }
         }
+        None
     }
 
     fn exponent(&mut self) -> Option<Expr> {
-        let token = self.peek()?;
-        if token.is_any("+-") {
+        let mut is_negative = false;
+        while let Some(sign) = self.peek().filter(|it| it.is_any("+-")) {
             self.at += 1;
-            let exponent = self.exponent()?;
-            return Some(if token.is('-') { Expr::Negative(Box::new(exponent)) } else { exponent });
+            is_negative ^= sign.is('-');
         }
+        let exponent = self.tower()?;
+        Some(if is_negative { Expr::Negative(Box::new(exponent)) } else { exponent })
+    }
+
+    /// An exponent without its sign, with the exponents on it.
+    fn tower(&mut self) -> Option<Expr> {
+        let token = self.peek()?;
         // In `v^2_0` the index belongs to the letter, in `2^10_3` to nothing.
         let exponent = match token.kind {
             Kind::Number => {

@@ -1,13 +1,13 @@
 //! Sets of real numbers: intervals, points, what satisfies an inequality in one unknown. Two are the same if they hold
-//! the same ones of many numbers: every end, what lies between two ends and beyond them. One of the two has to say its
-//! ends, so that no end is missed.
+//! the same ones of some numbers: every end, one between each two ends and one beyond them. So all ends have to be known:
+//! those of an inequality are where its sides meet (`roots.rs`).
 
 use std::cmp::Ordering;
 
 use super::{
     compare::Comparison,
     evaluate::{Field, LogBase, Point, evaluate},
-    names,
+    names, roots,
     tree::{Answer, Expr, Joined, Relation},
     value::Value,
 };
@@ -24,11 +24,12 @@ enum Region {
         high: Option<End>,
     },
     Points(Vec<Value>),
-    /// What satisfies a chain of relations in an unknown.
+    /// What satisfies a chain of relations in an unknown, with all numbers where that may change.
     Solutions {
         sides: Vec<Expr>,
         relations: Vec<Relation>,
         unknown: String,
+        ends: Vec<Value>,
     },
     Any(Vec<Region>),
     All(Vec<Region>),
@@ -62,15 +63,11 @@ const EVERYTHING: &[&str] = &["allrealnumbers", "allreals", "anyrealnumber", "re
 /// Whether two answers hold the same numbers; none where one of them is no set of numbers, or it cannot be told.
 pub(super) fn same(gold: &Answer, answer: &Answer, comparison: &mut Comparison<'_>) -> Option<bool> {
     let (gold, answer) = (region(gold, comparison)?, region(answer, comparison)?);
-    let is_said = is_explicit(&gold) && is_explicit(&answer);
-    if !is_explicit(&gold) && !is_explicit(&answer) {
-        return None;
-    }
     let mut ends = Vec::new();
     collect_ends(&gold, &mut ends);
     collect_ends(&answer, &mut ends);
     let mut tried: Vec<Value> = ends.clone();
-    tried.extend(between(&ends, is_said)?.into_iter().map(Value::Exact));
+    tried.extend(between(&ends)?.into_iter().map(Value::Exact));
     for value in &tried {
         if holds(&gold, value, comparison)? != holds(&answer, value, comparison)? {
             return Some(false);
@@ -85,17 +82,14 @@ fn region(answer: &Answer, comparison: &mut Comparison<'_>) -> Option<Region> {
     };
     match answer {
         Answer::Tuple { open, items, close } => match items.as_slice() {
-            [Answer::Value(low), Answer::Value(high)] => Some(Region::Interval {
-                low: end(low, *open == '[', comparison)?,
-                high: end(high, *close == ']', comparison)?,
+            [low, high] => Some(Region::Interval {
+                low: end(number(low)?, *open == '[', comparison)?,
+                high: end(number(high)?, *close == ']', comparison)?,
             }),
             _ => None,
         },
         Answer::Set(items) => {
-            let point = |it: &Answer| match it {
-                Answer::Value(expr) => comparison.constant(expr),
-                _ => None,
-            };
+            let point = |it: &Answer| comparison.constant(number(it)?);
             items.iter().map(point).collect::<Option<Vec<_>>>().map(Region::Points)
         }
         Answer::Union(parts) => Some(Region::Any(all(parts, comparison)?)),
@@ -116,12 +110,17 @@ fn region(answer: &Answer, comparison: &mut Comparison<'_>) -> Option<Region> {
         }
         Answer::Inequality(sides, relations) => Some(match bounded(sides, relations, comparison) {
             Some(bounded) => bounded,
-            None => Region::Solutions {
-                sides: sides.clone(),
-                relations: relations.clone(),
-                unknown: only_unknown(sides)?,
-            },
+            None => solutions(sides, relations, comparison)?,
         }),
+        _ => None,
+    }
+}
+
+/// A number without its degree sign or money.
+fn number(answer: &Answer) -> Option<&Expr> {
+    match answer {
+        Answer::Value(expr) => Some(expr),
+        Answer::Quantity(expr, unit) if unit.is_sign() => Some(expr),
         _ => None,
     }
 }
@@ -167,6 +166,16 @@ fn bounded(sides: &[Expr], relations: &[Relation], comparison: &mut Comparison<'
     Some(Region::All(parts))
 }
 
+/// What satisfies an inequality in one unknown; none where its ends are not known.
+fn solutions(sides: &[Expr], relations: &[Relation], comparison: &mut Comparison<'_>) -> Option<Region> {
+    let unknown = only_unknown(sides)?;
+    let mut ends = Vec::new();
+    for pair in sides.windows(2) {
+        ends.extend(roots::roots(&pair[0], &pair[1], &unknown, comparison)?);
+    }
+    Some(Region::Solutions { sides: sides.to_vec(), relations: relations.to_vec(), unknown, ends })
+}
+
 /// Whether a formula has an unknown, and only one.
 fn only_unknown(sides: &[Expr]) -> Option<String> {
     let mut unknowns = Vec::new();
@@ -179,47 +188,27 @@ fn only_unknown(sides: &[Expr]) -> Option<String> {
     }
 }
 
-/// Whether a region says all its ends.
-fn is_explicit(region: &Region) -> bool {
-    match region {
-        Region::Interval { .. } | Region::Points(_) => true,
-        Region::Solutions { .. } => false,
-        Region::Any(parts) | Region::All(parts) => parts.iter().all(is_explicit),
-        Region::Not(inside) => is_explicit(inside),
-    }
-}
-
 fn collect_ends(region: &Region, ends: &mut Vec<Value>) {
     match region {
         Region::Interval { low, high } => ends.extend(low.iter().chain(high).map(|it| it.value.clone())),
         Region::Points(points) => ends.extend(points.iter().cloned()),
-        Region::Solutions { .. } => {}
+        Region::Solutions { ends: hidden, .. } => ends.extend(hidden.iter().cloned()),
         Region::Any(parts) | Region::All(parts) => parts.iter().for_each(|it| collect_ends(it, ends)),
         Region::Not(inside) => collect_ends(inside, ends),
     }
 }
 
-/// Numbers between any two ends and beyond the last; more of them where ends may be hidden in an inequality.
-fn between(ends: &[Value], is_said: bool) -> Option<Vec<Number>> {
+/// Numbers between any two ends and beyond the last.
+fn between(ends: &[Value]) -> Option<Vec<Number>> {
     let mut sorted: Vec<f64> = ends.iter().map(|it| it.approx().re).collect();
     sorted.sort_by(f64::total_cmp);
     sorted.dedup_by(|a, b| (*a - *b).abs() < 1e-12 * a.abs().max(1.0));
     if sorted.iter().any(|it| END_MAX < it.abs()) || sorted.windows(2).any(|it| it[1] - it[0] < GAP_MIN) {
         return None;
     }
-    let mut tried = vec![0.0];
     let (first, last) = (sorted.first().copied().unwrap_or(0.0), sorted.last().copied().unwrap_or(0.0));
-    tried.extend([first - 1.0, last + 1.0]);
+    let mut tried = vec![first - 1.0, last + 1.0];
     tried.extend(sorted.windows(2).map(|it| f64::midpoint(it[0], it[1])));
-    if !is_said {
-        let far = [0.001, 0.37, 2.6, 11.0, 130.0, 1700.0];
-        tried.extend(far.iter().flat_map(|it| [first - it, last + it]));
-        tried.extend(sorted.iter().flat_map(|it| [it - 1e-3 * GAP_MIN * 100.0, it + 1e-3 * GAP_MIN * 100.0]));
-        tried.extend(
-            sorted.windows(2).flat_map(|it| (1..24).map(|at| it[0] + (it[1] - it[0]) * f64::from(at) / 24.0)),
-        );
-        tried.extend((-24..=24).map(|it| f64::from(it) / 2.0));
-    }
     tried.into_iter().map(rational).collect()
 }
 
@@ -233,6 +222,7 @@ fn rational(value: f64) -> Option<Number> {
 
 /// Whether the region has the number; none where that cannot be told.
 fn holds(region: &Region, value: &Value, comparison: &mut Comparison<'_>) -> Option<bool> {
+    comparison.budget.spend(1)?;
     match region {
         Region::Interval { low, high } => {
             let above = |end: &End| {
@@ -267,7 +257,7 @@ fn holds(region: &Region, value: &Value, comparison: &mut Comparison<'_>) -> Opt
             .collect::<Option<Vec<_>>>()
             .map(|it| !it.contains(&false)),
         Region::Not(inside) => Some(!holds(inside, value, comparison)?),
-        Region::Solutions { sides, relations, unknown } => {
+        Region::Solutions { sides, relations, unknown, ends: _ } => {
             let point = Point {
                 values: vec![(unknown.as_str(), value.clone())],
                 field: Field::Real,

@@ -121,6 +121,7 @@ fn values(left: &Expr, right: &Expr, log_base: LogBase, budget: &mut Budget) -> 
     };
     let mut pairs = Vec::new();
     for at in 0..n_points {
+        budget.spend(1)?;
         let seed = Seed::new(0).fork("points of grading").nth(at);
         let value = |name: &str| {
             let seed = seed.fork(name);

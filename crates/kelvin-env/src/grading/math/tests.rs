@@ -1,5 +1,6 @@
 //! The rules of docs/grading.md, each with what must and what must not be equal.
 
+mod bounds;
 mod cases;
 
 use cases::{DIFFERENT, EQUAL};

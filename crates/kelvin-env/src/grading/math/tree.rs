@@ -169,6 +169,16 @@ impl Expr {
         }
     }
 
+    /// How many nodes it has.
+    pub(super) fn n_nodes(&self) -> u32 {
+        1 + self.parts().into_iter().map(Expr::n_nodes).sum::<u32>()
+    }
+
+    /// Whether nothing in it lies deeper than so many levels. Looks no deeper than that.
+    pub(super) fn is_within(&self, n_levels: usize) -> bool {
+        n_levels.checked_sub(1).is_some_and(|rest| self.parts().iter().all(|part| part.is_within(rest)))
+    }
+
     pub(super) fn any(&self, holds: &dyn Fn(&Expr) -> bool) -> bool {
         holds(self) || self.parts().iter().any(|part| part.any(holds))
     }
