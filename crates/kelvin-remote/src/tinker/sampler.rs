@@ -233,7 +233,7 @@ fn completion(vocabulary: &dyn Vocabulary, row: &Row, drawn: Option<Drawn>) -> a
     // The most likely token is drawn with certainty.
     let logprobs =
         if row.sampling.temperature == 0.0 { vec![0.0; tokens.len()] } else { plain_logprobs.clone() };
-    Ok(Completion { prompt_tokens: Arc::clone(&row.prompt), tokens, logprobs, plain_logprobs, text, finish })
+    Ok(Completion { prompt_tokens: Arc::clone(&row.prompt), tokens, logprobs, plain_logprobs, text, finish, behind: 0 })
 }
 
 #[cfg(test)]
