@@ -7,7 +7,10 @@ use kelvin_core::{
     task::TaskType,
 };
 use kelvin_model::{Dtype, LoraConfig, NativeOptions};
-use kelvin_remote::tinker::{Refusal, TinkerSettings, check_draw, refusal};
+use kelvin_remote::{
+    check_draw,
+    tinker::{Refusal, TinkerSettings, refusal},
+};
 use kelvin_selfplay::settings::{AzrSettings, EstimateStop, Misfit, Recipe};
 
 use super::{Backend, Config, EnvironmentName, PolicySettings, PythonSettings};
