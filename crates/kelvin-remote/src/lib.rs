@@ -6,7 +6,7 @@
 
 mod drawing;
 mod http;
-//RO
+pub mod rollouts;
 mod threads;
 pub mod tinker;
 

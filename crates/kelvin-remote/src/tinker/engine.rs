@@ -20,7 +20,7 @@ use super::{
     wire::{self, Spoken},
 };
 use crate::{
-    http::{Body, Failure, Http, Reply, Secret},
+    http::{Body, Failure, Http, KeyPlace, Reply, Secret},
     threads::Threads,
 };
 
@@ -63,7 +63,7 @@ impl Engine {
     /// # Errors
     /// If the address is none, or would send keys in plain text to another machine; if threads cannot be started.
     pub fn new(settings: TinkerSettings, key: Option<String>) -> anyhow::Result<Arc<Engine>> {
-        let key = (KEY_HEADER, key.map(Secret::new));
+        let key = (KeyPlace::Header(KEY_HEADER), key.map(Secret::new));
         let http = Http::new(&settings.url, key, settings.plain_http, settings.manner())?;
         let link = Link { http, settings, spoken: OnceLock::new() };
         Ok(Arc::new(Engine { link: Arc::new(link), threads: Threads::start()? }))
