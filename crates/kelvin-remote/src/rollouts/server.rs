@@ -111,13 +111,16 @@ impl Server {
 
     /// Sees to it that it holds these weights. To ask again is safe: the name tells the same weights.
     pub(super) async fn take(&self, version: &Version) -> Result<(), Unusable> {
+        if (self.engine, version.exported) == (Engine::Vllm, Exported::Model) {
+            return Err(Unusable::Refused("it takes adapters alone".into()));
+        }
         if self.holds(version).await? {
             return Ok(());
         }
         let Version { name, path, exported, .. } = version;
         let (at, body) = match (self.engine, exported) {
             (Engine::Off, _) | (Engine::Vllm, Exported::Model) => {
-                return Err(Unusable::Refused("it takes adapters alone".into()));
+                unreachable!("there is no server of no engine, and vLLM's was refused above")
             }
             (Engine::Vllm, Exported::Adapter) => {
                 ("v1/load_lora_adapter", json!({"lora_name": name, "lora_path": path}))
