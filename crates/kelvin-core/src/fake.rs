@@ -50,6 +50,7 @@ impl<F: Fn(&SampleRequest, u64) -> String + Send + Sync> Sampler for FakePolicy<
                 tokens,
                 text,
                 finish: Finish::Stop,
+                behind: 0,
             };
             if completions.send(index, completion).is_err() {
                 return Ok(());

@@ -117,6 +117,9 @@ pub struct Completion {
     pub text: String,
     /// Why it ended.
     pub finish: Finish,
+    /// How many publications the weights that drew it are older than the newest one; 0 but for engines elsewhere that may
+    /// lag.
+    pub behind: u64,
 }
 
 /// One prompt, one completion, and enough provenance to train on it.

@@ -15,8 +15,8 @@ use anyhow::{Context, bail, ensure};
 use kelvin_core::{
     objective::Objective,
     policy::{
-        AdamParams, Completions, Indexed, LossStats, OptimStats, Part, Sampler, SamplerStats, Trainer,
-        UpdateId,
+        AdamParams, Completions, Exported, Exports, Indexed, LossStats, OptimStats, Part, Sampler,
+        SamplerStats, Trainer, UpdateId,
     },
     rollout::SampleRequest,
     seed::Seed,
@@ -217,6 +217,15 @@ impl NativePolicy {
             self.core.lora().context("all weights learn: there is no adapter\nhint: export the model")?;
         lora.save(dir, &self.training.base)?;
         self.tokenizer.save(dir)
+    }
+}
+
+impl Exports for NativePolicy {
+    fn export_weights(&self, dir: &Path) -> anyhow::Result<Exported> {
+        match self.core.lora() {
+            Some(_) => self.export_adapter(dir).map(|()| Exported::Adapter),
+            None => self.export(dir, self.training.dtype).map(|()| Exported::Model),
+        }
     }
 }
 

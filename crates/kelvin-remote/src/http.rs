@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use kelvin_core::seed::Seed;
 use reqwest::{
     Method, StatusCode, Url,
-    header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue},
+    header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
     redirect::Policy,
 };
 
@@ -46,6 +46,15 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(secret)")
     }
+}
+
+/// Where a key is shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum KeyPlace {
+    /// In a header of its own, whose name is in small letters.
+    Header(&'static str),
+    /// As a bearer's.
+    Bearer,
 }
 
 /// What is sent.
@@ -94,24 +103,28 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    /// A client of the server at `url`, which is shown `key` in the header `key_header`.
+    /// A client of the server at `url`, which is shown `key`.
     ///
     /// # Errors
     /// If the address is none, or would send what is said over an open network in plain text without `plain_http`.
     pub(crate) fn new(
         url: &str,
-        (key_header, key): (&'static str, Option<Secret>),
+        (place, key): (KeyPlace, Option<Secret>),
         plain_http: bool,
         manner: Manner,
     ) -> anyhow::Result<Http> {
         let base = address(url, plain_http)?;
         let mut headers = HeaderMap::new();
         if let Some(Secret(key)) = &key {
-            let mut value = HeaderValue::from_str(key).ok().context(
+            let (header, text) = match place {
+                KeyPlace::Header(name) => (HeaderName::from_static(name), key.clone()),
+                KeyPlace::Bearer => (AUTHORIZATION, format!("Bearer {key}")),
+            };
+            let mut value = HeaderValue::from_str(&text).ok().context(
                 "the API key has characters that no header can hold\nhint: look for a line break at its end",
             )?;
             value.set_sensitive(true);
-            headers.insert(key_header, value);
+            headers.insert(header, value);
         }
         // Another part of the program may have chosen one.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -133,6 +146,11 @@ impl Http {
     /// Asks for a page.
     pub(crate) async fn get(&self, path: &str) -> Result<Reply, Failure> {
         self.retried(Method::GET, path, None).await
+    }
+
+    /// Asks for a page once.
+    pub(crate) async fn get_once(&self, path: &str) -> Result<Reply, Failure> {
+        self.once(Method::GET, path, None).await
     }
 
     /// Sends `body`, again where that may help: only for what may be done twice.
@@ -224,10 +242,15 @@ fn passes(status: StatusCode) -> bool {
         )
 }
 
-/// What a refusal says: `detail` of JSON, or the text.
+/// What a refusal says in JSON, or the text.
 fn words(bytes: &[u8]) -> String {
     let json: Option<serde_json::Value> = serde_json::from_slice(bytes).ok();
-    match json.as_ref().and_then(|it| it.get("detail").or_else(|| it.get("error"))) {
+    let said = json.as_ref().and_then(|it| {
+        let names = ["detail", "error", "error_message", "message"];
+        let said = names.into_iter().find_map(|name| it.get(name).filter(|it| !it.is_null()))?;
+        Some(said.get("message").unwrap_or(said))
+    });
+    match said {
         Some(serde_json::Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
         None => String::from_utf8_lossy(bytes).into_owned(),
@@ -308,11 +331,14 @@ mod tests {
             reply_bytes_max: 1,
         };
         let key = Some(Secret::new("tml-hidden".into()));
-        let http = Http::new("http://localhost:1", ("x-api-key", key), false, manner.clone()).unwrap();
+        let http =
+            Http::new("http://localhost:1", (KeyPlace::Header("x-api-key"), key), false, manner.clone())
+                .unwrap();
         assert!(!format!("{http:?}").contains("tml-hidden"), "{http:?}");
         assert_eq!(http.told("no such key: tml-hidden\u{1b}[2J"), "no such key: (key)[2J");
         let key = Some(Secret::new("two\nlines".into()));
-        let error = Http::new("http://localhost:1", ("x-api-key", key), false, manner).unwrap_err();
+        let error =
+            Http::new("http://localhost:1", (KeyPlace::Header("x-api-key"), key), false, manner).unwrap_err();
         assert!(!format!("{error:#}").contains("two"), "{error:#}");
     }
 }

@@ -201,6 +201,7 @@ pub(crate) mod tests {
                 plain_logprobs: vec![-1.0; n_tokens],
                 text: String::new(),
                 finish: Finish::Stop,
+                behind: 0,
             },
         }
     }

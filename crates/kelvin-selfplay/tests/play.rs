@@ -95,6 +95,7 @@ fn completion(request: &SampleRequest, text: String) -> Completion {
         tokens,
         text,
         finish: Finish::Stop,
+        behind: 0,
     }
 }
 

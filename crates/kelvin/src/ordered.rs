@@ -250,6 +250,7 @@ mod tests {
                         plain_logprobs: Vec::new(),
                         text: request.prompt,
                         finish: kelvin_core::rollout::Finish::Stop,
+                        behind: 0,
                     };
                     assert!(completions.send(index, completion).is_ok(), "the caller listens");
                 }

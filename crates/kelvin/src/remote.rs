@@ -1,10 +1,15 @@
-//! Policies on servers: what the configuration says of one, and the environment variable with its key.
+//! Policies on servers, and servers that draw for one that is here: what the configuration says of them, and the environment
+//! variables with their keys.
 
 use std::{env, sync::Arc};
 
 use anyhow::Context;
 use kelvin_core::{seed::Seed, vocabulary::Vocabulary};
-use kelvin_remote::tinker::{Adapters, BaseModel, Engine, Examined, TinkerPolicy, TinkerSettings};
+use kelvin_model::NativePolicy;
+use kelvin_remote::{
+    rollouts::Rollouts,
+    tinker::{Adapters, BaseModel, Engine, Examined, TinkerPolicy, TinkerSettings},
+};
 
 use crate::{
     config::{Config, PolicySettings},
@@ -21,8 +26,27 @@ const RANK: usize = 32;
 /// # Errors
 /// If its address is none, or would send keys in plain text to another machine.
 pub(crate) fn engine(settings: &TinkerSettings) -> anyhow::Result<Arc<Engine>> {
-    let key = env::var(&settings.api_key_env).ok().filter(|it| !it.is_empty());
-    Engine::new(settings.clone(), key).map_err(|error| Usage::error(format!("policy.remote.url: {error:#}")))
+    Engine::new(settings.clone(), key(&settings.api_key_env))
+        .map_err(|error| Usage::error(format!("policy.remote.url: {error:#}")))
+}
+
+fn key(variable: &str) -> Option<String> {
+    env::var(variable).ok().filter(|it| !it.is_empty())
+}
+
+/// Lets servers draw for a policy of a run that learns here.
+///
+/// # Errors
+/// If an address would send keys in plain text to another machine, or the folder for weights cannot be written.
+pub(crate) fn rollouts(
+    config: &Config,
+    name: &str,
+    learner: NativePolicy,
+) -> anyhow::Result<Rollouts<NativePolicy>> {
+    let settings = &config.policy.rollouts;
+    let key = key(&settings.api_key_env);
+    say(&format!("{name} draws at {}", settings.servers.join(", ")));
+    Rollouts::new(learner, name, vocabulary(&config.policy)?, settings.clone(), key.as_deref())
 }
 
 /// A policy of a run, to be called `name`.

@@ -15,6 +15,7 @@ use kelvin_env::{
 };
 use kelvin_exec::PythonExecutor;
 use kelvin_model::{Checkpoint, Dtype, NativePolicy, NativeSampler, kernels::Storage};
+use kelvin_remote::rollouts::Engine;
 use kelvin_selfplay::{
     settings::{Recipe, Reference},
     state::RunState,
@@ -206,7 +207,11 @@ fn policy(config: &Config, name: &str, from: Option<&Path>) -> anyhow::Result<Po
                 Some(_) | None => loaded(&config.policy)?,
             };
             let training = config.policy.training(config.seed)?;
-            Box::new(NativePolicy::training(checkpoint, config.policy.native_options(), training)?)
+            let learner = NativePolicy::training(checkpoint, config.policy.native_options(), training)?;
+            match config.policy.rollouts.engine {
+                Engine::Off => Box::new(learner),
+                Engine::Vllm | Engine::Sglang => Box::new(remote::rollouts(config, name, learner)?),
+            }
         }
         // Its checkpoint names a state on the server.
         Backend::Tinker => Box::new(remote::policy(config, name)?),

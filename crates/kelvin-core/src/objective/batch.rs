@@ -1,7 +1,10 @@
 //! The loss of a batch token by token, in any order of samples, with what it says of itself: what trainers compute with.
 
 use super::{Normalisation, Objective, Side, Token};
-use crate::{policy::LossStats, rollout::Sample};
+use crate::{
+    policy::{LossStats, Mismatch},
+    rollout::Sample,
+};
 
 /// What a model says of a response token.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,6 +40,7 @@ pub struct SampleSums {
     importance_max: f64,
     n_low: u64,
     n_high: u64,
+    mismatch: Mismatch,
 }
 
 impl<'batch> BatchLoss<'batch> {
@@ -84,6 +88,9 @@ impl<'batch> BatchLoss<'batch> {
         sums.ratio_max = sums.ratio_max.max(loss.ratio);
         sums.importance += loss.importance;
         sums.importance_max = sums.importance_max.max(loss.importance);
+        if let Some(sampler) = token.sampler_logprob {
+            sums.mismatch.add(token.old_logprob, sampler);
+        }
         match loss.clipped {
             Some(Side::Low) => sums.n_low += 1,
             Some(Side::High) => sums.n_high += 1,
@@ -111,6 +118,7 @@ impl<'batch> BatchLoss<'batch> {
             stats.ratio_max = stats.ratio_max.max(sums.ratio_max);
             stats.importance_mean += sums.importance / n;
             stats.importance_max = stats.importance_max.max(sums.importance_max);
+            stats.mismatch = stats.mismatch.join(sums.mismatch);
             n_low += sums.n_low;
             n_high += sums.n_high;
         }

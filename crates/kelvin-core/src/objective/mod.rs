@@ -158,6 +158,6 @@ impl Token {
 }
 
 /// A log-ratio that can be exponentiated.
-fn bounded(log_ratio: f64) -> f64 {
+pub(crate) fn bounded(log_ratio: f64) -> f64 {
     log_ratio.clamp(-LOG_RATIO_MAX, LOG_RATIO_MAX)
 }

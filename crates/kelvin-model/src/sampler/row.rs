@@ -172,7 +172,8 @@ impl Row {
             Ended::Length => (sampler.tokenizer.decode(&tokens)?, Finish::Length),
         };
         let prompt_tokens = request.prompt;
-        let completion = Completion { prompt_tokens, tokens, logprobs, plain_logprobs, text, finish };
+        let completion =
+            Completion { prompt_tokens, tokens, logprobs, plain_logprobs, text, finish, behind: 0 };
         Ok((request.index, completion))
     }
 }

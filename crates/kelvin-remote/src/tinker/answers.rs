@@ -12,18 +12,7 @@ use super::{
     proto,
     wire::{Datum, PROTOBUF},
 };
-use crate::http::Reply;
-
-/// A completion as it came.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Drawn {
-    pub(crate) tokens: Vec<u32>,
-    pub(crate) logprobs: Vec<f32>,
-    /// Whether a stop token ended it.
-    pub(crate) stopped: bool,
-    /// As they came: some servers say nothing of the first token, some that there is nothing.
-    pub(crate) prompt_logprobs: Option<Vec<f32>>,
-}
+use crate::{drawing::Drawn, http::Reply};
 
 /// Reads a completion.
 ///
@@ -31,15 +20,7 @@ pub(crate) struct Drawn {
 /// If it is none.
 pub(crate) fn drawn(reply: &Reply) -> anyhow::Result<Drawn> {
     let drawn = if is_protobuf(reply) { drawn_protobuf(reply)? } else { drawn_json(reply)? };
-    let Drawn { tokens, logprobs, .. } = &drawn;
-    ensure!(!tokens.is_empty(), "a completion without tokens");
-    ensure!(
-        tokens.len() == logprobs.len(),
-        "a completion of {} tokens with {} log-probabilities",
-        tokens.len(),
-        logprobs.len()
-    );
-    ensure!(logprobs.iter().all(|it| it.is_finite()), "a log-probability that is not finite");
+    drawn.check()?;
     Ok(drawn)
 }
 

@@ -7,33 +7,30 @@
 
 use std::{
     future::Future,
-    sync::{Arc, OnceLock, PoisonError, RwLock},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
-use anyhow::{Context, anyhow};
-use kelvin_core::stop::Stop;
+use anyhow::anyhow;
 use serde_json::json;
-use tokio::runtime::Runtime;
 
 use super::{
     answers,
     settings::TinkerSettings,
     wire::{self, Spoken},
 };
-use crate::http::{Body, Failure, Http, Reply, Secret};
+use crate::{
+    http::{Body, Failure, Http, KeyPlace, Reply, Secret},
+    threads::Threads,
+};
 
-/// How often work that waits looks whether it is to end.
-pub(super) const LOOK_AROUND: Duration = Duration::from_millis(50);
-/// Threads of the runtime: requests wait, they do not compute.
-const THREADS: usize = 2;
 /// The header that holds the key.
 const KEY_HEADER: &str = "x-api-key";
 
 /// A server, ready to be asked.
 pub struct Engine {
     pub(super) link: Arc<Link>,
-    pub(super) runtime: Runtime,
+    pub(super) threads: Threads,
 }
 
 /// What requests share. Tasks hold it, never the runtime.
@@ -41,7 +38,6 @@ pub(super) struct Link {
     pub(super) http: Http,
     pub(super) settings: TinkerSettings,
     spoken: OnceLock<Spoken>,
-    stop: RwLock<Stop>,
 }
 
 /// A request whose answer is a future.
@@ -67,50 +63,27 @@ impl Engine {
     /// # Errors
     /// If the address is none, or would send keys in plain text to another machine; if threads cannot be started.
     pub fn new(settings: TinkerSettings, key: Option<String>) -> anyhow::Result<Arc<Engine>> {
-        let key = (KEY_HEADER, key.map(Secret::new));
+        let key = (KeyPlace::Header(KEY_HEADER), key.map(Secret::new));
         let http = Http::new(&settings.url, key, settings.plain_http, settings.manner())?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(THREADS)
-            .thread_name("kelvin-remote")
-            .enable_all()
-            .build()
-            .context("starting the threads of the HTTP client")?;
-        let link = Link { http, settings, spoken: OnceLock::new(), stop: RwLock::default() };
-        Ok(Arc::new(Engine { link: Arc::new(link), runtime }))
+        let link = Link { http, settings, spoken: OnceLock::new() };
+        Ok(Arc::new(Engine { link: Arc::new(link), threads: Threads::start()? }))
     }
 
-    /// Waits for what is asked, on the caller's thread.
+    /// [`Threads::wait`].
     pub(super) fn wait<T>(&self, asked: impl Future<Output = T>) -> T {
-        self.runtime.block_on(asked)
+        self.threads.wait(asked)
     }
 
-    /// The same, given up soon after the run is asked to stop.
+    /// [`Threads::wait_heeding`].
     pub(super) fn wait_heeding<T>(
         &self,
         asked: impl Future<Output = anyhow::Result<T>>,
     ) -> anyhow::Result<T> {
-        self.wait(async {
-            let mut asked = std::pin::pin!(asked);
-            loop {
-                if let Ok(ended) = tokio::time::timeout(LOOK_AROUND, &mut asked).await {
-                    return ended;
-                }
-                self.link.stop().check()?;
-            }
-        })
-    }
-
-    /// Ends draws, scores and gradients soon after `stop` is asked.
-    pub(super) fn listen(&self, stop: Stop) {
-        *self.link.stop.write().unwrap_or_else(PoisonError::into_inner) = stop;
+        self.threads.wait_heeding(asked)
     }
 }
 
 impl Link {
-    pub(super) fn stop(&self) -> Stop {
-        self.stop.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     /// The dialect, asked for once.
     pub(super) async fn spoken(&self) -> anyhow::Result<Spoken> {
         use super::settings::Dialect;

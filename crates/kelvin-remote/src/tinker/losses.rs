@@ -11,7 +11,7 @@
 use anyhow::{Context, ensure};
 use kelvin_core::{
     objective::{BatchLoss, Normalisation, Objective, Said, Surrogate},
-    policy::LossStats,
+    policy::{LossStats, Mismatch},
     rollout::Sample,
 };
 
@@ -185,7 +185,8 @@ pub(super) fn stats(
             loss.token(sums, at, Said { logprob, entropy: -logprob });
         }
     }
-    loss.stats(sums.into_iter())
+    // Ratios are to the sampler's log-probabilities here, which say nothing of the trainer's.
+    LossStats { mismatch: Mismatch::default(), ..loss.stats(sums.into_iter()) }
 }
 
 /// What the server's average divides a token's loss by.

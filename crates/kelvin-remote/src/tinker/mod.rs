@@ -22,7 +22,6 @@ pub use engine::Engine;
 pub use examine::Examined;
 pub use losses::{Refusal, refusal};
 pub use reference::BaseModel;
-pub use sampler::check as check_draw;
 pub use settings::{Dialect, Entropy, Gradient, Losses, SamplerWeights, TinkerSettings};
 pub use trainer::{Adapters, TinkerPolicy};
 pub use wire::Spoken;

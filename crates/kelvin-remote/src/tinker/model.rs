@@ -72,7 +72,7 @@ impl Model {
         let Begun { id, next_seq, session } = begun.map_err(|it| {
             link.told(&format!("making adapters of rank {} for {:?}", shape.rank, shape.base_model), it)
         })?;
-        let heart = engine.runtime.spawn(beat(Arc::clone(link), session)).abort_handle();
+        let heart = engine.threads.handle().spawn(beat(Arc::clone(link), session)).abort_handle();
         let [next_seq, next_name] = [next_seq, 0].map(AtomicU64::new);
         Ok(Model { engine: Arc::clone(engine), id, next_seq, next_name, heart })
     }

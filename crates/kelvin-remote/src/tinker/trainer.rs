@@ -328,7 +328,7 @@ impl Trainer for TinkerPolicy {
     }
 
     fn listen(&mut self, stop: Stop) {
-        self.engine.listen(stop);
+        self.engine.threads.listen(stop);
     }
 
     fn reset_optimizer(&mut self) -> anyhow::Result<()> {
@@ -382,7 +382,7 @@ impl Sampler for TinkerPolicy {
         self.require_published()?;
         let Live { published, next_draw, .. } = self.live()?;
         let drawer = Drawer { vocabulary: Arc::clone(&self.vocabulary), published, next_seq: next_draw };
-        sampler::serve(&self.engine, drawer, requests, completions)
+        sampler::serve(&self.engine, drawer, &requests, &completions)
     }
 
     fn logprobs(&self, sequences: &[Vec<u32>], temperature: f32) -> anyhow::Result<Vec<Vec<f32>>> {

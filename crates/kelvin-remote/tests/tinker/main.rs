@@ -1,6 +1,7 @@
 //! The client against a scripted server: the protocol in both dialects, learning, faults, restarts.
 
 mod faults;
+mod letters;
 mod protocol;
 mod scripted;
 mod world;

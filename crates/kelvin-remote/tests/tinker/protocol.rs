@@ -12,8 +12,9 @@ use kelvin_core::{
 use kelvin_remote::tinker::{BaseModel, Engine, Losses, SamplerWeights, Spoken, TinkerSettings};
 
 use crate::{
+    letters::Letters,
     scripted::{Server, world::Dialect},
-    world::{ADAM, Letters, OBJECTIVE, draws, policy, policy_with, samples, server, settings},
+    world::{ADAM, OBJECTIVE, draws, policy, policy_with, samples, server, settings},
 };
 
 /// Steps of drawing and learning; gives what was drawn and said, to the bit.

@@ -1,50 +1,24 @@
 //! A policy over a scripted server of letters.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use kelvin_core::{
     objective::{Aggregation, Objective, Surrogate},
     policy::{AdamParams, Sampler},
     rollout::{Completion, Sample, SampleRequest, Sampling},
     seed::Seed,
-    vocabulary::{Cut, Vocabulary},
+    vocabulary::Vocabulary,
 };
 use kelvin_remote::tinker::{Adapters, Engine, TinkerPolicy, TinkerSettings};
 
-use crate::scripted::{
-    Server,
-    table::Base,
-    world::{Dialect, World},
+use crate::{
+    letters::Letters,
+    scripted::{
+        Server,
+        table::Base,
+        world::{Dialect, World},
+    },
 };
-
-/// Ids of letters; 0 ends a completion.
-pub struct Letters;
-
-impl Vocabulary for Letters {
-    fn encode(&self, text: &str) -> anyhow::Result<Vec<u32>> {
-        Ok(text.bytes().map(|it| u32::from(it - b'`')).collect())
-    }
-    fn decode(&self, ids: &[u32]) -> anyhow::Result<String> {
-        Ok(ids.iter().map(|&it| char::from(it as u8 + b'`')).collect())
-    }
-    fn cut(&self, ids: &[u32], stops: &[String]) -> anyhow::Result<Option<Cut>> {
-        let text = self.decode(ids)?;
-        let found = stops.iter().filter_map(|stop| Some((text.find(stop)?, stop.len()))).min();
-        Ok(found.map(|(at, n)| Cut { n_tokens: at + n, text: text[..at].to_owned() }))
-    }
-    fn end_tokens(&self) -> &[u32] {
-        &[0]
-    }
-    fn size(&self) -> usize {
-        27
-    }
-    fn positions(&self) -> usize {
-        40
-    }
-    fn save(&self, dir: &Path) -> anyhow::Result<()> {
-        Ok(std::fs::write(dir.join("letters"), "a to z")?)
-    }
-}
 
 pub const ADAM: AdamParams =
     AdamParams { learning_rate: 0.05, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.0, grad_clip: 0.0 };

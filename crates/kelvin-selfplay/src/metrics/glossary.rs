@@ -191,6 +191,22 @@ pub const DEFINITIONS: &[Definition] = &[
         "mean weight that mends the sampler's mismatch, where it is on",
     ),
     define("update/importance_max", "ratio", "the largest such weight, at most the cap"),
+    define(
+        "update/mismatch_kl",
+        "nats",
+        "mean k3 estimate, over trained tokens, of the divergence of the trainer's distribution from the one that drew",
+    ),
+    define(
+        "update/mismatch_effective",
+        "share",
+        "effective sample size of the trained tokens under the ratio of both, before any cap; 1 where sampler and trainer agree",
+    ),
+    define(
+        "update/behind_max",
+        "publications",
+        "the most that weights which drew a trained response lagged behind the newest; nothing where none did",
+    ),
+    define("update/behind_mean", "publications", "the mean of that lag over trained responses"),
     define("seed/proposals", "proposals", "proposals of the seed stage"),
     define(
         "eval/*/accuracy",

@@ -102,6 +102,18 @@ fn of_update(metrics: &mut Recorder, report: &StepReport, settings: &RunSettings
         metrics.set("update/importance_mean".into(), loss.importance_mean);
         metrics.set("update/importance_max".into(), loss.importance_max);
     }
+    for (name, value) in [
+        ("update/mismatch_kl", loss.mismatch.kl_mean()),
+        ("update/mismatch_effective", loss.mismatch.effective_share()),
+    ] {
+        value.into_iter().for_each(|it| metrics.set(name.into(), it));
+    }
+    let behind = report.rewarded.iter().map(|it| it.rollout.completion.behind as f64);
+    let most = behind.clone().fold(0.0, f64::max);
+    if 0.0 < most {
+        metrics.set("update/behind_max".into(), most);
+        mean_of(metrics, "update/behind_mean".into(), behind);
+    }
     metrics.set("update/grad_norm".into(), optim.grad_norm);
     metrics.set("update/learning_rate".into(), learning_rate);
 }

@@ -250,6 +250,9 @@ struct Report {
     importance_mean: f64,
     importance_max: f64,
     kl_reference: f64,
+    /// Of the tokens that say what the sampler computed; nothing where none does.
+    mismatch_kl: Option<f64>,
+    mismatch_effective_share: Option<f64>,
     n_tokens: u64,
     n_samples: usize,
 }
@@ -298,6 +301,8 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         importance_mean: loss.importance_mean,
         importance_max: loss.importance_max,
         kl_reference: loss.kl_reference,
+        mismatch_kl: loss.mismatch.kl_mean(),
+        mismatch_effective_share: loss.mismatch.effective_share(),
         n_tokens: loss.n_tokens,
         n_samples: batch.len(),
     })?;

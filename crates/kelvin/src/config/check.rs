@@ -7,7 +7,11 @@ use kelvin_core::{
     task::TaskType,
 };
 use kelvin_model::{Dtype, LoraConfig, NativeOptions};
-use kelvin_remote::tinker::{Refusal, TinkerSettings, check_draw, refusal};
+use kelvin_remote::{
+    check_draw,
+    rollouts::{Engine, RolloutSettings},
+    tinker::{Refusal, TinkerSettings, refusal},
+};
 use kelvin_selfplay::settings::{AzrSettings, EstimateStop, Misfit, Recipe};
 
 use super::{Backend, Config, EnvironmentName, PolicySettings, PythonSettings};
@@ -65,10 +69,48 @@ fn policy(config: &Config) -> anyhow::Result<()> {
     match backend {
         Backend::Native => {
             require_unread_remote(&config.policy)?;
-            check_lora(lora, *dtype)
+            check_lora(lora, *dtype)?;
         }
-        Backend::Tinker => remote(config),
+        Backend::Tinker => remote(config)?,
     }
+    rollouts(config)
+}
+
+/// What servers cannot draw, and what they would draw for nobody.
+fn rollouts(config: &Config) -> anyhow::Result<()> {
+    let PolicySettings { backend, lora, rollouts, .. } = &config.policy;
+    if rollouts.engine == Engine::Off {
+        return match *rollouts == RolloutSettings::default() {
+            true => Ok(()),
+            false => Err(Usage::error(
+                "settings of policy.rollouts do nothing with engine = \"off\"\nhint: set policy.rollouts.engine to \
+                 \"vllm\" or \"sglang\", or leave out the others",
+            )),
+        };
+    }
+    if let Err((key, range)) = rollouts.check() {
+        return Err(Usage::error(format!("policy.rollouts.{key} is out of range\nhint: it is {range}")));
+    }
+    if *backend == Backend::Tinker {
+        return Err(Usage::error(
+            "policy.rollouts cannot draw for policy.backend = \"tinker\", whose weights never come here\nhint: that backend \
+             draws at its own server; leave policy.rollouts out",
+        ));
+    }
+    let has_adapters = 0 < lora.rank;
+    if rollouts.engine == Engine::Vllm && !has_adapters {
+        return Err(Usage::error(
+            "policy.rollouts.engine = \"vllm\" takes adapters alone, and with policy.lora.rank = 0 all weights learn\nhint: \
+             set policy.lora.rank, such as to 16, or draw at SGLang",
+        ));
+    }
+    if !has_adapters && config.recipe == Recipe::RZero && config.r_zero.two_policies {
+        return Err(Usage::error(
+            "policy.rollouts cannot draw for two policies whose weights all learn: a server has one set of weights\nhint: \
+             set policy.lora.rank, or r_zero.two_policies = false",
+        ));
+    }
+    plain_draws(config)
 }
 
 /// A server that is named and not asked is a mistake.
@@ -95,6 +137,18 @@ fn remote(config: &Config) -> anyhow::Result<()> {
              free; alpha is {SERVER_ALPHA}, every matrix of a layer has one, and rslora is off",
         )));
     }
+    plain_draws(config)?;
+    let objective = config.objective.objective(config.sampling.solve.temperature);
+    match refusal(&objective, remote) {
+        None => Ok(()),
+        Some(Refusal { key, hint }) => {
+            Err(Usage::error(format!("{key} cannot be had with policy.backend = \"tinker\"\nhint: {hint}")))
+        }
+    }
+}
+
+/// Draws whose log-probabilities servers tell.
+fn plain_draws(config: &Config) -> anyhow::Result<()> {
     let sampling = &config.sampling;
     for (name, draw) in [
         ("propose", &sampling.propose),
@@ -105,13 +159,7 @@ fn remote(config: &Config) -> anyhow::Result<()> {
     ] {
         check_draw(draw).map_err(|error| Usage::error(format!("sampling.{name}: {error}")))?;
     }
-    let objective = config.objective.objective(sampling.solve.temperature);
-    match refusal(&objective, remote) {
-        None => Ok(()),
-        Some(Refusal { key, hint }) => {
-            Err(Usage::error(format!("{key} cannot be had with policy.backend = \"tinker\"\nhint: {hint}")))
-        }
-    }
+    Ok(())
 }
 
 /// Alpha of the adapters that servers make; no request can name another one.

@@ -8,7 +8,7 @@ use super::Raw;
 use crate::error::Usage;
 
 /// Keys that may change, and sections, which end in a dot.
-const FREE: [&str; 28] = [
+const FREE: [&str; 43] = [
     "steps",
     "checkpoint.",
     "tracking.",
@@ -31,6 +31,21 @@ const FREE: [&str; 28] = [
     "policy.remote.pause_ms",
     "policy.remote.heartbeat_s",
     "policy.remote.reply_bytes_max",
+    "policy.rollouts.servers",
+    "policy.rollouts.folder",
+    "policy.rollouts.folder_there",
+    "policy.rollouts.api_key_env",
+    "policy.rollouts.plain_http",
+    "policy.rollouts.concurrent_max",
+    "policy.rollouts.answer_s",
+    "policy.rollouts.load_s",
+    "policy.rollouts.probe_s",
+    "policy.rollouts.rejoin_s",
+    "policy.rollouts.wait_s",
+    "policy.rollouts.retries",
+    "policy.rollouts.failures_max",
+    "policy.rollouts.pause_ms",
+    "policy.rollouts.reply_bytes_max",
     "python.path",
     "python.workers",
     "python.batch_max",

@@ -9,7 +9,7 @@ use kelvin_core::{
     task::{Step, TaskType},
 };
 use kelvin_model::{Dtype, LoraConfig, NativeOptions, Training};
-use kelvin_remote::tinker::TinkerSettings;
+use kelvin_remote::{rollouts::RolloutSettings, tinker::TinkerSettings};
 use kelvin_selfplay::settings::{
     AzrSettings, BenchmarkSettings, CheckpointSettings, DiagnosticsSettings, EvalSettings, IntrinsicSettings,
     ObjectiveSettings, OptimizerSettings, RZeroSettings, Recipe, RunSettings, SamplingSettings,
@@ -290,6 +290,8 @@ pub(crate) struct PolicySettings {
     pub(crate) demote_tokens: Vec<u32>,
     /// The server, where something else computes.
     pub(crate) remote: TinkerSettings,
+    /// Servers that draw, while the backend learns.
+    pub(crate) rollouts: RolloutSettings,
     /// What bounds the engine's time and memory and changes no result.
     #[serde(flatten)]
     pub(crate) options: NativeOptions,
@@ -304,6 +306,7 @@ impl Default for PolicySettings {
             lora: LoraConfig::default(),
             demote_tokens: Vec::new(),
             remote: TinkerSettings::default(),
+            rollouts: RolloutSettings::default(),
             options: NativeOptions::default(),
         }
     }

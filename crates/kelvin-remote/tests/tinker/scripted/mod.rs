@@ -88,9 +88,23 @@ pub struct Said {
     pub body: Vec<u8>,
 }
 
+/// What a server knows, as requests see it.
+pub trait Answers: Send + 'static {
+    fn answer(&mut self, request: &Request) -> Said;
+
+    /// Only what was saved is there afterwards.
+    fn restart(&mut self);
+
+    /// Whether the client reads what comes back such that nonsense is asked for again.
+    fn is_read_again(&self, request: &Request) -> bool;
+
+    /// Forgets the future that is asked for, where there are any.
+    fn drop_future(&mut self, request: &Request);
+}
+
 /// What is shared by connections.
-pub struct Shared {
-    pub world: World,
+pub struct Shared<W = World> {
+    pub world: W,
     pub faults: Option<Faults>,
     /// Requests so far.
     pub n_requests: u64,
@@ -103,14 +117,14 @@ pub struct Shared {
 }
 
 /// A server that listens until the test's process ends.
-pub struct Server {
+pub struct Server<W = World> {
     pub address: SocketAddr,
-    pub shared: Arc<Mutex<Shared>>,
+    pub shared: Arc<Mutex<Shared<W>>>,
 }
 
-impl Server {
+impl<W: Answers> Server<W> {
     /// Starts it on a free port.
-    pub fn start(world: World) -> Server {
+    pub fn start(world: W) -> Server<W> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared =
@@ -132,7 +146,7 @@ impl Server {
     }
 
     /// Looks at what it knows, or changes it.
-    pub fn with<T>(&self, look: impl FnOnce(&mut Shared) -> T) -> T {
+    pub fn with<T>(&self, look: impl FnOnce(&mut Shared<W>) -> T) -> T {
         look(&mut self.shared.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -142,7 +156,7 @@ impl Server {
     }
 }
 
-fn connection(stream: TcpStream, shared: &Mutex<Shared>) -> std::io::Result<()> {
+fn connection(stream: TcpStream, shared: &Mutex<Shared<impl Answers>>) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut out = stream.try_clone()?;
     let mut input = BufReader::new(stream);
@@ -155,7 +169,11 @@ fn connection(stream: TcpStream, shared: &Mutex<Shared>) -> std::io::Result<()> 
 }
 
 /// Answers; gives whether the connection goes on.
-fn answer(request: &Request, shared: &Mutex<Shared>, out: &mut TcpStream) -> std::io::Result<bool> {
+fn answer(
+    request: &Request,
+    shared: &Mutex<Shared<impl Answers>>,
+    out: &mut TcpStream,
+) -> std::io::Result<bool> {
     let lock = || shared.lock().unwrap_or_else(PoisonError::into_inner);
     let (fault, late) = {
         let mut shared = lock();
@@ -224,7 +242,7 @@ enum Fault {
     Garbled,
 }
 
-fn fault(shared: &Shared, request: &Request) -> Fault {
+fn fault(shared: &Shared<impl Answers>, request: &Request) -> Fault {
     let Some(Faults { seed, rates, .. }) = shared.faults else { return Fault::None };
     let mut draws = seed.nth(shared.n_requests).draws();
     let retrieves = request.path == "api/v1/retrieve_future";
@@ -238,7 +256,7 @@ fn fault(shared: &Shared, request: &Request) -> Fault {
         (Fault::Late, late, true),
         (Fault::Dropped, dropped, retrieves),
         (Fault::NotYet, not_yet, retrieves),
-        (Fault::Garbled, garbled, retrieves),
+        (Fault::Garbled, garbled, shared.world.is_read_again(request)),
     ];
     let struck = faults.into_iter().find(|(_, rate, may)| draws.chance(*rate) && *may);
     struck.map_or(Fault::None, |it| it.0)
@@ -263,6 +281,7 @@ fn read(input: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {
             "content-type" => content_type = value.to_owned(),
             "content-encoding" => is_packed = value == "zstd",
             "x-api-key" => key = Some(value.to_owned()),
+            "authorization" => key = value.strip_prefix("Bearer ").map(str::to_owned),
             _ => {}
         }
     }

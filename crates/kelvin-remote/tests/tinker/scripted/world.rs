@@ -6,7 +6,7 @@ use kelvin_core::seed::Seed;
 use serde_json::{Value, json};
 
 use super::{
-    Request, Said,
+    Answers, Request, Said,
     protobuf::{self, Field},
     table::{Base, Gradient, Table, context},
 };
@@ -79,6 +79,34 @@ fn refused<T>(status: u16, words: impl Into<String>) -> Result<T, Refused> {
     Err((status, words.into()))
 }
 
+impl Answers for World {
+    fn restart(&mut self) {
+        self.sessions.clear();
+        self.models.clear();
+        self.samplers.clear();
+        self.futures.clear();
+        self.numbered.clear();
+    }
+
+    fn drop_future(&mut self, request: &Request) {
+        let asked: Option<Value> = serde_json::from_slice(&request.body).ok();
+        if let Some(id) = asked.and_then(|it| it["request_id"].as_str()?.parse().ok()) {
+            self.futures.remove(&id);
+        }
+    }
+
+    fn answer(&mut self, request: &Request) -> Said {
+        if self.key.is_some() && request.key != self.key {
+            return said(401, json!({"detail": format!("invalid key {:?}", request.key)}));
+        }
+        self.answered(request).unwrap_or_else(|(status, words)| said(status, json!({"detail": words})))
+    }
+
+    fn is_read_again(&self, request: &Request) -> bool {
+        request.path == "api/v1/retrieve_future"
+    }
+}
+
 impl World {
     pub fn new(name: &str, base: Base, dialect: Dialect) -> World {
         World {
@@ -102,15 +130,6 @@ impl World {
         }
     }
 
-    /// Only saved states outlive it.
-    pub fn restart(&mut self) {
-        self.sessions.clear();
-        self.models.clear();
-        self.samplers.clear();
-        self.futures.clear();
-        self.numbered.clear();
-    }
-
     pub fn n_models(&self) -> usize {
         self.models.len()
     }
@@ -125,21 +144,6 @@ impl World {
         let table = &self.models.values().last().expect("there is a model").table;
         let at = |it: usize| table.logprobs(&self.base, context(&sequence[..it]))[sequence[it] as usize];
         (1..sequence.len()).map(at).collect()
-    }
-
-    /// Forgets the future that is asked for.
-    pub fn drop_future(&mut self, request: &Request) {
-        let asked: Option<Value> = serde_json::from_slice(&request.body).ok();
-        if let Some(id) = asked.and_then(|it| it["request_id"].as_str()?.parse().ok()) {
-            self.futures.remove(&id);
-        }
-    }
-
-    pub fn answer(&mut self, request: &Request) -> Said {
-        if self.key.is_some() && request.key != self.key {
-            return said(401, json!({"detail": format!("invalid key {:?}", request.key)}));
-        }
-        self.answered(request).unwrap_or_else(|(status, words)| said(status, json!({"detail": words})))
     }
 
     fn answered(&mut self, request: &Request) -> Result<Said, Refused> {

@@ -1,0 +1,200 @@
+//! One server as it is asked: for a completion, what it holds, to take weights and to let go of them.
+
+use std::{future::Future, time::Duration};
+
+use kelvin_core::policy::Exported;
+use serde_json::{Value, json};
+use tokio::time;
+
+use super::{
+    settings::{Engine, RolloutSettings},
+    sglang,
+    shelf::Version,
+    vllm,
+};
+use crate::{
+    drawing::{Drawn, Row},
+    http::{Body, Failure, Http, KeyPlace, Reply, Secret},
+};
+
+const JSON: &str = "application/json";
+
+/// A server of one of the engines.
+pub(super) struct Server {
+    http: Http,
+    engine: Engine,
+    /// For a completion, for taking weights, for saying what it holds.
+    deadlines: [Duration; 3],
+}
+
+/// One completion, please.
+pub(super) struct Ask<'ask> {
+    /// Names the request in the server's records: the row's own for each try.
+    pub(super) id: String,
+    pub(super) row: &'ask Row,
+    pub(super) end_tokens: &'ask [u32],
+    pub(super) version: &'ask Version,
+}
+
+/// Why an answer is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unusable {
+    /// It may be another one next time, or elsewhere.
+    Passing(String),
+    /// The server has other weights than were asked for.
+    Stale(String),
+    /// It will stay the same, everywhere.
+    Refused(String),
+}
+
+impl Unusable {
+    pub(super) fn garbled(error: anyhow::Error) -> Unusable {
+        Unusable::Passing(format!("{error:#}"))
+    }
+
+    pub(super) fn words(&self) -> &str {
+        let (Unusable::Passing(words) | Unusable::Stale(words) | Unusable::Refused(words)) = self;
+        words
+    }
+}
+
+impl From<Failure> for Unusable {
+    fn from(failure: Failure) -> Unusable {
+        match failure {
+            Failure::Late | Failure::Passing(_) => Unusable::Passing(failure.to_string()),
+            Failure::Refused { .. } => Unusable::Refused(failure.to_string()),
+        }
+    }
+}
+
+impl Server {
+    /// A client of the server at `url`.
+    ///
+    /// # Errors
+    /// If the address is none, or would send keys in plain text to another machine.
+    pub(super) fn new(url: &str, settings: &RolloutSettings, key: Option<&str>) -> anyhow::Result<Server> {
+        let key = key.map(|it| Secret::new(it.to_owned()));
+        let http = Http::new(url, (KeyPlace::Bearer, key), settings.plain_http, settings.manner())?;
+        let RolloutSettings { answer_s, load_s, probe_s, .. } = *settings;
+        let deadlines = [answer_s, load_s, probe_s].map(Duration::from_secs_f64);
+        Ok(Server { http, engine: settings.engine, deadlines })
+    }
+
+    /// Its address, for messages.
+    pub(super) fn name(&self) -> String {
+        self.http.server()
+    }
+
+    /// Waits as one does after so many tries.
+    pub(super) async fn pause(&self, tried: u32) {
+        self.http.pause(tried).await;
+    }
+
+    /// Asks for a completion, once.
+    pub(super) async fn draw(&self, ask: &Ask<'_>) -> Result<Drawn, Unusable> {
+        let (name, exported) = (&ask.version.name, ask.version.exported);
+        let [answer, ..] = self.deadlines;
+        let drawn = match self.engine {
+            Engine::Off => unreachable!("there is no server of no engine"),
+            Engine::Vllm => {
+                let asked = self.post(vllm::GENERATE, &vllm::generate(ask), answer).await;
+                vllm::drawn(&asked.map_err(unknown_is_stale)?, name)
+            }
+            Engine::Sglang => {
+                let asked = self.post(sglang::GENERATE, &sglang::generate(ask), answer).await;
+                sglang::drawn(&asked.map_err(unknown_is_stale)?, name, exported)
+            }
+        }?;
+        drawn.check().map_err(Unusable::garbled)?;
+        Ok(drawn)
+    }
+
+    /// Sees to it that it holds these weights. To ask again is safe: the name tells the same weights.
+    pub(super) async fn take(&self, version: &Version) -> Result<(), Unusable> {
+        if (self.engine, version.exported) == (Engine::Vllm, Exported::Model) {
+            return Err(Unusable::Refused("it takes adapters alone".into()));
+        }
+        if self.holds(version).await? {
+            return Ok(());
+        }
+        let Version { name, path, exported, .. } = version;
+        let (at, body) = match (self.engine, exported) {
+            (Engine::Off, _) | (Engine::Vllm, Exported::Model) => {
+                unreachable!("there is no server of no engine, and vLLM's was refused above")
+            }
+            (Engine::Vllm, Exported::Adapter) => {
+                ("v1/load_lora_adapter", json!({"lora_name": name, "lora_path": path}))
+            }
+            (Engine::Sglang, Exported::Adapter) => {
+                ("load_lora_adapter", json!({"lora_name": name, "lora_path": path}))
+            }
+            // Nothing of ours is drawn meanwhile; what others left behind would go on with mixed weights.
+            (Engine::Sglang, Exported::Model) => (
+                "update_weights_from_disk",
+                json!({"model_path": path, "weight_version": name, "flush_cache": true, "abort_all_requests": true}),
+            ),
+        };
+        let [_, load, _] = self.deadlines;
+        let told = self.post(at, &body, load).await;
+        // What it says of the request does not count: it may have been done by one whose answer was lost.
+        match (self.holds(version).await?, told) {
+            (true, _) => Ok(()),
+            (false, Ok(_)) => Err(Unusable::Passing(format!("it took {name} and does not hold it"))),
+            (false, Err(failure)) => Err(failure.into()),
+        }
+    }
+
+    /// Lets go of adapters; of weights that others took the place of there is nothing to let go.
+    pub(super) async fn release(&self, version: &Version) -> Result<(), Unusable> {
+        let at = match (self.engine, version.exported) {
+            (_, Exported::Model) => return Ok(()),
+            (Engine::Sglang, Exported::Adapter) => "unload_lora_adapter",
+            (Engine::Off | Engine::Vllm, Exported::Adapter) => "v1/unload_lora_adapter",
+        };
+        let [.., probe] = self.deadlines;
+        self.post(at, &json!({"lora_name": version.name}), probe).await?;
+        Ok(())
+    }
+
+    async fn holds(&self, version: &Version) -> Result<bool, Unusable> {
+        let [.., probe] = self.deadlines;
+        let page = async |path: &str| -> Result<Value, Unusable> {
+            let reply = within(probe, self.http.get_once(path)).await?;
+            serde_json::from_slice(&reply.bytes)
+                .map_err(|error| Unusable::Passing(format!("{path} is no JSON: {error}")))
+        };
+        match version.exported {
+            Exported::Adapter => {
+                let models = page("v1/models").await?;
+                let mut listed = models["data"].as_array().into_iter().flatten();
+                Ok(listed.any(|it| it["id"] == version.name.as_str()))
+            }
+            Exported::Model => Ok(page("model_info").await?["weight_version"] == version.name.as_str()),
+        }
+    }
+
+    async fn post(&self, path: &str, body: &Value, deadline: Duration) -> Result<Reply, Failure> {
+        let body = Body { content_type: JSON, encoding: None, bytes: body.to_string().into() };
+        within(deadline, self.http.post_once(path, &body)).await
+    }
+}
+
+async fn within<T>(
+    deadline: Duration,
+    asked: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    time::timeout(deadline, asked).await.unwrap_or(Err(Failure::Late))
+}
+
+/// A server that was started again knows nothing of the adapters that it held.
+fn unknown_is_stale(failure: Failure) -> Unusable {
+    match &failure {
+        Failure::Refused { status: 404, words } if words.contains("does not exist") => {
+            Unusable::Stale(words.clone())
+        }
+        Failure::Refused { status: 400, words } if words.contains("not loaded") => {
+            Unusable::Stale(words.clone())
+        }
+        Failure::Late | Failure::Passing(_) | Failure::Refused { .. } => failure.into(),
+    }
+}

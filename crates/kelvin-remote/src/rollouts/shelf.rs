@@ -1,0 +1,163 @@
+//! Weights on disk, a folder for each publication. Its name has a number and a digest of what is in it: one name is one set of
+//! weights, whoever starts again, so a server that says the name has those weights.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, ensure};
+use kelvin_core::policy::Exported;
+use sha2::{Digest, Sha256};
+
+use super::settings::RolloutSettings;
+
+/// Digits of the digest in a name.
+const DIGITS: usize = 16;
+
+/// A publication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Version {
+    /// Counted from 0 within the process.
+    pub(super) number: u64,
+    /// What servers call it.
+    pub(super) name: String,
+    /// Where it is, as servers see it.
+    pub(super) path: String,
+    /// What it is.
+    pub(super) exported: Exported,
+}
+
+/// Where publications lie.
+pub(super) struct Shelf {
+    folder: PathBuf,
+    folder_there: PathBuf,
+    /// Before every name.
+    policy: String,
+}
+
+impl Shelf {
+    /// Makes the folder if it is not there.
+    ///
+    /// # Errors
+    /// If it cannot be made, or its path is nothing that goes into JSON.
+    pub(super) fn new(settings: &RolloutSettings, policy: &str) -> anyhow::Result<Shelf> {
+        let make = || -> io::Result<PathBuf> {
+            fs::create_dir_all(&settings.folder)?;
+            settings.folder.canonicalize()
+        };
+        let folder = make().with_context(|| {
+            let shown = settings.folder.display();
+            format!("{shown} cannot be written\nhint: policy.rollouts.folder is where servers read weights")
+        })?;
+        let there = &settings.folder_there;
+        let folder_there = if there.as_os_str().is_empty() { folder.clone() } else { there.clone() };
+        ensure!(
+            folder_there.to_str().is_some(),
+            "{} is no text\nhint: give the folder a name in UTF-8",
+            folder_there.display()
+        );
+        Ok(Shelf { folder, folder_there, policy: policy.to_owned() })
+    }
+
+    /// Puts down what `write` writes into an empty folder.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn put(
+        &self,
+        number: u64,
+        write: impl FnOnce(&Path) -> anyhow::Result<Exported>,
+    ) -> anyhow::Result<Version> {
+        let growing = self.folder.join(format!(".{}_v{number}.{}", self.policy, std::process::id()));
+        let put = || -> anyhow::Result<Version> {
+            remove(&growing)?;
+            fs::create_dir(&growing)?;
+            let exported = write(&growing)?;
+            let name = format!("{}_v{number}_{}", self.policy, digest(&growing)?);
+            let whole = self.folder.join(&name);
+            match whole.is_dir() {
+                // An earlier process put down the same.
+                true => remove(&growing)?,
+                false => fs::rename(&growing, &whole)?,
+            }
+            let path = self.folder_there.join(&name);
+            let path = path.to_str().expect("the folder's name was checked").to_owned();
+            Ok(Version { number, name, path, exported })
+        };
+        put().with_context(|| format!("writing weights for servers into {}", self.folder.display()))
+    }
+
+    /// Takes a publication away that no server needs any more.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    pub(super) fn drop(&self, version: &Version) -> anyhow::Result<()> {
+        remove(&self.folder.join(&version.name)).with_context(|| format!("removing {}", version.name))
+    }
+}
+
+fn remove(dir: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+/// Of names and contents of the files of a folder.
+fn digest(dir: &Path) -> anyhow::Result<String> {
+    let mut names = fs::read_dir(dir)?.map(|it| Ok(it?.file_name())).collect::<io::Result<Vec<_>>>()?;
+    names.sort();
+    let mut whole = Sha256::new();
+    for name in names {
+        let mut file = Sha256::new();
+        io::copy(&mut File::open(dir.join(&name))?, &mut file)?;
+        whole.update(name.as_encoded_bytes());
+        whole.update([0]);
+        whole.update(file.finalize());
+    }
+    let mut text: String = whole.finalize().iter().map(|it| format!("{it:02x}")).collect();
+    text.truncate(DIGITS);
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The same weights have the same name, others another one, and nothing unfinished has any.
+    #[test]
+    fn a_name_is_one_set_of_weights() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = RolloutSettings {
+            folder: dir.path().join("a/b"),
+            folder_there: "/weights".into(),
+            ..RolloutSettings::default()
+        };
+        let shelf = Shelf::new(&settings, "policy").unwrap();
+        let put = |number: u64, text: &str| {
+            shelf.put(number, |dir| {
+                fs::write(dir.join("w"), text)?;
+                Ok(Exported::Adapter)
+            })
+        };
+        let [first, again, other] = [put(3, "x").unwrap(), put(3, "x").unwrap(), put(3, "y").unwrap()];
+        assert_eq!(first, again);
+        assert_ne!(first.name, other.name);
+        assert!(first.name.starts_with("policy_v3_") && first.path == format!("/weights/{}", first.name));
+        shelf.put(4, |_| anyhow::bail!("no room")).unwrap_err();
+        let mut seen: Vec<String> = fs::read_dir(dir.path().join("a/b"))
+            .unwrap()
+            .map(|it| it.unwrap().file_name().into_string().unwrap())
+            .filter(|it| !it.starts_with('.'))
+            .collect();
+        seen.sort();
+        let mut expected = vec![first.name.clone(), other.name];
+        expected.sort();
+        assert_eq!(seen, expected);
+        shelf.drop(&first).unwrap();
+        shelf.drop(&first).unwrap();
+        assert!(!dir.path().join("a/b").join(&first.name).exists());
+    }
+}

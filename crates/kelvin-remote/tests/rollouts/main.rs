@@ -1,0 +1,11 @@
+//! Draws at scripted servers of vLLM and SGLang: the protocols, several servers, faults, staleness.
+
+mod faults;
+#[path = "../tinker/letters.rs"]
+mod letters;
+mod protocol;
+#[path = "../tinker/scripted/mod.rs"]
+mod scripted;
+mod servers;
+mod toy;
+mod world;

@@ -1,0 +1,110 @@
+//! Several servers: who draws, who is gone, who joins, who lags.
+
+use kelvin_core::policy::{Exported, Sampler, Trainer};
+use kelvin_remote::rollouts::{Engine, RolloutSettings};
+
+use crate::{
+    protocol::{ADAM, KINDS, OBJECTIVE, draws, policy, requests, rollouts, samples, settings},
+    scripted::Server,
+    world::World,
+};
+
+fn two(engine: Engine) -> [Server<World>; 2] {
+    [World::new(engine), World::new(engine)].map(Server::start)
+}
+
+fn n_drawn(server: &Server<World>) -> u64 {
+    server.with(|it| it.world.n_drawn)
+}
+
+#[test]
+fn all_servers_draw() {
+    let ([a, b], dir) = (two(Engine::Vllm), tempfile::tempdir().unwrap());
+    let rollouts = rollouts(settings(Engine::Vllm, &[&a, &b], dir.path()), Exported::Adapter);
+    rollouts.sample(requests(0)).unwrap();
+    assert!(0 < n_drawn(&a) && 0 < n_drawn(&b) && n_drawn(&a) + n_drawn(&b) == 12);
+}
+
+/// A server that dies is asked for nothing more; one that joins is given the weights and draws.
+#[test]
+fn a_server_dies_and_another_joins() {
+    for (engine, exported) in KINDS {
+        let ([a, b], dir) = (two(engine), tempfile::tempdir().unwrap());
+        let mut policy = policy(settings(engine, &[&a, &b], dir.path()), exported);
+        b.with(|it| it.is_down = true);
+        let first = draws(policy.trainer.sampler(), 0);
+        assert_eq!((n_drawn(&a), n_drawn(&b)), (12, 0));
+        policy.update(&samples(&first), &OBJECTIVE, &ADAM).unwrap();
+        // From here on nothing can be drawn but where the other has joined.
+        a.with(|it| it.is_down = true);
+        b.with(|it| it.is_down = false);
+        let second = draws(policy.trainer.sampler(), 1);
+        assert_eq!((n_drawn(&a), n_drawn(&b)), (12, 12));
+        // The first comes back as one that was started again, in the middle of a publication.
+        policy.update(&samples(&second), &OBJECTIVE, &ADAM).unwrap();
+        a.restart();
+        a.with(|it| it.is_down = false);
+        b.with(|it| it.is_down = true);
+        draws(policy.trainer.sampler(), 2);
+        assert_eq!((n_drawn(&a), n_drawn(&b)), (24, 12), "{engine:?} {exported:?}");
+    }
+}
+
+/// A server that was started again has lost its adapters: it is given them anew, and no draw is of other weights.
+#[test]
+fn a_server_that_was_started_again_is_given_the_weights() {
+    for (engine, exported) in KINDS {
+        let (server, dir) = (Server::start(World::new(engine)), tempfile::tempdir().unwrap());
+        let policy = policy(settings(engine, &[&server], dir.path()), exported);
+        let first = draws(policy.trainer.sampler(), 0);
+        server.restart();
+        assert_eq!(draws(policy.trainer.sampler(), 0), first);
+        assert_eq!(server.with(|it| it.world.n_loaded), 2, "{engine:?} {exported:?}");
+    }
+}
+
+#[test]
+fn no_server_at_all_is_an_error() {
+    let ([a, b], dir) = (two(Engine::Vllm), tempfile::tempdir().unwrap());
+    let settings = settings(Engine::Vllm, &[&a, &b], dir.path());
+    let rollouts = rollouts(RolloutSettings { retries: 2, wait_s: 0.2, ..settings }, Exported::Adapter);
+    rollouts.sample(requests(0)).unwrap();
+    for server in [&a, &b] {
+        server.with(|it| it.is_down = true);
+    }
+    let told = format!("{:#}", rollouts.sample(requests(1)).unwrap_err());
+    assert!(told.contains("hint: ") && told.contains("http://127.0.0.1:"), "{told}");
+}
+
+/// With no staleness allowed, weights that no server takes stop the run. With some, older ones draw, and each completion says how
+/// old.
+#[test]
+fn staleness_is_bounded_and_told() {
+    for (staleness_max, n_stale) in [(0, 0), (2, 2)] {
+        let (server, dir) = (Server::start(World::new(Engine::Vllm)), tempfile::tempdir().unwrap());
+        let settings = settings(Engine::Vllm, &[&server], dir.path());
+        let settings = RolloutSettings { staleness_max, retries: 0, failures_max: 1000, ..settings };
+        let mut rollouts = rollouts(settings, Exported::Adapter);
+        let first = draws(&rollouts, 0);
+        // It goes on drawing, and takes nothing.
+        server.with(|it| it.world.forgets = true);
+        for update in 1..=n_stale {
+            rollouts.forward_backward(update, &samples(&first), &OBJECTIVE).unwrap();
+            rollouts.optim_step(update, &ADAM).unwrap();
+            rollouts.publish(update).unwrap();
+            let stale = draws(&rollouts, 0);
+            assert!(stale.iter().all(|it| it.behind == update));
+            assert_eq!(stale[3].tokens, first[3].tokens, "the old weights drew");
+            // The trainer's own log-probabilities are of the new ones, and the mismatch shows.
+            let loss = rollouts.forward_backward(update + 1, &samples(&stale), &OBJECTIVE).unwrap();
+            assert!(0.0 < loss.mismatch.kl_mean().unwrap() && loss.mismatch.effective_share().unwrap() < 1.0);
+        }
+        rollouts.optim_step(n_stale + 1, &ADAM).unwrap();
+        let told = rollouts.publish(n_stale + 1).unwrap_err().to_string();
+        assert!(told.contains("no server took the weights") && told.contains("hint: "), "{told}");
+        // Asking again is safe, and helps once the server does.
+        server.with(|it| it.world.forgets = false);
+        rollouts.publish(n_stale + 1).unwrap();
+        assert!(draws(&rollouts, 0).iter().all(|it| it.behind == 0));
+    }
+}
