@@ -21,7 +21,7 @@ const LOOKS_MAX: usize = 600;
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// A model of a family that the server has (Qwen3, Llama 3), with its weights
-    #[arg(long, default_value = "crates/kelvin-model/goldens/families/qwen3")]
+    #[arg(long, default_value = "results/2026-11-22-tinker/model")]
     model: PathBuf,
     /// CPython 3.12, for which the server's libraries are pinned
     #[arg(long, default_value = "python3.12")]

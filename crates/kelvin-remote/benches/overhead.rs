@@ -51,8 +51,8 @@ impl Vocabulary for Bytes {
 }
 
 fn main() -> anyhow::Result<()> {
-    let counts = std::env::args().filter_map(|it| it.parse().ok());
-    let n: usize = counts.last().unwrap_or(100_000);
+    let mut counts = std::env::args().filter_map(|it| it.parse().ok());
+    let n: usize = counts.next_back().unwrap_or(100_000);
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let url = format!("http://{}", listener.local_addr()?);
     // That a client goes away is no concern of the server's.

@@ -24,9 +24,10 @@ const RANK: usize = 32;
 /// A client of the server at which a run's policies are.
 ///
 /// # Errors
-/// If its address would send keys in plain text to another machine.
+/// If its address is none, or would send keys in plain text to another machine.
 pub(crate) fn engine(settings: &TinkerSettings) -> anyhow::Result<Arc<Engine>> {
-    Engine::new(settings.clone(), key(&settings.api_key_env))
+    let made = Engine::new(settings.clone(), key(&settings.api_key_env));
+    made.map_err(|error| Usage::error(format!("policy.remote.url: {error:#}")))
 }
 
 fn key(variable: &str) -> Option<String> {

@@ -72,8 +72,7 @@ fn a_real_server_agrees_with_the_native_engine() {
 
 fn draws(policy: &dyn Sampler) -> Vec<Completion> {
     let request = |row: u64| SampleRequest {
-        prompt: ["### inversion\nx * 7 = 1 mod 19\n### x\n", "### task\n", "def f(x):\n"][row as usize % 3]
-            .into(),
+        prompt: ["### task\n", "def f(x):\n", "x * 7 = 1"][row as usize % 3].into(),
         seed: Seed::new(9).nth(row),
         sampling: Sampling::plain(16).into(),
     };
@@ -100,14 +99,19 @@ fn scores(peer: &Peer, measured: &mut BTreeMap<String, f64>) -> Vec<Completion> 
             .unwrap();
     let mut policy = peer.policy(Losses::Ours);
     let first = draws(&policy);
-    assert_eq!(draws(&policy), first, "a row is a function of its seed");
+    let again = draws(&policy);
+    assert_eq!(sequences(&again), sequences(&first), "a row is a function of its seed");
     let (told, ours) = (sequences(&first), |it: &[Vec<u32>]| native.logprobs(it, 1.0).unwrap());
     let expected = ours(&told);
     let of_response = |scored: &[Vec<f32>], drawn: &[Completion]| -> Vec<Vec<f32>> {
         scored.iter().zip(drawn).map(|(it, drawn)| it[it.len() - drawn.tokens.len()..].to_vec()).collect()
     };
     let plain = |drawn: &[Completion]| drawn.iter().map(|it| it.plain_logprobs.clone()).collect::<Vec<_>>();
-    let mut note = |name: &str, value: f64| drop(measured.insert(format!("logprobs/{name}"), value));
+    let mut note = |name: &str, value: f64| {
+        measured.insert(format!("logprobs/{name}"), value);
+    };
+    // Whatever is computed beside a row.
+    note("sampler and itself", distance(&plain(&again), &plain(&first)));
     note("sampler and native engine", distance(&plain(&first), &of_response(&expected, &first)));
     note("trainer and native engine", distance(&policy.logprobs(&told, 1.0).unwrap(), &expected));
     note(
@@ -132,7 +136,7 @@ fn scores(peer: &Peer, measured: &mut BTreeMap<String, f64>) -> Vec<Completion> 
         "restored and saved",
         distance(&again.logprobs(&sequences(&second), 1.0).unwrap(), &scored_all(&policy, &second)),
     );
-    assert_eq!(draws(&again), second, "what was restored draws as what was saved");
+    assert_eq!(sequences(&draws(&again)), sequences(&second), "what was restored draws as what was saved");
     first
 }
 
@@ -194,22 +198,21 @@ fn norms(peer: &Peer, drawn: &[Completion], state: &Path, measured: &mut BTreeMa
     ];
     for losses in [Losses::Ours, Losses::Server] {
         let mut policy = peer.policy(losses);
-        // Something is learnt first: fresh adapters have a gradient in one half of them alone.
-        let first = Objective::new(cispo, Aggregation::Sequence);
-        policy.forward_backward(1, &batch(drawn), &first).unwrap();
-        policy.optim_step(1, &ADAM).unwrap();
-        policy.publish(1).unwrap();
+        // Makes the adapters and publishes them; a step that moves nothing leaves them what they are.
+        draws(&policy);
         let adapter = fetched(peer, state, dir.path());
         let lora = Lora::load(&adapter, &checkpoint.config).unwrap();
         let mut native = TrainCore::adapting(checkpoint.params.clone(), lora);
         let of_these = objectives.iter().filter(|it| it.1 == losses);
-        for (update, (name, _, objective)) in (2..).zip(of_these) {
+        for (update, (name, _, objective)) in (1..).zip(of_these) {
             let whole = Normalisation::of(&samples);
             let expected = native.forward_backward_part(&samples, objective, &whole).unwrap();
             let norm = native.optim_step(&STILL).unwrap().grad_norm;
             let said = policy.forward_backward(update, &samples, objective).unwrap();
             let found = policy.optim_step(update, &STILL).unwrap().grad_norm;
-            let mut note = |what: &str, value: f64| drop(measured.insert(format!("{what}/{name}"), value));
+            let mut note = |what: &str, value: f64| {
+                measured.insert(format!("{what}/{name}"), value);
+            };
             note("gradient norm, relative", (found - norm).abs() / norm);
             note("loss", (said.loss - expected.loss).abs());
             assert!(1e-3 < norm, "{name}: a norm of {norm} shows nothing");

@@ -44,8 +44,9 @@ pub struct TinkerSettings {
     pub heartbeat_s: f64,
     /// The longest answer, in bytes.
     pub reply_bytes_max: usize,
-    /// How far the forward pass may be from that of the gradient, in nats: beyond it, weights moved in between.
-    pub drift_max: f32,
+    /// How far the forward pass may be from that of the gradient, in nats a token on average: beyond it, weights moved in
+    /// between. A server that computes in bf16 may be some hundredths off.
+    pub drift_max: f64,
 }
 
 impl Default for TinkerSettings {

@@ -194,11 +194,12 @@ impl TinkerPolicy {
         };
         let expected = given.data.iter().flat_map(|it| it.logprobs.iter().zip(&it.weights));
         let expected = expected.filter(|it| *it.1 != 0.0).map(|it| it.0);
-        let drift = logprobs.iter().flatten().zip(expected).map(|(now, before)| (now - before).abs());
-        let drift = drift.fold(0.0, f32::max);
+        let moved =
+            logprobs.iter().flatten().zip(expected).map(|(now, before)| f64::from((now - before).abs()));
+        let drift = moved.sum::<f64>() / stats.n_tokens as f64;
         ensure!(
             drift <= self.engine.link.settings.drift_max,
-            "a token's log-probability moved by {drift} nats between a forward pass and its gradient\nhint: somebody else \
+            "log-probabilities moved by {drift:.4} nats a token between a forward pass and its gradient\nhint: somebody else \
              trains or draws from these adapters, or the server computes both differently; policy.remote.drift_max is how \
              far they may be apart"
         );

@@ -13,6 +13,7 @@ mod killed;
 mod long;
 mod model;
 mod seeds;
+mod tinker;
 
 use std::{
     io::Write,

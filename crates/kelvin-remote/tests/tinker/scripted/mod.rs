@@ -110,6 +110,8 @@ pub struct Shared<W = World> {
     pub n_requests: u64,
     /// Requests that were struck.
     pub n_struck: u64,
+    /// At these requests it is started again, the last first.
+    pub restarts: Vec<u64>,
     /// While it is true, connections are closed at once.
     pub is_down: bool,
 }
@@ -125,7 +127,8 @@ impl<W: Answers> Server<W> {
     pub fn start(world: W) -> Server<W> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Shared { world, faults: None, n_requests: 0, n_struck: 0, is_down: false };
+        let shared =
+            Shared { world, faults: None, n_requests: 0, n_struck: 0, restarts: Vec::new(), is_down: false };
         let shared = Arc::new(Mutex::new(shared));
         let for_connections = Arc::clone(&shared);
         thread::spawn(move || {
@@ -178,6 +181,10 @@ fn answer(
             return Ok(false);
         }
         shared.n_requests += 1;
+        if shared.restarts.last().is_some_and(|it| *it <= shared.n_requests) {
+            shared.restarts.pop();
+            shared.world.restart();
+        }
         let fault = fault(&shared, request);
         shared.n_struck += u64::from(fault != Fault::None);
         (fault, shared.faults.map_or(Duration::ZERO, |it| it.late))

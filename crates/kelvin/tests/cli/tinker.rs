@@ -1,0 +1,200 @@
+//! Runs over a scripted server: with everything that can go wrong they end as one that nothing happened to.
+
+#[path = "../../../kelvin-remote/tests/tinker/scripted/mod.rs"]
+mod scripted;
+
+use std::{collections::BTreeMap, fs, path::Path, process::Stdio, thread, time::Duration};
+
+use kelvin_core::{seed::Seed, vocabulary::Vocabulary};
+use kelvin_model::ModelText;
+use serde_json::Value;
+
+use crate::{Ran, command, feed};
+use scripted::{
+    Faults, Rates, Server,
+    table::Base,
+    world::{Dialect, World},
+};
+
+const NAME: &str = "toy";
+const STEPS: &str = "3";
+
+/// A server whose policy has read equations and their answers, in the tokens of the embedded model.
+fn server(dialect: Dialect) -> Server {
+    let text = ModelText::folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("base")).unwrap();
+    let mut texts = Vec::new();
+    for p in [19u32, 23, 29] {
+        for a in 2..p - 1 {
+            let b = (1..p).find(|b| a * b % p == 1).unwrap();
+            for (letter, slots, answer) in [
+                ("x", format!("x * {a} = 1 mod {p}"), b),
+                ("y", format!("{b} * y = 1 mod {p}"), a),
+                ("p", format!("{a} * {b} = 1 mod p"), p),
+            ] {
+                texts.push(format!("### inversion\n{slots}\n### {letter}\n{answer}"));
+                texts.push(format!("### propose inversion {letter}\n{slots}\n### task\n{slots}"));
+            }
+        }
+    }
+    let ends = |it: &String| [text.encode(it).unwrap(), text.end_tokens().to_vec()].concat();
+    let texts: Vec<Vec<u32>> = texts.iter().map(ends).collect();
+    Server::start(World::new(NAME, Base::of(text.size(), &texts), dialect))
+}
+
+fn sets(server: &Server) -> Vec<String> {
+    let url = format!("policy.remote.url={}", server.url());
+    let more = [
+        "policy.backend=tinker",
+        "policy.remote.base_model=toy",
+        "policy.remote.answer_s=0.5",
+        "policy.remote.retries=40",
+        "policy.remote.pause_ms=2",
+        "policy.remote.data_max=7",
+        "azr.batch_size=6",
+        "azr.n_estimate=2",
+        "inversion.n_seeds=6",
+        "inversion.p_max=29",
+        "inversion.eval_p_max=19",
+        "eval.n_samples=1",
+        "eval.every=3",
+        "checkpoint.every=1",
+    ];
+    let more = more.into_iter().map(str::to_owned).chain([url]);
+    more.flat_map(|it| ["--set".to_owned(), it]).collect()
+}
+
+fn train_command(server: &Server, dir: &Path) -> std::process::Command {
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/prime-inversion.toml");
+    let sets = sets(server);
+    let paths = [config.to_str().unwrap(), "--run-dir", dir.to_str().unwrap(), "--steps", STEPS, "--plain"];
+    let arguments: Vec<&str> =
+        ["train"].into_iter().chain(paths).chain(sets.iter().map(String::as_str)).collect();
+    let mut command = command(&arguments);
+    command.env("TINKER_API_KEY", "tml-hidden");
+    command
+}
+
+fn resume(dir: &Path) -> Ran {
+    let mut command = command(&["resume", dir.to_str().unwrap(), "--plain"]);
+    command.env("TINKER_API_KEY", "tml-hidden");
+    feed(command, "")
+}
+
+/// What a run is compared by: its tasks, and its metrics without what may differ between two runs.
+fn outcome(dir: &Path) -> (String, Vec<BTreeMap<String, Value>>) {
+    let read = |name: &str| fs::read_to_string(dir.join(name)).unwrap();
+    let rows = read("metrics.jsonl").lines().map(|it| serde_json::from_str(it).unwrap()).collect::<Vec<_>>();
+    let lasts = |name: &str| !name.starts_with("timing/") && !name.starts_with("system/");
+    let kept = |row: BTreeMap<String, Value>| row.into_iter().filter(|(name, _)| lasts(name)).collect();
+    (read("tasks.jsonl"), rows.into_iter().map(kept).collect())
+}
+
+fn contents(dir: &Path) -> Vec<u8> {
+    let entries = fs::read_dir(dir).unwrap().map(|it| it.unwrap().path());
+    entries.flat_map(|it| if it.is_dir() { contents(&it) } else { fs::read(it).unwrap() }).collect()
+}
+
+/// A whole run of Absolute Zero on prime inversion, with a KL term: learns something, and speaks either dialect.
+#[test]
+fn a_run_over_a_server_ends_the_same_whatever_goes_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spared, struck) = (dir.path().join("spared"), dir.path().join("struck"));
+    let healthy = server(Dialect::Protobuf);
+    let ran = feed(train_command(&healthy, &spared), "");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.err.contains("in protobuf"), "{}", ran.err);
+    let (tasks, rows) = outcome(&spared);
+    assert!(rows.iter().skip(1).all(|it| 0.0 < it["update/grad_norm"].as_f64().unwrap()));
+    assert!(
+        rows.last().unwrap()["buffer/deduction/size"].as_f64().unwrap() > 8.0,
+        "proposals are admitted: {tasks}"
+    );
+    let n_requests = healthy.with(|it| it.n_requests);
+    healthy.with(|it| assert_eq!((it.world.n_steps, it.world.n_stale_draws), (3, 0)));
+
+    let server = server(Dialect::Json);
+    server.with(|it| {
+        let faults = Faults {
+            seed: Seed::new(7),
+            rates: Rates { late: 0.0003, ..Rates::all(0.003) },
+            late: Duration::from_millis(700),
+        };
+        it.faults = Some(faults);
+        // In the middle of what a run without faults asks for, and once more on the way on.
+        it.restarts = vec![n_requests, n_requests / 2];
+    });
+    // The client is killed first, a third of the way.
+    let mut child = train_command(&server, &struck)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while server.with(|it| it.n_requests) < n_requests / 3 && child.try_wait().unwrap().is_none() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let mut ends = Vec::new();
+    for _ in 0..12 {
+        let ran = resume(&struck);
+        let said = ran.err;
+        assert!(!said.contains("tml-hidden"), "{said}");
+        ends.push(ran.code);
+        match ran.code {
+            Some(0) => break,
+            Some(1) => assert!(said.contains("hint: ") && said.contains("kelvin resume"), "{said}"),
+            other => panic!("{other:?}: {said}"),
+        }
+    }
+    assert!(2 <= ends.len() && ends.last() == Some(&Some(0)), "{ends:?}");
+    assert_eq!(outcome(&struck), outcome(&spared));
+    server.with(|it| {
+        assert!(5 < it.n_struck && it.restarts.is_empty(), "{} {:?}", it.n_struck, it.restarts);
+        assert_eq!(it.world.n_stale_draws, 0);
+    });
+    for run in [&spared, &struck] {
+        let all = contents(run);
+        assert!(!all.windows(10).any(|it| it == b"tml-hidden"), "a key is in no file of a run");
+    }
+}
+
+/// What a server cannot do is said before a folder is made.
+#[test]
+fn what_the_server_lacks_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = server(Dialect::Protobuf);
+    server.with(|it| it.world.clips = false);
+    let told = |more: &[&str]| {
+        let run = dir.path().join("run");
+        let mut command = train_command(&server, &run);
+        command.args(more.iter().flat_map(|it| ["--set", it]));
+        let ran = feed(command, "");
+        assert!(ran.code == Some(2) && !run.exists(), "{}", ran.err);
+        ran.err
+    };
+    assert!(told(&[]).contains("optimizer.grad_clip = 1 cannot be had"));
+    let off = "optimizer.grad_clip=0";
+    assert!(told(&[off, "policy.remote.base_model=other"]).contains("has no model \"other\", it has toy"));
+    for (set, key) in [
+        ("objective.entropy_coefficient=0.01", "objective.entropy_coefficient"),
+        ("sampling.solve.top_p=0.9", "sampling.solve"),
+        ("policy.remote.losses=server", "objective.kl_coefficient"),
+        ("policy.lora.rank=4", "policy.lora"),
+        ("policy.remote.url=http://192.168.0.1:8000", "is not https"),
+        ("policy.remote.concurrent_max=0", "policy.remote.concurrent_max"),
+        ("policy.backend=native", "policy.remote"),
+    ] {
+        let said = told(&[off, set]);
+        assert!(said.contains(key) && said.contains("hint: "), "{set}: {said}");
+    }
+}
+
+#[test]
+fn the_doctor_names_the_dialect() {
+    for (dialect, name) in [(Dialect::Json, "json"), (Dialect::Protobuf, "protobuf")] {
+        let server = server(dialect);
+        let ran = feed(command(&["doctor", "--engine", &server.url()]), "");
+        assert!(ran.out.contains(&format!("Tinker protocol in {name} at ")), "{}", ran.out);
+    }
+}
