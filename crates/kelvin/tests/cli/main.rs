@@ -12,6 +12,7 @@ mod inversion;
 mod killed;
 mod long;
 mod model;
+mod rollouts;
 mod seeds;
 mod tinker;
 

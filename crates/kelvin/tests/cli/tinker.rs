@@ -1,7 +1,7 @@
 //! Runs over a scripted server: with everything that can go wrong they end as one that nothing happened to.
 
 #[path = "../../../kelvin-remote/tests/tinker/scripted/mod.rs"]
-mod scripted;
+pub mod scripted;
 
 use std::{collections::BTreeMap, fs, path::Path, process::Stdio, thread, time::Duration};
 
@@ -81,7 +81,7 @@ fn resume(dir: &Path) -> Ran {
 }
 
 /// What a run is compared by: its tasks, and its metrics without what may differ between two runs.
-fn outcome(dir: &Path) -> (String, Vec<BTreeMap<String, Value>>) {
+pub fn outcome(dir: &Path) -> (String, Vec<BTreeMap<String, Value>>) {
     let read = |name: &str| fs::read_to_string(dir.join(name)).unwrap();
     let rows = read("metrics.jsonl").lines().map(|it| serde_json::from_str(it).unwrap()).collect::<Vec<_>>();
     let lasts = |name: &str| !name.starts_with("timing/") && !name.starts_with("system/");
