@@ -8,7 +8,7 @@ use kelvin_remote::rollouts::{Engine, RolloutSettings};
 use crate::{
     protocol::{KINDS, play, policy, settings},
     scripted::{Faults, Rates, Server},
-    world::World,
+    toy::World,
 };
 
 const N_STEPS: u64 = 4;

@@ -11,7 +11,11 @@ use kelvin_core::{
 };
 use kelvin_remote::rollouts::{Engine, RolloutSettings, Rollouts};
 
-use crate::{letters::Letters, scripted::Server, toy::Toy, world::World};
+use crate::{
+    letters::Letters,
+    scripted::Server,
+    toy::{Toy, World},
+};
 
 /// Every engine with every kind of weights that it takes.
 pub const KINDS: [(Engine, Exported); 3] = [

@@ -6,7 +6,7 @@ use kelvin_remote::rollouts::{Engine, RolloutSettings};
 use crate::{
     protocol::{ADAM, KINDS, OBJECTIVE, draws, policy, requests, rollouts, samples, settings},
     scripted::Server,
-    world::World,
+    toy::World,
 };
 
 fn two(engine: Engine) -> [Server<World>; 2] {

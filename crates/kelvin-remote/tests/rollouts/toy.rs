@@ -13,6 +13,8 @@ use kelvin_core::{
     seed::Seed,
 };
 
+use crate::world::Weights;
+
 /// Tokens: letters, and 0 for the end.
 const SIZE: u64 = 27;
 /// Files of an adapter as PEFT has them, and of a model as transformers has it.
@@ -27,33 +29,38 @@ pub fn logprobs(weight: u64, before: &[u32]) -> Vec<f32> {
     logits.iter().map(|it| (it - sum.ln()) as f32).collect()
 }
 
-/// The draw of a row: tokens, log-probabilities, whether it ended by itself.
-pub fn draw(weight: u64, prompt: &[u32], (seed, max_tokens): (u64, usize)) -> (Vec<u32>, Vec<f32>, bool) {
-    let (mut whole, mut said) = (prompt.to_vec(), Vec::new());
-    for at in 0..max_tokens {
-        let logprobs = logprobs(weight, &whole);
-        let mut rest = Seed::new(seed).nth(at as u64).unit();
-        let token = logprobs.iter().position(|it| {
-            rest -= f64::from(*it).exp();
-            rest < 0.0
-        });
-        let token = token.unwrap_or(logprobs.len() - 1);
-        whole.push(token as u32);
-        said.push(logprobs[token]);
-        if token == 0 {
-            break;
-        }
-    }
-    let tokens = whole.split_off(prompt.len());
-    let ended = tokens.last() == Some(&0);
-    (tokens, said, ended)
-}
+/// The weight of a folder.
+#[derive(Clone, Copy, Default)]
+pub struct Weight(u64);
 
-/// Reads the weight of a folder, as a server does: nothing is there unless both files are.
-pub fn read(dir: &Path, exported: Exported) -> anyhow::Result<u64> {
-    let [config, weights] = FILES[exported as usize];
-    fs::metadata(dir.join(config)).with_context(|| format!("No adapter found for {}", dir.display()))?;
-    Ok(fs::read_to_string(dir.join(weights))?.parse()?)
+impl Weights for Weight {
+    /// As a server does: nothing is there unless both files are.
+    fn read(dir: &Path, exported: Exported) -> anyhow::Result<Weight> {
+        let [config, weights] = FILES[exported as usize];
+        fs::metadata(dir.join(config)).with_context(|| format!("No adapter found for {}", dir.display()))?;
+        Ok(Weight(fs::read_to_string(dir.join(weights))?.parse()?))
+    }
+
+    fn draw(&self, prompt: &[u32], (seed, max_tokens): (u64, usize)) -> (Vec<u32>, Vec<f32>, bool) {
+        let (mut whole, mut said) = (prompt.to_vec(), Vec::new());
+        for at in 0..max_tokens {
+            let logprobs = logprobs(self.0, &whole);
+            let mut rest = Seed::new(seed).nth(at as u64).unit();
+            let token = logprobs.iter().position(|it| {
+                rest -= f64::from(*it).exp();
+                rest < 0.0
+            });
+            let token = token.unwrap_or(logprobs.len() - 1);
+            whole.push(token as u32);
+            said.push(logprobs[token]);
+            if token == 0 {
+                break;
+            }
+        }
+        let tokens = whole.split_off(prompt.len());
+        let ended = tokens.last() == Some(&0);
+        (tokens, said, ended)
+    }
 }
 
 /// Weights that become others with each step.
@@ -139,3 +146,6 @@ impl Sampler for Toy {
         Ok(prompt.len())
     }
 }
+
+/// A scripted server of such weights.
+pub type World = crate::world::World<Weight>;

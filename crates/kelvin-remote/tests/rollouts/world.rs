@@ -1,26 +1,37 @@
 //! What a scripted server of vLLM or SGLang knows and answers. Paths, fields, status codes and words are those of vLLM 0.33.0
 //! and SGLang 0.5.23, read in their sources (docs/engines/rollouts.md).
 
+#![allow(dead_code, reason = "each test that includes it uses a part")]
+
 use std::{collections::BTreeMap, path::Path};
 
 use kelvin_core::policy::Exported;
 use kelvin_remote::rollouts::Engine;
 use serde_json::{Value, json};
 
-use crate::{
-    scripted::{Answers, Request, Said},
-    toy,
-};
+use super::scripted::{Answers, Request, Said};
+
+/// Weights that a server draws from, as a trainer writes them.
+pub trait Weights: Clone + Default + Send + 'static {
+    /// Reads a folder.
+    ///
+    /// # Errors
+    /// If a file is missing or damaged.
+    fn read(dir: &Path, exported: Exported) -> anyhow::Result<Self>;
+
+    /// Tokens with their log-probabilities, and whether they ended by themselves.
+    fn draw(&self, prompt: &[u32], how: (u64, usize)) -> (Vec<u32>, Vec<f32>, bool);
+}
 
 /// A server.
-pub struct World {
+pub struct World<W> {
     pub engine: Engine,
     /// The key that it wants, if it wants one.
     pub key: Option<String>,
     /// Weights by name: adapters, in the order of no clock.
-    pub adapters: BTreeMap<String, u64>,
+    pub adapters: BTreeMap<String, W>,
     /// All weights, with their label.
-    pub whole: (String, u64),
+    pub whole: (String, W),
     /// Whether adapters can be loaded while it runs.
     pub may_load: bool,
     /// Every so many draws come from other weights than were asked for, and say so.
@@ -37,13 +48,13 @@ pub struct World {
 
 type Refused = (u16, Value);
 
-impl World {
-    pub fn new(engine: Engine) -> World {
+impl<W: Weights> World<W> {
+    pub fn new(engine: Engine) -> World<W> {
         World {
             engine,
             key: None,
             adapters: BTreeMap::new(),
-            whole: ("default".into(), 0),
+            whole: ("default".into(), W::default()),
             may_load: true,
             slip_every: None,
             abort_every: None,
@@ -62,7 +73,7 @@ impl World {
     fn answered(&mut self, request: &Request) -> Result<Value, Refused> {
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         let text = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
-        let adapter = || toy::read(Path::new(&text("lora_path")), Exported::Adapter);
+        let adapter = || W::read(Path::new(&text("lora_path")), Exported::Adapter);
         match (self.engine, request.path.as_str()) {
             (_, "v1/models") => {
                 let names = ["base".to_owned()].into_iter().chain(self.adapters.keys().cloned());
@@ -75,17 +86,20 @@ impl World {
             (Engine::Vllm, "v1/load_lora_adapter") => {
                 let name = text("lora_name");
                 if self.adapters.contains_key(&name) {
-                    return World::vllm(400, format!("The lora adapter '{name}' has already been loaded."));
+                    return World::<W>::vllm(
+                        400,
+                        format!("The lora adapter '{name}' has already been loaded."),
+                    );
                 }
                 match adapter() {
                     Ok(weight) => self.load(name, weight),
-                    Err(error) => return World::vllm(404, format!("{error:#}")),
+                    Err(error) => return World::<W>::vllm(404, format!("{error:#}")),
                 }
                 Ok(json!("Success"))
             }
             (Engine::Vllm, "v1/unload_lora_adapter") => match self.adapters.remove(&text("lora_name")) {
                 Some(_) => Ok(json!("Success")),
-                None => World::vllm(404, "The lora adapter cannot be found."),
+                None => World::<W>::vllm(404, "The lora adapter cannot be found."),
             },
             (Engine::Vllm, "inference/v1/generate") => self.vllm_draw(&body),
             (Engine::Sglang, "load_lora_adapter") => match adapter() {
@@ -103,7 +117,7 @@ impl World {
                 Ok(json!({"success": true}))
             }
             (Engine::Sglang, "update_weights_from_disk") => {
-                match toy::read(Path::new(&text("model_path")), Exported::Model) {
+                match W::read(Path::new(&text("model_path")), Exported::Model) {
                     Ok(weight) => {
                         self.n_loaded += 1;
                         if !self.forgets {
@@ -120,7 +134,7 @@ impl World {
         }
     }
 
-    fn load(&mut self, name: String, weight: u64) {
+    fn load(&mut self, name: String, weight: W) {
         self.n_loaded += 1;
         if !self.forgets {
             self.adapters.insert(name, weight);
@@ -128,11 +142,11 @@ impl World {
     }
 
     /// The weights that draw for `name`, and the name they go by: by mistake, now and then, the others.
-    fn weights(&mut self, name: &str) -> Option<(String, u64)> {
-        let weight = *self.adapters.get(name)?;
+    fn weights(&mut self, name: &str) -> Option<(String, W)> {
+        let weight = self.adapters.get(name)?.clone();
         self.n_drawn += 1;
         let slips = self.slip_every.is_some_and(|it| self.n_drawn.is_multiple_of(it));
-        Some(if slips { ("base".into(), 0) } else { (name.to_owned(), weight) })
+        Some(if slips { ("base".into(), W::default()) } else { (name.to_owned(), weight) })
     }
 
     fn finish(&self, ended: bool) -> &'static str {
@@ -148,16 +162,16 @@ impl World {
         let plain = json!([1, 1.0, 0, 0.0, 0, true, [0]]);
         let fields = ["n", "top_p", "top_k", "min_p", "logprobs", "ignore_eos", "stop_token_ids"];
         if json!(fields.map(|it| &asked[it])) != plain {
-            return World::vllm(400, format!("no plain draw: {asked}"));
+            return World::<W>::vllm(400, format!("no plain draw: {asked}"));
         }
         let name = body["model"].as_str().unwrap_or_default();
         let Some((model, weight)) = self.weights(name) else {
-            return World::vllm(404, format!("The model `{name}` does not exist. Valid aliases: base."));
+            return World::<W>::vllm(404, format!("The model `{name}` does not exist. Valid aliases: base."));
         };
         let id = body["request_id"].as_str().unwrap_or_default().to_owned();
         self.ids.push(id.clone());
         let (prompt, how) = row(&body["token_ids"], &asked["seed"], &asked["max_tokens"]);
-        let (tokens, logprobs, ended) = toy::draw(weight, &prompt, how);
+        let (tokens, logprobs, ended) = weight.draw(&prompt, how);
         let content = tokens.iter().zip(&logprobs).map(
             |(token, logprob)| json!({"token_id": token, "logprob": logprob, "rank": 1, "top_logprobs": []}),
         );
@@ -197,12 +211,12 @@ impl World {
             None => {
                 self.n_drawn += 1;
                 let slips = self.slip_every.is_some_and(|it| self.n_drawn.is_multiple_of(it));
-                if slips { ("stale".into(), 0) } else { self.whole.clone() }
+                if slips { ("stale".into(), W::default()) } else { self.whole.clone() }
             }
         };
         self.ids.push(body["rid"].as_str().unwrap_or_default().to_owned());
         let (prompt, how) = row(&body["input_ids"], &asked["sampling_seed"], &asked["max_new_tokens"]);
-        let (tokens, logprobs, ended) = toy::draw(weight, &prompt, how);
+        let (tokens, logprobs, ended) = weight.draw(&prompt, how);
         let said: Vec<Value> = tokens.iter().zip(&logprobs).map(|(t, l)| json!([l, t, null])).collect();
         Ok(json!({
             "text": "",
@@ -223,7 +237,7 @@ fn row(prompt: &Value, seed: &Value, max_tokens: &Value) -> (Vec<u32>, (u64, usi
     (prompt, (seed.as_u64().unwrap(), max_tokens.as_u64().unwrap() as usize))
 }
 
-impl Answers for World {
+impl<W: Weights> Answers for World<W> {
     fn answer(&mut self, request: &Request) -> Said {
         let (status, body) = match self.key.is_some() && request.key != self.key {
             true => (401, json!({"error": "Unauthorized"})),
@@ -238,7 +252,7 @@ impl Answers for World {
     /// It is started again: what was loaded is gone.
     fn restart(&mut self) {
         self.adapters.clear();
-        self.whole = ("default".into(), 0);
+        self.whole = ("default".into(), W::default());
     }
 
     fn is_read_again(&self, request: &Request) -> bool {

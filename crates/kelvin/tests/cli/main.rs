@@ -13,6 +13,7 @@ mod killed;
 mod long;
 mod model;
 mod plan;
+mod rollouts;
 mod seeds;
 mod serve;
 mod tinker;

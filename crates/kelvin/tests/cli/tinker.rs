@@ -1,7 +1,7 @@
 //! Runs over a scripted server: with everything that can go wrong they end as one that nothing happened to.
 
 #[path = "../../../kelvin-remote/tests/tinker/scripted/mod.rs"]
-mod scripted;
+pub mod scripted;
 
 use std::{collections::BTreeMap, fs, path::Path, process::Stdio, thread, time::Duration};
 
@@ -81,7 +81,7 @@ fn resume(dir: &Path) -> Ran {
 }
 
 /// What a run is compared by: its tasks, and its metrics without what may differ between two runs.
-fn outcome(dir: &Path) -> (String, Vec<BTreeMap<String, Value>>) {
+pub fn outcome(dir: &Path) -> (String, Vec<BTreeMap<String, Value>>) {
     let read = |name: &str| fs::read_to_string(dir.join(name)).unwrap();
     let rows = read("metrics.jsonl").lines().map(|it| serde_json::from_str(it).unwrap()).collect::<Vec<_>>();
     let lasts = |name: &str| !name.starts_with("timing/") && !name.starts_with("system/");
@@ -105,10 +105,7 @@ fn a_run_over_a_server_ends_the_same_whatever_goes_wrong() {
     assert!(ran.err.contains("in protobuf"), "{}", ran.err);
     let (tasks, rows) = outcome(&spared);
     assert!(rows.iter().skip(1).all(|it| 0.0 < it["update/grad_norm"].as_f64().unwrap()));
-    assert!(
-        rows.last().unwrap()["buffer/deduction/size"].as_f64().unwrap() > 8.0,
-        "proposals are admitted: {tasks}"
-    );
+    assert!(tasks.lines().any(|it| !it.contains("\"born\":0")), "proposals are admitted: {tasks}");
     let n_requests = healthy.with(|it| it.n_requests);
     healthy.with(|it| assert_eq!((it.world.n_steps, it.world.n_stale_draws), (3, 0)));
 

@@ -1,0 +1,146 @@
+//! Runs whose draws come from scripted servers that have read the adapters which kelvin wrote, with the native engine behind them:
+//! whatever goes wrong there, a run ends as one that nothing happened to.
+
+#[path = "../../../kelvin-remote/tests/rollouts/world.rs"]
+mod world;
+
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use kelvin_core::{
+    policy::{Exported, Sampler},
+    rollout::{Finish, SampleRequest, Sampling},
+    seed::Seed,
+    vocabulary::Vocabulary,
+};
+use kelvin_model::{Checkpoint, Lora, ModelText, NativeOptions, NativeSampler, kernels::Storage};
+use kelvin_remote::rollouts::Engine;
+
+use crate::{
+    command, feed,
+    tinker::{
+        outcome,
+        scripted::{self, Faults, Rates, Server},
+    },
+};
+
+use world::{Weights, World};
+
+/// The folder of the model that the binary carries.
+fn base() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/base"))
+}
+
+fn text() -> &'static ModelText {
+    static TEXT: OnceLock<ModelText> = OnceLock::new();
+    TEXT.get_or_init(|| ModelText::folder(base()).unwrap())
+}
+
+/// A model with adapters merged, as an engine draws from it.
+#[derive(Clone, Default)]
+struct Served(Option<Arc<NativeSampler>>);
+
+impl Weights for Served {
+    fn read(dir: &Path, exported: Exported) -> anyhow::Result<Served> {
+        let Checkpoint { config, params, tokenizer, end_tokens, .. } = match exported {
+            Exported::Adapter => Checkpoint::load(base())?,
+            Exported::Model => Checkpoint::load(dir)?,
+        };
+        let params = match exported {
+            Exported::Adapter => Lora::load(dir, &config)?.merged(&params),
+            Exported::Model => params,
+        };
+        let options = NativeOptions { threads: 1, ..NativeOptions::default() };
+        let sampler = NativeSampler::new(&config, &params, Storage::F32, tokenizer, end_tokens, options)?;
+        Ok(Served(Some(Arc::new(sampler))))
+    }
+
+    fn draw(&self, prompt: &[u32], (seed, max_new_tokens): (u64, usize)) -> (Vec<u32>, Vec<f32>, bool) {
+        let sampler = self.0.as_ref().expect("nothing is drawn before weights are loaded");
+        let request = SampleRequest {
+            prompt: text().decode(prompt).unwrap(),
+            seed: Seed::new(seed),
+            sampling: Sampling::plain(max_new_tokens).into(),
+        };
+        let drawn = sampler.sample(vec![request]).unwrap().remove(0);
+        assert_eq!(drawn.prompt_tokens[..], *prompt, "the prompt reads as it was written");
+        (drawn.tokens, drawn.logprobs, drawn.finish == Finish::Stop)
+    }
+}
+
+fn train(servers: &[Server<World<Served>>; 2], engine: &str, rank: usize, dir: &Path) {
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/prime-inversion.toml");
+    let folder = dir.with_extension("weights");
+    let urls: Vec<String> = servers.iter().map(|it| format!("{:?}", it.url())).collect();
+    let mut sets = vec![
+        format!("policy.rollouts.engine={engine}"),
+        format!("policy.rollouts.servers=[{}]", urls.join(",")),
+        format!("policy.rollouts.folder={}", folder.display()),
+        format!("policy.lora.rank={rank}"),
+    ];
+    let more = [
+        "policy.rollouts.pause_ms=1",
+        "policy.rollouts.rejoin_s=0.05",
+        "policy.rollouts.retries=12",
+        "objective.importance_cap=2.0",
+        "azr.batch_size=4",
+        "azr.n_estimate=2",
+        "inversion.n_seeds=4",
+        "inversion.p_max=29",
+        "inversion.eval_p_max=19",
+        "eval.n_samples=1",
+        "eval.every=2",
+        "policy.threads=1",
+    ];
+    sets.extend(more.map(str::to_owned));
+    let sets: Vec<String> = sets.into_iter().flat_map(|it| ["--set".to_owned(), it]).collect();
+    let paths = [config.to_str().unwrap(), "--run-dir", dir.to_str().unwrap(), "--steps", "2", "--plain"];
+    let arguments: Vec<&str> =
+        ["train"].into_iter().chain(paths).chain(sets.iter().map(String::as_str)).collect();
+    let mut command = command(&arguments);
+    command.env("KELVIN_ROLLOUTS_KEY", "hidden");
+    let ran = feed(command, "");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.err.contains("draws at http://") && !ran.err.contains("hidden"), "{}", ran.err);
+    let n_left = std::fs::read_dir(&folder).unwrap().count();
+    assert_eq!(n_left, 0, "weights are taken away");
+}
+
+#[test]
+fn a_run_that_servers_draw_for_ends_the_same_whatever_goes_wrong() {
+    let start = |engine| {
+        let servers = [World::<Served>::new(engine), World::new(engine)].map(Server::start);
+        servers.iter().for_each(|it| it.with(|it| it.world.key = Some("hidden".into())));
+        servers
+    };
+    for (engine, name, rank) in [(Engine::Vllm, "vllm", 2), (Engine::Sglang, "sglang", 0)] {
+        let dir = tempfile::tempdir().unwrap();
+        let [spared, struck] = ["spared", "struck"].map(|it| dir.path().join(it));
+        train(&start(engine), name, rank, &spared);
+        let (tasks, rows) = outcome(&spared);
+        for row in rows.iter().filter(|it| it.contains_key("update/loss")) {
+            let said = |key: &str| row[key].as_f64().unwrap();
+            // The same arithmetic on both sides, but for merging adapters and for the order of sums.
+            assert!(said("update/mismatch_kl") < 1e-6, "{row:?}");
+            assert!((said("update/mismatch_effective") - 1.0).abs() < 1e-4, "{row:?}");
+            assert!(!row.contains_key("update/behind_max") && 0.0 < said("update/grad_norm"), "{row:?}");
+        }
+        let servers = start(engine);
+        for (idx, server) in servers.iter().enumerate() {
+            server.with(|it| {
+                let seed = Seed::new(3).nth(idx as u64);
+                let rates = Rates { late: 0.0, ..Rates::all(0.01) };
+                it.faults = Some(Faults { seed, rates, late: Duration::ZERO });
+                it.world.slip_every = Some(41);
+            });
+        }
+        // One of them is started again while it draws.
+        servers[1].with(|it| it.restarts = vec![60]);
+        train(&servers, name, rank, &struck);
+        assert!(servers.iter().all(|it| it.with(|it| 0 < it.n_struck && 0 < it.world.n_drawn)));
+        assert_eq!(outcome(&struck), (tasks, rows), "{name}");
+    }
+}
