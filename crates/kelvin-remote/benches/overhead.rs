@@ -88,25 +88,28 @@ fn draw(policy: &TinkerPolicy, n: usize) -> anyhow::Result<()> {
     let (to_sampler, requests) = channel();
     let (to_us, drawn) = completions();
     let sampling = Arc::new(Sampling::plain(NEW));
+    let prompt = "p".repeat(PROMPT);
     thread::scope(|scope| {
         let served = scope.spawn(move || policy.serve(requests, to_us));
-        let asks = scope.spawn(move || {
-            let prompt = "p".repeat(PROMPT);
-            for row in 0..n {
-                let seed = Seed::new(row as u64);
-                let request = SampleRequest { prompt: prompt.clone(), seed, sampling: Arc::clone(&sampling) };
-                // Not all at once: what is measured is not a queue of prompts.
-                if row % 1024 == 0 {
-                    thread::yield_now();
-                }
-                to_sampler.send((row, request)).expect("the sampler listens");
+        let request = |row: usize| {
+            let seed = Seed::new(row as u64);
+            let request = SampleRequest { prompt: prompt.clone(), seed, sampling: Arc::clone(&sampling) };
+            to_sampler.send((row, request)).expect("the sampler listens");
+        };
+        // A few more than are asked for at once: what is measured is not a queue of prompts.
+        (0..n.min(2 * CONCURRENT)).for_each(request);
+        let (mut n_asked, mut n_drawn) = (n.min(2 * CONCURRENT), 0);
+        while n_drawn < n {
+            let (_, completion) = drawn.recv()?;
+            anyhow::ensure!(completion.tokens.len() == NEW, "a completion is not whole");
+            n_drawn += 1;
+            if n_asked < n {
+                request(n_asked);
+                n_asked += 1;
             }
-        });
-        let n_drawn = drawn.iter().filter(|it| it.1.tokens.len() == NEW).count();
-        asks.join().expect("nothing in it panics");
-        served.join().expect("nothing in it panics")?;
-        anyhow::ensure!(n_drawn == n, "{n_drawn} of {n} came");
-        Ok(())
+        }
+        drop(to_sampler);
+        served.join().expect("nothing in it panics")
     })
 }
 
