@@ -14,7 +14,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    objective::{self, KlEstimator, Normalisation, Objective},
+    objective::{Mismatch, Normalisation, Objective},
     rollout::{Completion, PolicyName, Sample, SampleRequest},
     stop::Stop,
 };
@@ -258,53 +258,6 @@ impl LossStats {
             mismatch: self.mismatch.join(other.mismatch),
             n_tokens,
         }
-    }
-}
-
-/// How differently two engines compute the same weights: sums over response tokens, each drawn by the sampler, of the
-/// weight `w = p_trainer / p_sampler` before any cap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Mismatch {
-    /// Tokens of which both log-probabilities are known.
-    pub n_tokens: u64,
-    /// Sum of the k3 estimate of KL(sampler, trainer), in nats.
-    pub kl: f64,
-    /// Sum of weights.
-    pub weight: f64,
-    /// Sum of their squares.
-    pub weight_square: f64,
-}
-
-impl Mismatch {
-    /// Takes one token in.
-    pub fn add(&mut self, trainer_logprob: f64, sampler_logprob: f64) {
-        let weight = objective::bounded(trainer_logprob - sampler_logprob).exp();
-        self.n_tokens += 1;
-        self.kl += KlEstimator::K3.term(sampler_logprob, trainer_logprob).0;
-        self.weight += weight;
-        self.weight_square += weight * weight;
-    }
-
-    /// Of both parts.
-    pub fn join(self, other: Mismatch) -> Mismatch {
-        Mismatch {
-            n_tokens: self.n_tokens + other.n_tokens,
-            kl: self.kl + other.kl,
-            weight: self.weight + other.weight,
-            weight_square: self.weight_square + other.weight_square,
-        }
-    }
-
-    /// Mean estimate of KL(sampler, trainer) in nats; `None` where no token is known.
-    pub fn kl_mean(self) -> Option<f64> {
-        (0 < self.n_tokens).then(|| self.kl / self.n_tokens as f64)
-    }
-
-    /// The effective sample size of the tokens as a share of them (Kish 1965): `(sum w)^2 / (n sum w^2)`, 1 where engines
-    /// agree; `None` where no token is known.
-    pub fn effective_share(self) -> Option<f64> {
-        let n = self.n_tokens as f64;
-        (0 < self.n_tokens).then(|| self.weight * self.weight / (n * self.weight_square))
     }
 }
 

@@ -1,10 +1,7 @@
 //! The loss of a batch token by token, in any order of samples, with what it says of itself: what trainers compute with.
 
-use super::{Normalisation, Objective, Side, Token};
-use crate::{
-    policy::{LossStats, Mismatch},
-    rollout::Sample,
-};
+use super::{Mismatch, Normalisation, Objective, Side, Token};
+use crate::{policy::LossStats, rollout::Sample};
 
 /// What a model says of a response token.
 #[derive(Clone, Copy, Debug, PartialEq)]

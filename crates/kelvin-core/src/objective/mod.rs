@@ -8,6 +8,7 @@ mod aggregation;
 mod batch;
 mod check;
 mod kl;
+mod mismatch;
 mod reference;
 mod surrogate;
 #[cfg(test)]
@@ -19,6 +20,7 @@ pub use aggregation::{Aggregation, Normalisation};
 pub use batch::{BatchLoss, Said, SampleSums};
 pub use check::is_temperature;
 pub use kl::{K3_MAX, KlEstimator, KlTerm};
+pub use mismatch::Mismatch;
 pub use reference::{Evaluated, Scored, evaluate};
 pub use surrogate::{LOG_RATIO_MAX, Side, Surrogate, Term};
 
@@ -158,6 +160,6 @@ impl Token {
 }
 
 /// A log-ratio that can be exponentiated.
-pub(crate) fn bounded(log_ratio: f64) -> f64 {
+fn bounded(log_ratio: f64) -> f64 {
     log_ratio.clamp(-LOG_RATIO_MAX, LOG_RATIO_MAX)
 }

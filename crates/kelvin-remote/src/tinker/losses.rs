@@ -10,8 +10,8 @@
 
 use anyhow::{Context, ensure};
 use kelvin_core::{
-    objective::{BatchLoss, Normalisation, Objective, Said, Surrogate},
-    policy::{LossStats, Mismatch},
+    objective::{BatchLoss, Mismatch, Normalisation, Objective, Said, Surrogate},
+    policy::LossStats,
     rollout::Sample,
 };
 

@@ -119,6 +119,11 @@ const MISTAKES: &[&str] = &[
     "environment = \"math_question\"\n[azr]\nestimate_stop = \"interval\"",
     "environment = \"math_question\"\n[eval]\ntask_types = [\"deduction\"]",
     "[question]\nwords_min = 9\nwords_max = 8",
+    "[policy.rollouts]\nservers = [\"http://localhost:8000\"]",
+    "[policy.rollouts]\nengine = \"vllm\"\nservers = [\"http://localhost:8000\"]",
+    "[policy.rollouts]\nengine = \"vllm\"\nservers = [\"http://localhost:8000\"]\nfolder = \"weights\"",
+    "[policy.rollouts]\nengine = \"sglang\"\nservers = [\"http://a\", \"http://a\"]\nfolder = \"weights\"",
+    "[policy.rollouts]\nengine = \"sglang\"\nservers = [\"http://a\"]\nfolder = \"w\"\n[sampling.solve]\ntop_p = 0.9",
 ];
 
 #[test]
