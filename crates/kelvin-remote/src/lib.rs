@@ -1,7 +1,7 @@
 //! Engines elsewhere: policies whose weights are on a server that is asked over HTTP.
 //!
-//! The traits of kelvin-core stay threads; the runtime that requests run on lives inside. Reading order: [`http`] (one
-//! client: deadlines, retries, keys), [`drawing`] (rows to completions, many at once), [`tinker`] (training and drawing over the
+//! The traits of kelvin-core stay threads; the runtime that requests run on lives inside. Reading order: `http` (one
+//! client: deadlines, retries, keys), `drawing` (rows to completions, many at once), [`tinker`] (training and drawing over the
 //! Tinker protocol), [`rollouts`] (drawing at vLLM and SGLang while another trainer learns).
 
 mod drawing;

@@ -1,8 +1,8 @@
 //! Drawing at vLLM and SGLang while another trainer learns here.
 //!
-//! [`settings`] says what can be chosen; [`shelf`] writes weights into a folder of their own for each publication; [`vllm`] and
-//! [`sglang`] are what goes over the wire; [`server`] is one server as it is asked; [`fleet`] keeps several at the
-//! newest weights and says which draws next; [`trainer`] puts it behind the seams of kelvin-core. docs/engines/rollouts.md has the
+//! [`settings`] says what can be chosen; `shelf` writes weights into a folder of their own for each publication; `vllm` and
+//! `sglang` are what goes over the wire; `server` is one server as it is asked; `fleet` keeps several at the
+//! newest weights and says which draws next; `trainer` puts it behind the seams of kelvin-core. docs/engines/rollouts.md has the
 //! picture.
 
 mod fleet;

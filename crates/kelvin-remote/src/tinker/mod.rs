@@ -1,8 +1,8 @@
 //! Training and drawing over the Tinker protocol: adapters on a server learn, kelvin computes the advantages.
 //!
-//! [`settings`] says what can be chosen; [`proto`], [`wire`] and [`answers`] what goes over the wire, in both dialects; [`engine`] how a
-//! request becomes an answer; [`model`] adapters on the server and their session; [`losses`] how an objective becomes a
-//! server's loss; [`sampler`], [`scores`] and [`trainer`] the seams of kelvin-core; [`examine`] what a server says of itself.
+//! [`settings`] says what can be chosen; `proto`, `wire` and `answers` what goes over the wire, in both dialects; `engine` how a
+//! request becomes an answer; `model` adapters on the server and their session; `losses` how an objective becomes a
+//! server's loss; `sampler`, `scores` and `trainer` the seams of kelvin-core; `examine` what a server says of itself.
 //! docs/engines/tinker.md has the picture.
 
 mod answers;
