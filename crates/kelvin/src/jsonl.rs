@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Write},
+    io::{self, BufRead, BufReader, BufWriter, ErrorKind, IsTerminal, Read, Write},
     marker::PhantomData,
     os::{fd::AsFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
@@ -11,7 +11,10 @@ use std::{
 use anyhow::Context;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::error::{ClosedPipe, Usage};
+use crate::{
+    error::{ClosedPipe, Usage},
+    terminal::tame,
+};
 
 /// The longest line that is read, in bytes; a longer one is an error, not an allocation.
 const LINE_BYTES_MAX: u64 = 64 << 20;
@@ -109,6 +112,7 @@ fn describe(error: &serde_json::Error) -> String {
 pub(crate) struct Sink {
     name: String,
     writer: BufWriter<Box<dyn Write + Send>>,
+    is_terminal: bool,
 }
 
 impl Sink {
@@ -132,12 +136,15 @@ impl Sink {
                 out.display()
             ))
         })?;
-        Ok(Sink { name: out.display().to_string(), writer: BufWriter::new(Box::new(file)) })
+        let writer: BufWriter<Box<dyn Write + Send>> = BufWriter::new(Box::new(file));
+        Ok(Sink { name: out.display().to_string(), writer, is_terminal: false })
     }
 
     /// Standard output.
     pub(crate) fn stdout() -> Sink {
-        Sink { name: "<stdout>".to_owned(), writer: BufWriter::new(Box::new(io::stdout())) }
+        let (stdout, name) = (io::stdout(), "<stdout>".to_owned());
+        let is_terminal = stdout.is_terminal();
+        Sink { name, writer: BufWriter::new(Box::new(stdout)), is_terminal }
     }
 
     /// One row.
@@ -150,12 +157,12 @@ impl Sink {
         self.text(&line)
     }
 
-    /// Text as it is.
+    /// Text as it is; on a terminal without what that would obey.
     ///
     /// # Errors
     /// See [`Sink::row`].
     pub(crate) fn text(&mut self, text: &str) -> anyhow::Result<()> {
-        self.bytes(text.as_bytes())
+        if self.is_terminal { self.bytes(tame(text).as_bytes()) } else { self.bytes(text.as_bytes()) }
     }
 
     /// Bytes as they are.
