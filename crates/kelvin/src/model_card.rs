@@ -54,7 +54,9 @@ pub(crate) fn card(exported: &Exported<'_>) -> String {
         format!("Base model: {base}"),
         format!("Seed: {}", config.seed),
     ];
-    facts.extend(state["step"].as_u64().map(|it| format!("Steps: {it} of {}", config.steps)));
+    // A resume may have gone on beyond what was asked for first.
+    let steps = |done: u64| format!("Steps: {done} of {}", done.max(u64::from(config.steps)));
+    facts.extend(state["step"].as_u64().map(steps));
     let accuracy = state["accuracy"].as_f64();
     facts.extend(accuracy.map(|it| format!("Held-out solve rate at this step: {:.1} %", 100.0 * it)));
     let digest = read(&run.join("config.toml")).and_then(|it| checkpoint::hash(&it[..]).ok());

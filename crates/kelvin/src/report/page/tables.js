@@ -19,7 +19,7 @@ function tiles() {
   const steps = Math.max(...run.steps);
   return element("div", { class: "tiles" }, ...[
     ends && tile("Evaluation, mean", `${percent(ends.first.mean)} → ${percent(ends.last.mean)} %`, `±${percent(ends.last.half)} over tasks, at step ${ends.steps[1]}`),
-    tile("Steps", String(steps), run.asked === steps ? "all that were asked for" : `of ${run.asked} asked for`),
+    tile("Steps", String(steps), run.asked <= steps ? "all that were asked for" : `of ${run.asked} asked for`),
     tile("Tasks posed", spoken(data.tasks.total), valid.length ? `${(100 * mean(valid)).toFixed(0)} % of proposals are valid` : ""),
     labels !== undefined && tile("True labels", spoken(labels, "share"), "of the last curriculum, audited"),
     0 < seconds && tile("Time", duration(seconds), `${duration(mean(column(run, "timing/step_s")))} a step`),
