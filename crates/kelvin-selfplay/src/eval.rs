@@ -5,7 +5,11 @@
 use std::collections::BTreeMap;
 
 use kelvin_core::{
-    environment::DynEnvironment, metrics::Metrics, rollout::Sampling, seed::Seed, statistics::pass_at,
+    environment::DynEnvironment,
+    metrics::Metrics,
+    rollout::Sampling,
+    seed::Seed,
+    statistics::{mean, pass_at, wilson},
     task::TaskType,
 };
 
@@ -143,11 +147,15 @@ pub fn floors(env: &dyn DynEnvironment, task_types: &[TaskType]) -> Metrics {
     metrics
 }
 
+/// A mean with its normal 95 % interval; where all values are alike, which says nothing of their spread, with the length of
+/// Wilson's interval.
 fn estimate(values: &[f64]) -> Estimate {
     let n = values.len() as f64;
-    let value = values.iter().sum::<f64>() / n;
+    let value = mean(values);
     let variance = values.iter().map(|it| (it - value).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-    Estimate { value, half_width: 1.96 * (variance / n).sqrt() }
+    let half_width =
+        if variance == 0.0 { 1.0 - wilson(1.0, values.len()).low } else { 1.96 * (variance / n).sqrt() };
+    Estimate { value, half_width }
 }
 
 #[cfg(test)]
@@ -167,5 +175,7 @@ mod tests {
         let Estimate { value, half_width } = estimate(&values);
         assert_eq!(value, 0.5);
         assert!((half_width - 1.96 * (0.25f64 / 99.0).sqrt()).abs() < 1e-12);
+        let all = estimate(&[1.0; 30]);
+        assert!(all.value == 1.0 && (0.1..0.12).contains(&all.half_width), "{}", all.half_width);
     }
 }
