@@ -7,6 +7,8 @@ mod clock;
 mod command;
 mod config;
 mod dashboard;
+#[cfg(test)]
+mod documented;
 mod embedded;
 mod error;
 mod exam;

@@ -12,6 +12,8 @@ mod logprobs;
 mod man;
 mod plan;
 mod pretrain;
+#[cfg(test)]
+mod reference_tests;
 mod report;
 mod sample;
 mod seeds;

@@ -24,4 +24,6 @@ mod preset_r_zero_tests;
 #[cfg(test)]
 mod preset_tests;
 #[cfg(test)]
+mod reference_tests;
+#[cfg(test)]
 mod tests;
