@@ -3,8 +3,9 @@
 
 use std::{env, fs, path::PathBuf, time::Instant};
 
+use kelvin_core::task::Grade;
 use kelvin_env::grading::{
-    extract,
+    extract, grade_math, last_boxed,
     math::{Options, equal},
 };
 use serde_json::Value;
@@ -33,10 +34,11 @@ fn main() {
     let solutions = rows("gsm8k/test.jsonl");
     let micros = micros_of(|| {
         for row in &solutions {
-            let response = row["answer"].as_str().unwrap();
-            let gold = extract::after_hashes(response).unwrap();
-            let (_, answer) = extract::final_answer(response).unwrap();
-            equal(gold, &format!("${answer}.00"), &Options::default());
+            let solution = row["answer"].as_str().unwrap();
+            let gold = extract::after_hashes(solution).unwrap();
+            let response = format!("{solution}\n\\boxed{{\\${gold}.00}}");
+            let answer = last_boxed(extract::after_thinking(&response)).unwrap();
+            assert_eq!(grade_math(gold, answer), Grade::correct(), "{gold}");
         }
     });
     println!("gsm8k: {} answers extracted and graded in {} ms", solutions.len(), micros / 1000);

@@ -5,6 +5,7 @@ says in JSON what it wrote to both streams, its exit status, the class of what i
 import builtins
 import io
 import json
+import os
 import random
 import sys
 import threading
@@ -15,10 +16,40 @@ to_json, clock, show = json.dumps, time.perf_counter, sys.__excepthook__
 
 
 class Stream(io.BytesIO):
-    """Keeps what was written when the program closes it."""
+    """Keeps what was written when the program closes it, and has the number that a process knows it by."""
+
+    def __init__(self, number, given=b""):
+        super().__init__(given)
+        self.number = number
+
+    def fileno(self):
+        return self.number
 
     def close(self):
         pass
+
+
+def lend(streams):
+    """Lets the program read, write, measure and close its streams by number, as fast input and output does."""
+    read, write, fstat, close = os.read, os.write, os.fstat, os.close
+
+    def read_one(number, n):
+        return streams[number].read(n) if number == 0 else read(number, n)
+
+    def write_one(number, data):
+        return streams[number].write(data) if number in (1, 2) else write(number, data)
+
+    def fstat_one(number):
+        if number not in (0, 1, 2):
+            return fstat(number)
+        size = len(streams[number].getvalue())
+        return os.stat_result((0o100600, 0, 0, 1, 0, 0, size, 0, 0, 0))
+
+    def close_one(number):
+        if number not in (0, 1, 2):
+            close(number)
+
+    os.read, os.write, os.fstat, os.close = read_one, write_one, fstat_one, close_one
 
 
 def text_over(stream):
@@ -27,7 +58,8 @@ def text_over(stream):
 
 def f(program, given):
     random.seed(0)  # the module was seeded when the worker started
-    streams = Stream(given.encode("utf-8", "surrogatepass")), Stream(), Stream()
+    streams = Stream(0, given.encode("utf-8", "surrogatepass")), Stream(1), Stream(2)
+    lend(streams)
     sys.stdin = io.TextIOWrapper(streams[0], encoding="utf-8")
     sys.stdout, sys.stderr = text_over(streams[1]), text_over(streams[2])
     stderr = sys.stderr

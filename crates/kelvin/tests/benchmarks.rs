@@ -1,5 +1,6 @@
 //! Benchmarks against their publishers: every solution of theirs passes, no broken one passes that their tests fail, and
-//! verdicts that they published come out the same. Over data that is not in this repository: see `KELVIN_DATA`.
+//! verdicts that they published come out the same: over data that is not in this repository, see `KELVIN_DATA`. And what
+//! LiveCodeBench's grader lets a program do, over problems of our own.
 
 use std::{
     env, fs,
@@ -17,6 +18,7 @@ use kelvin_core::{
     executor::Executor,
     seed::Seed,
     statistics::pass_at,
+    task::Miss,
 };
 use kelvin_env::benchmarks::{DataFolder, named};
 use kelvin_exec::{ExecutorOptions, Level, PythonExecutor};
@@ -198,4 +200,103 @@ fn official_tests_pass(name: &str, id: &str, response: &str) -> bool {
     let status =
         python.args(["-c", script]).arg(data).args([name, id, response]).status().expect("python3 starts");
     status.success()
+}
+
+/// A data folder with two problems of our own in LiveCodeBench's format: one reads and writes, one is a function.
+fn live_code() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("livecodebench");
+    fs::create_dir(&folder).unwrap();
+    let tests = |pairs: &[(&str, &str)]| {
+        let test = |(input, output): &(&str, &str)| serde_json::json!({ "input": input, "output": output, "testtype": "stdin" });
+        Value::Array(pairs.iter().map(test).collect()).to_string()
+    };
+    let row = |id: &str, starter: &str, metadata: &str, public: String, hidden: String| {
+        serde_json::json!({
+            "question_title": id, "question_content": "Add.", "question_id": id, "contest_date": "2024-03-01T00:00:00",
+            "starter_code": starter, "difficulty": "easy", "public_test_cases": public, "private_test_cases": hidden,
+            "metadata": metadata,
+        })
+    };
+    let rows = [
+        row(
+            "sum",
+            "",
+            "{}",
+            tests(&[("2\n1 2\n", "3\n")]),
+            tests(&[("3\n4 5 6\n", "15"), ("1\n7\n", "7.0")]),
+        ),
+        row(
+            "pair",
+            "class Solution:\n    def add(self, a, b):\n        ",
+            "{\"func_name\": \"add\"}",
+            tests(&[("1\n2", "3")]),
+            tests(&[("[1]\n[2]", "[1, 2]")]),
+        ),
+    ];
+    fs::write(folder.join("test.jsonl"), rows.map(|it| it.to_string()).join("\n")).unwrap();
+    for part in 2..=5 {
+        fs::write(folder.join(format!("test{part}.jsonl")), "").unwrap();
+    }
+    dir
+}
+
+/// Contestants read and write in many ways; each is a way that a process has.
+#[test]
+fn programs_may_read_and_write_in_any_way_of_a_process() {
+    let dir = live_code();
+    let bench = open(&DataFolder::at(dir.path()).unwrap(), "livecodebench", Profile::Clean);
+    let whole = "\nn, *xs = map(int, text.split())\nprint(sum(xs))";
+    let summed = |text: &str| format!("import io, os, sys\ntext = {text}{whole}");
+    let right = [
+        summed("sys.stdin.read()"),
+        summed("open(0).read()"),
+        summed("open('/dev/stdin').read()"),
+        summed("sys.stdin.buffer.read().decode()"),
+        summed("os.read(0, os.fstat(0).st_size).decode()"),
+        summed("io.BytesIO(os.read(sys.stdin.fileno(), 1 << 20)).read().decode()"),
+        "n = int(input())\nprint(sum(map(int, input().split())))".to_owned(),
+        "import sys\nn, *xs = map(int, sys.stdin.read().split())\nsys.stdout.write(f'{sum(xs)}\\n')\nsys.exit()".to_owned(),
+        "import os\nn, *xs = map(int, os.read(0, 9999).split())\nos.write(1, b'%d' % sum(xs))".to_owned(),
+        "import sys\ninput()\nprint(sum(map(int, input().split())))\nsys.stdout.flush()\nsys.stdout.close()".to_owned(),
+        "def main():\n    input()\n    print(sum(map(int, input().split())))\n\nif __name__ == '__main__':\n    main()"
+            .to_owned(),
+        "import threading\ndef main():\n    input()\n    print(sum(map(int, input().split())))\n\
+         t = threading.Thread(target=main)\nt.start()\nt.join()"
+            .to_owned(),
+    ];
+    let wrong = [
+        ("print(3)", Miss::Wrong),
+        ("print(int(input()) // 0)", Miss::RuntimeError),
+        ("import os\nos.close(1)\nos.write(1, b'3')\nprint(1 / 0)", Miss::RuntimeError),
+        ("print(", Miss::Unparsable),
+    ];
+    let fenced = |program: &str| (0, format!("So:\n```python\n{program}\n```\n"));
+    let responses: Vec<(usize, String)> =
+        right.iter().map(String::as_str).chain(wrong.iter().map(|it| it.0)).map(fenced).collect();
+    let expected = right.iter().map(|_| None).chain(wrong.iter().map(|it| Some(it.1)));
+    for ((verdict, (_, response)), miss) in verdicts(&*bench, &responses).iter().zip(&responses).zip(expected)
+    {
+        assert_eq!(verdict.miss, miss, "{response}");
+    }
+}
+
+#[test]
+fn methods_and_functions_are_called_with_arguments_in_json() {
+    let dir = live_code();
+    let bench = open(&DataFolder::at(dir.path()).unwrap(), "livecodebench", Profile::Clean);
+    let in_class = |body: &str| format!("class Solution:\n    def add(self, a, b):\n        {body}");
+    let programs = [
+        (in_class("return a + b"), None),
+        (in_class("return tuple(a + b) if isinstance(a, list) else a + b"), None),
+        ("def add(a, b):\n    return a + b".to_owned(), None),
+        (in_class("return a"), Some(Miss::Wrong)),
+        (in_class("raise ValueError"), Some(Miss::RuntimeError)),
+        (in_class("while True:\n            pass"), Some(Miss::Timeout)),
+    ];
+    let responses: Vec<(usize, String)> =
+        programs.iter().map(|it| (1, format!("```python\n{}\n```", it.0))).collect();
+    for (verdict, (program, miss)) in verdicts(&*bench, &responses).iter().zip(&programs) {
+        assert_eq!(verdict.miss, *miss, "{program}");
+    }
 }

@@ -10,7 +10,10 @@ use kelvin_core::{
 use serde::Deserialize;
 
 use super::{Entry, Open, no_prompt, paper};
-use crate::grading::{choice::chosen, paper::r_zero_choice};
+use crate::grading::{
+    choice::chosen,
+    paper::{mmlu_pro_choice, r_zero_choice},
+};
 
 /// The longest answers, in tokens: ours and R-Zero's.
 const CLEAN_NEW: usize = 4096;
@@ -42,7 +45,8 @@ pub(super) const MMLU_PRO: Entry = Entry {
     card: MMLU_PRO_CARD,
     open: Open::Reads(|data, profile| {
         let rows: Vec<MmluRow> = data.rows(&MMLU_PRO_CARD.files[0])?;
-        Ok(Box::new(Choices::new(MMLU_PRO_CARD, profile, rows.into_iter().map(Question::from))))
+        let choices = Choices::new(MMLU_PRO_CARD, profile, rows.into_iter().map(Question::from));
+        Ok(Box::new(Choices { own_rule: Some(mmlu_pro_choice), ..choices }))
     }),
 };
 
@@ -96,9 +100,14 @@ impl From<GpqaRow> for Question {
     }
 }
 
+/// The score by the publisher's own way to find a choice.
+const BY_OWN_RULE: &str = "publisher";
+
 struct Choices {
     card: Card,
     profile: Profile,
+    /// The publisher's own way to find a choice; a response in which it finds none is wrong here, where the original draws.
+    own_rule: Option<fn(&str) -> Option<char>>,
     items: Vec<Item>,
     questions: Vec<Question>,
 }
@@ -107,7 +116,7 @@ impl Choices {
     fn new(card: Card, profile: Profile, questions: impl Iterator<Item = Question>) -> Choices {
         let questions: Vec<Question> = questions.collect();
         let items = questions.iter().map(|it| it.item.clone()).collect();
-        Choices { card, profile, items, questions }
+        Choices { card, profile, own_rule: None, items, questions }
     }
 }
 
@@ -158,9 +167,13 @@ impl Benchmark for Choices {
                 Some(r_zero_choice(response, Seed::new(0).fork("choice").fork(self.card.name).fork(&item.id)))
             }
         };
-        let Some(letter) = letter.map(String::from) else { return Ok(Verdict::no_answer()) };
-        let miss = (letter != *gold).then_some(Miss::Wrong);
-        Ok(Verdict::on(letter, miss))
+        let is_gold = |letter: char| *gold == letter.to_string();
+        let verdict = match letter {
+            Some(letter) => Verdict::on(letter, (!is_gold(letter)).then_some(Miss::Wrong)),
+            None => Verdict::no_answer(),
+        };
+        let also = self.own_rule.map(|read| (BY_OWN_RULE.to_owned(), read(response).is_some_and(is_gold)));
+        Ok(Verdict { also: also.into_iter().collect(), ..verdict })
     }
 
     fn gold(&self, item_idx: usize) -> Option<String> {

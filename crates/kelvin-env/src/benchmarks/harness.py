@@ -17,7 +17,7 @@ def f(way, *given):
 
 
 # The program may change what modules hold.
-to_json, digest = json.dumps, hashlib.sha256
+to_json, digest, clock = json.dumps, hashlib.sha256, time.thread_time_ns
 # The longest text of a result; a longer one is told by its digest alone, and equals only what is the same text.
 RESULT_CHARS_MAX = 1 << 14
 # From here on integers are written in hexadecimal.
@@ -27,14 +27,15 @@ PLAIN = {type(None), bool, int, float, str, bytes}
 
 def calls(program, entry, tests, begin, end, shape):
     """Calls the entry function with each of some argument lists, a JSON list of lists. Gives for each what `written`
-    makes of its result, and its CPU time in microseconds; after an exception, its name and nothing more."""
+    makes of its result, its CPU time in microseconds, and that with the writing; after an exception, its name and nothing
+    more."""
     # Read before the program has a hand in anything.
     arguments = json.loads(tests)[begin:end]
     reshape = SHAPES[shape]
     candidate, results = None, []
     for given in arguments:
         given = reshape(given)
-        begun = time.thread_time_ns()
+        begun = clock()
         try:
             if candidate is None:
                 candidate = namespace_of(program)[entry]
@@ -42,14 +43,19 @@ def calls(program, entry, tests, begin, end, shape):
         except MemoryError:
             raise
         except BaseException as error:
-            results.append(("raised", type(error).__name__, (time.thread_time_ns() - begun) // 1000))
+            used = since(begun)
+            results.append(("raised", type(error).__name__, used, used))
             break
-        used = (time.thread_time_ns() - begun) // 1000
+        used = since(begun)
         text = written(result)
         if len(text) > RESULT_CHARS_MAX:
             text = marked("digest", digest(text.encode("utf-8", "backslashreplace")).hexdigest())
-        results.append(("value", text, used))
+        results.append(("value", text, used, since(begun)))
     return results
+
+
+def since(begun):
+    return (clock() - begun) // 1000
 
 
 def asserts(program, tests):
@@ -98,6 +104,8 @@ def written(value):
     if isinstance(value, list):
         return repr(value) if kind is list and is_plain(value) else "[" + ", ".join(map(written, value)) + "]"
     if isinstance(value, tuple):
+        if kind is tuple and value and is_plain(value):
+            return "(" + repr([*value])[1:-1] + ", )"
         return "(" + "".join(written(item) + ", " for item in value) + ")"
     if isinstance(value, dict):
         return "{" + ", ".join(written(key) + ": " + written(item) for key, item in value.items()) + "}"
@@ -110,7 +118,7 @@ def written(value):
 
 
 def is_plain(items):
-    """Whether `repr` writes a list as `written` would, which it does much faster."""
+    """Whether `repr` writes a list of them as `written` would, which it does much faster."""
     kinds = set(map(type, items))
     return (
         kinds <= PLAIN

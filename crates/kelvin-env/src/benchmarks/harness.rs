@@ -57,6 +57,8 @@ pub(crate) struct Called {
     pub(crate) written: Option<String>,
     /// CPU time in microseconds.
     pub(crate) cpu_us: u64,
+    /// That, and what writing the result took.
+    pub(crate) whole_us: u64,
 }
 
 impl Harness {
@@ -73,7 +75,7 @@ impl Harness {
         let given = [text("calls"), text(program), text(entry), text(tests)];
         let places = [range.start, range.end].map(|it| it.to_string());
         let given: Vec<String> = given.into_iter().chain(places).chain([text(shape)]).collect();
-        let results: Result<Vec<(String, String, u64)>, Miss> = self.run(&given, *cpu_s)?;
+        let results: Result<Vec<(String, String, u64, u64)>, Miss> = self.run(&given, *cpu_s)?;
         Ok(results.and_then(|it| it.into_iter().map(called).collect()))
     }
 
@@ -167,10 +169,10 @@ pub(super) fn missed(exception: &str) -> Miss {
     }
 }
 
-fn called((kind, said, cpu_us): (String, String, u64)) -> Result<Called, Miss> {
+fn called((kind, said, cpu_us, whole_us): (String, String, u64, u64)) -> Result<Called, Miss> {
     match kind.as_str() {
-        "value" => Ok(Called { written: Some(said), cpu_us }),
-        "raised" => Ok(Called { written: None, cpu_us }),
+        "value" => Ok(Called { written: Some(said), cpu_us, whole_us }),
+        "raised" => Ok(Called { written: None, cpu_us, whole_us }),
         _ => Err(Miss::Crash),
     }
 }

@@ -18,7 +18,9 @@ use serde::Deserialize;
 use super::{
     DataFolder, Entry, Open,
     harness::{Harness, missed},
+    live_execution::PRELUDE,
     no_prompt, packed,
+    paper::PREAMBLE,
 };
 use crate::{
     grading::code::{between_last_fences, last_block, printed_agrees, returned_agrees},
@@ -57,12 +59,10 @@ const MAX_NEW: usize = 8096;
 /// The longest unpacked hidden tests of a problem, in bytes.
 const TESTS_BYTES_MAX: u64 = 1 << 30;
 
-/// What stands before every solution that is a function (LiveCodeBench).
-const PRELUDE: &str = "from string import *\nfrom re import *\nfrom datetime import *\nfrom collections import *\n\
-    from heapq import *\nfrom bisect import *\nfrom copy import *\nfrom math import *\nfrom random import *\n\
-    from statistics import *\nfrom itertools import *\nfrom functools import *\nfrom operator import *\nfrom io import *\n\
-    from sys import *\nfrom json import *\nfrom typing import *\nimport string, re, datetime, collections, heapq, bisect, \
-    copy, math, random, statistics, itertools, functools, operator, io, sys, json\nsys.setrecursionlimit(50000)\n";
+/// What else stands before every solution that is a function (LiveCodeBench).
+const MORE_PRELUDE: &str = "from io import *\nfrom sys import *\nfrom json import *\nimport string, re, datetime, \
+    collections, heapq, bisect, copy, math, random, statistics, itertools, functools, operator, io, sys, json\n\
+    sys.setrecursionlimit(50000)\n";
 
 #[derive(Deserialize)]
 struct Row {
@@ -141,7 +141,7 @@ impl LiveCode {
             let miss = match &problem.function {
                 Some(function) => {
                     let lines: Vec<&str> = test.input.lines().filter(|it| !it.trim().is_empty()).collect();
-                    let program = format!("{PRELUDE}{program}");
+                    let program = format!("{PRELUDE}{MORE_PRELUDE}{program}");
                     let returned = self.harness.functional(&program, function, &lines, cpu_s)?;
                     returned.map(|it| returns(&it, &test.output))
                 }
@@ -216,10 +216,6 @@ fn hidden(written: &str) -> anyhow::Result<Vec<Test>> {
     serde_json::from_str(text).context("hidden tests are not a list\nhint: fetch the file again")
 }
 
-/// How AZR begins, in our words.
-const THINKING: &str = "A user puts a task to an assistant. The assistant first reasons about it in mind and then gives the \
-                        answer. Reasoning and answer stand in tags: <think> reasoning </think> <answer> answer </answer>.";
-
 impl Benchmark for LiveCode {
     fn items(&self) -> &[Item] {
         &self.items
@@ -245,7 +241,7 @@ impl Benchmark for LiveCode {
             (PromptMode::Chat, _) => Ok(Ask::Chat { system: None, user: task, prefill: String::new() }),
             (PromptMode::Plain, Profile::Clean) => Ok(Ask::Text(format!("{task}\nAnswer:\n"))),
             (PromptMode::Plain, Profile::Paper) => {
-                Ok(Ask::Text(format!("{THINKING}\nUser: {task}\nAssistant: <think>")))
+                Ok(Ask::Text(format!("{PREAMBLE}\nUser: {task}\nAssistant: <think>")))
             }
         }
     }

@@ -32,8 +32,8 @@ pub(super) const LIVE_EXECUTION: Entry = Entry {
     open: Open::Runs(|data, profile, executor| Ok(Box::new(open(data, profile, executor)?))),
 };
 
-/// What its programs take for imported.
-const PRELUDE: &str = "from string import *\nfrom re import *\nfrom datetime import *\nfrom collections import *\n\
+/// What programs of LiveCodeBench take for imported.
+pub(super) const PRELUDE: &str = "from string import *\nfrom re import *\nfrom datetime import *\nfrom collections import *\n\
     from heapq import *\nfrom bisect import *\nfrom copy import *\nfrom math import *\nfrom random import *\n\
     from statistics import *\nfrom itertools import *\nfrom functools import *\nfrom operator import *\nfrom typing import *\n";
 

@@ -95,7 +95,10 @@ const MINERVA_CARD: Card = Card {
     n_rows: 272,
     source: "https://github.com/QwenLM/Qwen2.5-Math, evaluation/data/minerva_math/test.jsonl",
     licence: "Apache-2.0 (repository)",
-    files: &[SourceFile { path: "minerva/test.jsonl", sha256: None }],
+    files: &[SourceFile {
+        path: "minerva/test.jsonl",
+        sha256: Some("0e656b430d3a0a1dab6aa853f453ba3805e28e2cabe4fc72486a897cc09d8ba2"),
+    }],
     note: "",
 };
 const AIME24_CARD: Card = Card {
@@ -104,7 +107,10 @@ const AIME24_CARD: Card = Card {
     n_rows: 30,
     source: "https://github.com/QwenLM/Qwen2.5-Math, evaluation/data/aime24/test.jsonl",
     licence: "of the MAA; check before you pass it on",
-    files: &[SourceFile { path: "aime24/test.jsonl", sha256: None }],
+    files: &[SourceFile {
+        path: "aime24/test.jsonl",
+        sha256: Some("af2b8bd2aa911b6333ad0df32f3ca05c7ae8ed10f1731f4372c8ae26990bf7ac"),
+    }],
     note: MEMORISED,
 };
 const AIME25_CARD: Card = Card {
@@ -113,7 +119,10 @@ const AIME25_CARD: Card = Card {
     n_rows: 30,
     source: "AZR's repository, evaluation/math_eval/eval/data/aime25/test.jsonl",
     licence: "of the MAA; check before you pass it on",
-    files: &[SourceFile { path: "aime25/test.jsonl", sha256: None }],
+    files: &[SourceFile {
+        path: "aime25/test.jsonl",
+        sha256: Some("20c1ca392758d96bd1e28af15d9f30df5660257927cacc9eac7301c29f677d1a"),
+    }],
     note: "30 questions: one of them is 3.3 points",
 };
 const AMC23_CARD: Card = Card {
@@ -122,7 +131,10 @@ const AMC23_CARD: Card = Card {
     n_rows: 40,
     source: "https://github.com/QwenLM/Qwen2.5-Math, evaluation/data/amc23/test.jsonl",
     licence: "of the MAA; check before you pass it on",
-    files: &[SourceFile { path: "amc23/test.jsonl", sha256: None }],
+    files: &[SourceFile {
+        path: "amc23/test.jsonl",
+        sha256: Some("43707e1ca784602d8479de24ee8ce36609dbebc46dd152b0b12a46611aa898a4"),
+    }],
     note: MEMORISED,
 };
 

@@ -4,7 +4,7 @@
 use kelvin_core::benchmark::{Ask, PromptMode};
 
 /// What AZR puts before every question but those for the coder, in our words.
-const PREAMBLE: &str = "A user puts a question to an assistant, who solves it. The assistant first reasons in mind and then \
+pub(super) const PREAMBLE: &str = "A user puts a question to an assistant, who solves it. The assistant first reasons in mind and then \
                         gives the answer. Reasoning and answer stand in tags, like so: <think> reasoning </think> <answer> \
                         answer </answer>.";
 

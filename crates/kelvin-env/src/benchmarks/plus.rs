@@ -61,6 +61,11 @@ const SOLUTION_S: f64 = 300.0;
 /// Into how many parts tests are divided that took too long together.
 const N_PARTS: usize = 8;
 
+/// Jobs of a candidate that may take too long before all of it does. One that computes for no more than [`TASK_S`] needs
+/// fewer: the whole, its parts, and of theirs no more than the least limit goes into that time. One that waits uses no CPU
+/// time, and each of its jobs goes on until the wall clock ends it.
+const LONG_JOBS_MAX: usize = 1 + N_PARTS + 15;
+
 impl TimeLimits {
     /// EvalPlus' own, and those that AZR set.
     pub(crate) fn of(profile: Profile) -> TimeLimits {
@@ -141,6 +146,7 @@ impl PlusTask {
             expected: &expected,
             closeness: self.oracle.closeness(),
             used_us: 0,
+            n_long: 0,
         };
         // One test alone first: a program that does not end mostly does not end there.
         for range in [0..tests.n.min(1), tests.n.min(1)..tests.n] {
@@ -196,6 +202,7 @@ struct Trial<'it> {
     /// As it is after the tests so far.
     closeness: Closeness,
     used_us: u64,
+    n_long: usize,
 }
 
 impl Trial<'_> {
@@ -205,12 +212,14 @@ impl Trial<'_> {
         if range.is_empty() {
             return Ok(None);
         }
-        let of_solution: u64 = self.expected[range.clone()].iter().map(|it| it.cpu_us).sum();
+        // A result may take longer to write than to find.
+        let of_solution: u64 = self.expected[range.clone()].iter().map(|it| it.whole_us).sum();
         let cpu_s = self.limits.least_s.max(self.limits.factor * 1e-6 * of_solution as f64);
         let calls = self.task.calls(self.program, self.tests, range.clone(), cpu_s);
         let results = match self.harness.calls(&calls)? {
             Ok(results) => results,
-            Err(Miss::Timeout) if 1 < range.len() => {
+            Err(Miss::Timeout) if 1 < range.len() && self.n_long < LONG_JOBS_MAX => {
+                self.n_long += 1;
                 let step = range.len().div_ceil(N_PARTS);
                 for begin in range.clone().step_by(step) {
                     if let Some(miss) = self.run(begin..range.end.min(begin + step))? {

@@ -6,6 +6,8 @@ use kelvin_core::{
 };
 use kelvin_python::sanitize;
 
+use crate::grading::code::{Block, blocks};
+
 const FENCE: &str = "```";
 
 /// Ends of a program in any mode: nothing that is called from outside follows.
@@ -58,13 +60,13 @@ pub(super) fn in_fence(program: &str) -> String {
 /// it stays what the function needs, as EvalPlus has it.
 pub(super) fn in_response(mode: PromptMode, prompt: &str, response: &str, entry: &str) -> Option<String> {
     let response = response.replace('\t', "    ");
-    let defines = |block: &&str| {
-        let head = format!("def {entry}");
-        block.match_indices(&head).any(|(at, _)| block[at + head.len()..].trim_start().starts_with('('))
+    let head = format!("def {entry}");
+    let defines = |it: &Block| {
+        let mut heads = it.inside.match_indices(&head);
+        heads.any(|(at, _)| it.inside[at + head.len()..].trim_start().starts_with('('))
     };
-    let blocks = fenced(&response);
-    let code = match (blocks.iter().copied().rfind(defines), mode) {
-        (Some(block), _) => block.to_owned(),
+    let code = match (blocks(&response).into_iter().rfind(defines), mode) {
+        (Some(block), _) => block.inside,
         (None, PromptMode::Plain) => {
             let body = response.split("\n```").next().unwrap_or_default();
             format!("{}\n{body}", prompt.trim())
@@ -74,22 +76,6 @@ pub(super) fn in_response(mode: PromptMode, prompt: &str, response: &str, entry:
         }
     };
     (!response.trim().is_empty()).then(|| sanitize(&code, entry))
-}
-
-/// The insides of fences that open and close on lines of their own; the last one may stay open.
-fn fenced(text: &str) -> Vec<&str> {
-    let (mut blocks, mut begin, mut at) = (Vec::new(), None, 0);
-    for line in text.split_inclusive('\n') {
-        if line.trim_start().starts_with(FENCE) {
-            match begin.take() {
-                Some(begin) => blocks.push(&text[begin..at]),
-                None => begin = Some(at + line.len()),
-            }
-        }
-        at += line.len();
-    }
-    blocks.extend(begin.map(|begin| &text[begin..]));
-    blocks
 }
 
 #[cfg(test)]

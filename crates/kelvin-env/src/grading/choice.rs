@@ -4,19 +4,16 @@
 use super::{extract, last_boxed};
 
 /// The index of the option that a response chooses, of `options` in the order of their letters. The last closed box is
-/// read, or else what stands behind the last "answer is", or else the last line. It may say the text of exactly one option,
-/// a letter alone, `(C)`, `C.` and `\text{C}` included, or, but for the last line, which may end a list of the options, a
-/// letter and behind a mark and a blank any text (`C: iron`).
+/// read, or else what stands behind the last "answer is", or else the last line. It may say a letter alone, `(C)`, `C.` and
+/// `\text{C}` included, the text of exactly one option, or, but for the last line, which may end a list of the options, a
+/// letter and behind a mark and a blank any text (`C: iron`). A letter that is also another option's text is the letter.
 pub fn chosen(response: &str, options: &[&str]) -> Option<usize> {
     let text = extract::after_thinking(response);
     let committed = last_boxed(text).or_else(|| extract::answer_phrase(text));
-    match committed {
-        Some(it) => spelled_out(it, options).or_else(|| letter(it, options.len(), true)),
-        None => {
-            let last = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
-            spelled_out(last, options).or_else(|| letter(last, options.len(), false))
-        }
-    }
+    let read = committed.or_else(|| text.lines().map(str::trim).rfind(|line| !line.is_empty()))?;
+    (letter(read, options.len(), false))
+        .or_else(|| spelled_out(read, options))
+        .or_else(|| committed.and_then(|it| letter(it, options.len(), true)))
 }
 
 /// The option whose letter an answer says; text may follow it where `explains`.
@@ -109,6 +106,7 @@ mod tests {
             assert_eq!(chosen(response, METALS), None, "{response}");
         }
         assert_eq!(chosen("\\boxed{same}", &["same", "same"]), None);
+        assert_eq!(chosen("\\boxed{B}", &["B", "A"]), Some(1));
         let list = "A. gold\nB. iron\nC. a mixture of both";
         assert_eq!(chosen(list, METALS), None);
         let people = ["A. Adler's", "Freud's", "B.F. Skinner's theory", "E. coli"];

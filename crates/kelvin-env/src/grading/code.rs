@@ -15,31 +15,43 @@ pub fn between_last_fences(response: &str) -> Option<String> {
     Some(lines[start + 1..end].join("\n"))
 }
 
-/// The last fenced block that is a program: tagged `python` or `py` if any is, else any that has a line. A fence that
-/// opens and never closes goes to the end.
-pub fn last_block(response: &str) -> Option<String> {
-    let mut blocks: Vec<(bool, String)> = Vec::new();
-    let mut open: Option<(bool, Vec<&str>)> = None;
+/// What stands between fences, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// What stands behind the opening backticks, in lower case: a language, or nothing.
+    pub tag: String,
+    /// The lines between.
+    pub inside: String,
+}
+
+/// The fenced blocks of a text that hold more than blanks. A fence that opens and never closes goes to the end; one with a
+/// language opens a block, whatever was left open before it.
+pub fn blocks(response: &str) -> Vec<Block> {
+    let mut found = Vec::new();
+    let mut open: Option<(String, Vec<&str>)> = None;
     for line in response.lines() {
         let fence = line.trim_start().strip_prefix(FENCE);
         match (fence, &mut open) {
             (None, Some((_, inside))) => inside.push(line),
             (None, None) => {}
             (Some(tag), before) => {
-                let was_open = before.is_some();
-                blocks.extend(before.take().map(|(is_python, inside)| (is_python, inside.join("\n"))));
                 let tag = tag.trim().to_lowercase();
-                // A fence with a language opens, whatever was left open before it.
-                if !was_open || !tag.is_empty() {
-                    open = Some((matches!(tag.as_str(), "python" | "py" | "python3"), Vec::new()));
-                }
+                let opens = before.is_none() || !tag.is_empty();
+                found.extend(before.take());
+                *before = opens.then(|| (tag, Vec::new()));
             }
         }
     }
-    blocks.extend(open.map(|(is_python, inside)| (is_python, inside.join("\n"))));
-    blocks.retain(|(_, inside)| !inside.trim().is_empty());
-    let has_python = blocks.iter().any(|it| it.0);
-    blocks.into_iter().rfind(|it| it.0 == has_python).map(|it| it.1)
+    found.extend(open);
+    let found = found.into_iter().map(|(tag, inside)| Block { tag, inside: inside.join("\n") });
+    found.filter(|it| !it.inside.trim().is_empty()).collect()
+}
+
+/// The last fenced block that is a program: tagged as Python if any is, else any.
+pub fn last_block(response: &str) -> Option<String> {
+    let blocks = blocks(response);
+    let is_python = |it: &&Block| matches!(it.tag.as_str(), "python" | "py" | "python3");
+    (blocks.iter().rfind(is_python)).or_else(|| blocks.last()).map(|it| it.inside.clone())
 }
 
 /// Whether a program printed what a test expects, by LiveCodeBench's rule: as many lines, each the same without blanks

@@ -1,34 +1,8 @@
 //! Which part of a response is its final answer.
 
-use super::last_boxed;
-
-/// How a final answer was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// In the last closed box.
-    Boxed,
-    /// Behind the last `####`, as in GSM8K.
-    Hashes,
-    /// Behind the last "answer is" or "answer:".
-    Phrase,
-    /// The last number of the text, when nothing else says what the answer is.
-    LastNumber,
-}
-
 /// What follows the last `</think>`; all of a text without one.
 pub fn after_thinking(response: &str) -> &str {
     response.rsplit_once("</think>").map_or(response, |(_, after)| after)
-}
-
-/// The final answer of a response: the last closed box behind the thinking, or else what stands behind the last
-/// `####`, or behind the last "answer is", or the last number.
-pub fn final_answer(response: &str) -> Option<(Place, &str)> {
-    let text = after_thinking(response);
-    let found = |place| move |it| (place, it);
-    (last_boxed(text).map(found(Place::Boxed)))
-        .or_else(|| after_hashes(text).map(found(Place::Hashes)))
-        .or_else(|| answer_phrase(text).map(found(Place::Phrase)))
-        .or_else(|| last_number(text).map(found(Place::LastNumber)))
 }
 
 /// The rest of the line behind the last `####`; none where it is blank.
@@ -62,24 +36,6 @@ fn sentence(text: &str) -> &str {
     line.trim()
 }
 
-/// The last number, with its sign, thousands separators and decimals.
-pub fn last_number(text: &str) -> Option<&str> {
-    let bytes = text.as_bytes();
-    let end = bytes.iter().rposition(u8::is_ascii_digit)? + 1;
-    let is_part = |at: usize| match bytes[at] {
-        b'0'..=b'9' => true,
-        b'.' | b',' => bytes.get(at + 1).is_some_and(u8::is_ascii_digit),
-        _ => false,
-    };
-    let mut start = end - 1;
-    while 0 < start && is_part(start - 1) {
-        start -= 1;
-    }
-    let is_signed =
-        0 < start && bytes[start - 1] == b'-' && (start < 2 || !bytes[start - 2].is_ascii_alphanumeric());
-    Some(text[start - usize::from(is_signed)..end].trim_start_matches(','))
-}
-
 fn last_ignoring_case(text: &str, needle: &str) -> Option<usize> {
     text.as_bytes().windows(needle.len()).rposition(|window| window.eq_ignore_ascii_case(needle.as_bytes()))
 }
@@ -89,20 +45,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_most_deliberate_place_wins() {
-        for (response, place, answer) in [
-            ("1 #### 2 answer is 3 \\boxed{4} 5", Place::Boxed, "4"),
-            ("<think>\\boxed{9}</think> the answer is 7.", Place::Phrase, "7"),
-            ("Janet has 9 left.\n#### 1,800\n", Place::Hashes, "1,800"),
-            ("**Final Answer:** $x = 0.5$. I hope so.", Place::Phrase, "$x = 0.5$"),
-            ("The final answer is \\((-6, 10)\\). I hope it is correct.", Place::Phrase, "\\((-6, 10)\\)"),
-            ("so 3 of 12 make -1,250.5.", Place::LastNumber, "-1,250.5"),
-            ("from 10-12", Place::LastNumber, "12"),
+    fn each_place_has_its_end() {
+        for (text, hashes, phrase) in [
+            ("Janet has 9 left.\n#### 1,800\n", Some("1,800"), None),
+            ("**Final Answer:** $x = 0.5$. I hope so.", None, Some("$x = 0.5$")),
+            (
+                "The answer is 3. No, the final answer is \\((-6, 10)\\). I hope so.",
+                None,
+                Some("\\((-6, 10)\\)"),
+            ),
+            ("1 #### 2 answer is 3", Some("2 answer is 3"), Some("3")),
+            ("", None, None),
+            ("####", None, None),
+            ("answer is", None, None),
         ] {
-            assert_eq!(final_answer(response), Some((place, answer)), "{response}");
+            assert_eq!((after_hashes(text), answer_phrase(text)), (hashes, phrase), "{text}");
         }
-        for response in ["", "no number", "####", "answer is", "<think>5</think>"] {
-            assert_eq!(final_answer(response), None, "{response}");
-        }
+        assert_eq!(after_thinking("<think>5</think> so </think>7"), "7");
+        assert_eq!(after_thinking("<think>5"), "<think>5");
     }
 }

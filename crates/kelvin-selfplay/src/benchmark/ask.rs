@@ -1,7 +1,7 @@
 //! Asking a policy the questions of a benchmark.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -9,6 +9,7 @@ use std::{
     thread,
 };
 
+use anyhow::ensure;
 use kelvin_core::{
     benchmark::{Ask, Benchmark, Item, PromptMode, Verdict},
     policy::{Indexed, Sampler},
@@ -17,7 +18,7 @@ use kelvin_core::{
 };
 use sha2::{Digest, Sha256};
 
-use super::Sample;
+use super::{GRADER_VERSION, Sample};
 use crate::stage::{Judge, Work, stream};
 
 /// A benchmark, and how it is put to a model.
@@ -58,6 +59,35 @@ pub struct Key {
     pub sample: usize,
 }
 
+/// What is known of a sample that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// SHA-256 of its prompt, in hex.
+    pub prompt_sha256: String,
+    /// The version of the graders that its verdict is of.
+    pub grader: u32,
+}
+
+impl Known {
+    fn ensure_of(&self, prompt_sha256: &str, key: &Key) -> anyhow::Result<()> {
+        ensure!(
+            self.prompt_sha256 == prompt_sha256,
+            "{} {}: the sample that is there answers another prompt\nhint: name another folder",
+            key.bench,
+            key.id
+        );
+        ensure!(
+            self.grader == GRADER_VERSION,
+            "{} {}: the sample that is there was graded by version {} of the graders, and this is {GRADER_VERSION}\n\
+             hint: grade the samples again, with --regrade",
+            key.bench,
+            key.id,
+            self.grader
+        );
+        Ok(())
+    }
+}
+
 /// What answers.
 #[derive(Clone, Copy)]
 pub struct Drawn<'it> {
@@ -77,24 +107,31 @@ pub type Kept<'it> = &'it (dyn Fn(Sample) -> anyhow::Result<()> + Sync);
 /// what a benchmark asks.
 ///
 /// # Errors
-/// If a question has no prompt, or the policy, the sandbox or `keep` fails.
+/// If a question has no prompt, what is known of a sample is of another prompt or version of the graders, or the policy, the
+/// sandbox or `keep` fails.
 pub fn ask(
     drawn: &Drawn,
     course: &Course,
     render: &dyn Fn(Ask) -> anyhow::Result<Prompt>,
-    known: &BTreeSet<Key>,
+    known: &BTreeMap<Key, Known>,
     keep: Kept,
 ) -> anyhow::Result<()> {
     let (mut asked, mut requests) = (Vec::new(), Vec::new());
     let root = course.seed.fork(course.name);
     for (item_idx, item) in course.benchmark.items().iter().enumerate().take(course.n_items()) {
         let key = |sample| Key { bench: course.name.to_owned(), id: item.id.clone(), sample };
-        let wanted: Vec<Key> = (0..course.n_samples).map(key).filter(|it| !known.contains(it)).collect();
+        let prompt = render(course.benchmark.ask(item_idx, course.mode)?)?;
+        let prompt_sha256: Arc<str> = hex(&Sha256::digest(&prompt)).into();
+        let mut wanted = Vec::new();
+        for key in (0..course.n_samples).map(key) {
+            match known.get(&key) {
+                Some(it) => it.ensure_of(&prompt_sha256, &key)?,
+                None => wanted.push(key),
+            }
+        }
         if wanted.is_empty() {
             continue;
         }
-        let prompt = render(course.benchmark.ask(item_idx, course.mode)?)?;
-        let prompt_sha256: Arc<str> = hex(&Sha256::digest(&prompt)).into();
         if drawn.context_tokens <= drawn.sampler.prompt_len(&prompt)? {
             wanted.into_iter().try_for_each(|key| keep(Sample::cut_off(key, &prompt_sha256)))?;
             continue;
@@ -135,7 +172,7 @@ pub fn regrade(
     n_judges: usize,
     samples: Vec<Sample>,
 ) -> anyhow::Result<Vec<Sample>> {
-    let places: std::collections::BTreeMap<&str, usize> =
+    let places: BTreeMap<&str, usize> =
         benchmark.items().iter().enumerate().map(|(place, it)| (it.id.as_str(), place)).collect();
     let (next, graded) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || -> anyhow::Result<()> {

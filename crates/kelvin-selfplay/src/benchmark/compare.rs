@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kelvin_core::{
     seed::Seed,
-    statistics::{Paired, paired},
+    statistics::{Paired, mean, paired},
 };
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +17,6 @@ pub struct Comparison {
     pub first: f64,
     /// The second's.
     pub second: f64,
-    /// Items that only one of them answered.
-    pub n_unpaired: usize,
     /// Second less first.
     #[serde(flatten)]
     pub paired: Paired,
@@ -32,11 +30,5 @@ pub fn compare(first: &Score, second: &Score, seed: Seed) -> Option<Comparison> 
         return None;
     }
     let (firsts, seconds): (Vec<f64>, Vec<f64>) = both.into_values().unzip();
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-    Some(Comparison {
-        first: mean(&firsts),
-        second: mean(&seconds),
-        n_unpaired: first.by_item.len() + second.by_item.len() - 2 * firsts.len(),
-        paired: paired(&seconds, &firsts, seed),
-    })
+    Some(Comparison { first: mean(&firsts), second: mean(&seconds), paired: paired(&seconds, &firsts, seed) })
 }

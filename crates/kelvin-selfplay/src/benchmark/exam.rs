@@ -1,7 +1,7 @@
 //! Benchmarks that a run is measured by as it learns: the same questions, draws and grades as `kelvin eval`.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Mutex, PoisonError},
 };
 
@@ -50,7 +50,7 @@ impl Exam<'_> {
                 kept.lock().unwrap_or_else(PoisonError::into_inner).push(sample);
                 Ok(())
             };
-            ask(&drawn, course, &*self.render, &BTreeSet::new(), &keep)?;
+            ask(&drawn, course, &*self.render, &BTreeMap::new(), &keep)?;
             let mut samples = kept.into_inner().unwrap_or_else(PoisonError::into_inner);
             let items = &course.benchmark.items()[..course.n_items()];
             let places: BTreeMap<&str, usize> =

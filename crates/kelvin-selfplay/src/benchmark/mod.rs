@@ -10,12 +10,12 @@ mod score;
 use kelvin_core::{benchmark::Verdict, task::Miss};
 use serde::{Deserialize, Serialize};
 
-pub use ask::{Course, Drawn, Kept, Key, ask, golds, regrade};
+pub use ask::{Course, Drawn, Kept, Key, Known, ask, golds, regrade};
 pub use compare::{Comparison, compare};
 pub use exam::{Exam, Render};
 pub use score::{Score, Scored, score};
 
-/// The version of samples and of graders: verdicts of other versions are not mixed.
+/// The version of the graders: verdicts of other versions are not mixed.
 pub const GRADER_VERSION: u32 = 1;
 
 /// One response to one question.
@@ -29,6 +29,8 @@ pub struct Sample {
     pub sample: usize,
     /// SHA-256 of the prompt as the model read it, in hex.
     pub prompt_sha256: String,
+    /// The version of the code that graded it: [`GRADER_VERSION`] at that time.
+    pub grader: u32,
     /// What the model said.
     pub response: String,
     /// Its length in tokens.
@@ -52,6 +54,11 @@ impl Sample {
         Key { bench: self.bench.clone(), id: self.id.clone(), sample: self.sample }
     }
 
+    /// What an evaluation that goes on has to know of it.
+    pub fn known(&self) -> (Key, Known) {
+        (self.key(), Known { prompt_sha256: self.prompt_sha256.clone(), grader: self.grader })
+    }
+
     /// A response of which nothing is there.
     fn cut_off(key: Key, prompt_sha256: &str) -> Sample {
         Sample {
@@ -59,6 +66,7 @@ impl Sample {
             id: key.id,
             sample: key.sample,
             prompt_sha256: prompt_sha256.to_owned(),
+            grader: GRADER_VERSION,
             response: String::new(),
             tokens: 0,
             truncated: true,
@@ -70,6 +78,7 @@ impl Sample {
     }
 
     fn graded(mut self, verdict: Verdict) -> Sample {
+        self.grader = GRADER_VERSION;
         self.correct = verdict.is_correct();
         self.extracted = verdict.extracted;
         self.reason = verdict.miss;

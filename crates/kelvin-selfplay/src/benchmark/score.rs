@@ -132,6 +132,7 @@ mod tests {
             id: id.into(),
             sample,
             prompt_sha256: String::new(),
+            grader: 1,
             response: String::new(),
             tokens: 10,
             truncated: sample == 1,

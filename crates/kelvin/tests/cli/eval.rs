@@ -26,6 +26,10 @@ fn json(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
+fn json_line(text: &str) -> Value {
+    serde_json::from_str(text.lines().next().unwrap()).unwrap()
+}
+
 /// The whole path: prompt, draw, answer, sandbox, score, page; then cut off, resumed, graded again and compared.
 #[test]
 fn the_embedded_model_answers_cruxeval() {
@@ -57,6 +61,17 @@ fn the_embedded_model_answers_cruxeval() {
     assert_eq!(json(&cut.join("results.json")), results);
     assert!(fs::read_to_string(cut.join("samples.jsonl")).unwrap().starts_with(&lines[..12].join("\n")));
 
+    // What was asked or graded otherwise is not mixed with what would be drawn now.
+    let kept = fs::read_to_string(cut.join("samples.jsonl")).unwrap();
+    let prompt = json_line(&kept)["prompt_sha256"].as_str().unwrap().to_owned();
+    for (from, to, hint) in
+        [(prompt.as_str(), "0", "another folder"), ("\"grader\":1", "\"grader\":0", "--regrade")]
+    {
+        fs::write(cut.join("samples.jsonl"), kept.replacen(from, to, 1)).unwrap();
+        let ran = eval(data.path(), &cut, &ours);
+        assert!(ran.code == Some(1) && ran.err.contains("hint: ") && ran.err.contains(hint), "{}", ran.err);
+    }
+
     let bench = ["--regrade", "--bench", "cruxeval-o,cruxeval-i", "--samples", "2"];
     let ran = eval(data.path(), &cut, &bench);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
@@ -87,6 +102,43 @@ fn a_limit_changes_no_response() {
     let some = responses("some", &["--workers", "1", "--limit", "3"]);
     assert_eq!((all.len(), some.len()), (6, 3));
     assert!(some.iter().all(|it| all.contains(it)), "{some:?} {all:?}");
+}
+
+/// Questions go through the model's chat template and its settings; another setting is another evaluation.
+#[test]
+fn a_chat_template_asks() {
+    let (data, dir) = (data(), tempfile::tempdir().unwrap());
+    let model = dir.path().join("model");
+    fs::create_dir(&model).unwrap();
+    for file in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/base")).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), model.join(file.file_name())).unwrap();
+    }
+    let out = dir.path().join("out");
+    let ask = |mood: &str| {
+        let mood = format!("mood={mood}");
+        let more = ["--bench", "cruxeval-o", "--limit", "2", "--max-new", "4", "--chat", "--chat-set", &mood];
+        eval(data.path(), &out, &[&[model.to_str().unwrap()], &more[..]].concat())
+    };
+    let ran = ask("calm");
+    assert!(ran.code == Some(1) && ran.err.contains("no chat template"), "{}", ran.err);
+    fs::write(model.join("chat_template.jinja"), "{{ mood }} {{ messages[0].content }}").unwrap();
+    fs::remove_dir_all(&out).unwrap();
+    let ran = ask("calm");
+    assert!(
+        ran.code == Some(0) && ran.out.contains("| CRUXEval-O | chat | first 2 of 6 x 1 |"),
+        "{}{}",
+        ran.out,
+        ran.err
+    );
+    assert_eq!(json(&out.join("manifest.json"))["chat_set"], serde_json::json!(["mood=calm"]));
+    let ran = ask("calm");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let ran = ask("wild");
+    assert!(ran.code == Some(2) && ran.err.contains("another evaluation"), "{}", ran.err);
+    fs::write(model.join("chat_template.jinja"), "wild {{ messages[0].content }}").unwrap();
+    let ran = ask("calm");
+    assert!(ran.code == Some(1) && ran.err.contains("another prompt"), "{}", ran.err);
 }
 
 #[test]

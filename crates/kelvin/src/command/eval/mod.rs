@@ -218,7 +218,7 @@ impl Args {
 /// Draws and grades what is missing.
 fn draw(args: &Args, opened: &[OpenedBenchmark], store: &Store, interrupt: &Interrupt) -> anyhow::Result<()> {
     let name = args.model.as_deref().expect("clap asks for it");
-    let known = store.samples()?.iter().map(|it| it.key()).collect();
+    let known = store.samples()?.iter().map(Sample::known).collect();
     let context_tokens = model::check(name, &[])?.0.max_position_embeddings;
     let sampler = model::sampler(name, model::storage(&args.dtype), model::on_threads(args.workers), &[])?;
     let tokenizer_at = model::resolve_tokenizer(name)?;

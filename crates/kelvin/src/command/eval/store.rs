@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Usage;
 
 /// The version of the files of an evaluation.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 
 /// What samples were drawn with. Samples of different ones never stand in one folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -221,6 +221,7 @@ mod tests {
             id: "1".into(),
             sample: index,
             prompt_sha256: "0".into(),
+            grader: 1,
             response: "x\ny".into(),
             tokens: 1,
             truncated: false,
