@@ -46,7 +46,7 @@ pub fn step(
     let asks = stage::proposal_asks(scene, &state.buffer, types, n_asks, seed.fork("references"))?;
     let mut problems = match azr.solve_lag {
         SolveLag::Zero => Vec::new(),
-        SolveLag::One => draw_problems(state, settings, seed),
+        SolveLag::One => draw_problems(state, env, settings, seed),
     };
     let screen = Screen { buffer: &state.buffer, held_out };
     let poses = poses(&asks, screen, settings, seed);
@@ -60,7 +60,7 @@ pub fn step(
     let see_s = watch.lap();
     state.buffer.admit(env, &played.estimated, azr)?;
     if azr.solve_lag == SolveLag::Zero {
-        problems = draw_problems(state, settings, seed);
+        problems = draw_problems(state, env, settings, seed);
         let later = stage::play(scene, Poses::none(), solves(&problems, settings, seed))?;
         played = Played { solved: later.solved, time: played.time.then(later.time), ..played };
     }
@@ -113,13 +113,20 @@ fn solves<'step>(problems: &'step [Task], settings: &'step RunSettings, seed: Se
     }
 }
 
-fn draw_problems(state: &RunState, settings: &RunSettings, seed: Seed) -> Vec<Task> {
+/// What solvers are asked. Where truth is a vote, that is what was voted on: what a run began with may not have been.
+fn draw_problems(
+    state: &RunState,
+    env: &dyn DynEnvironment,
+    settings: &RunSettings,
+    seed: Seed,
+) -> Vec<Task> {
     let (azr, seed) = (&settings.azr, seed.fork("problems"));
     let draw = |&task_type: &TaskType| {
         let seed = seed.fork(task_type.as_str());
         state.buffer.problems(task_type, azr.batch_size, state.step + 1, azr, seed)
     };
-    settings.task_types.iter().flat_map(draw).collect()
+    let can_grade = |it: &Task| it.label.is_some() || !env.truth_by_vote();
+    settings.task_types.iter().flat_map(draw).filter(can_grade).collect()
 }
 
 /// The rollouts of the roles that train (ablation `train_propose`) with their advantages, proposals first, then the

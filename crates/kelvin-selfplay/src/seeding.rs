@@ -16,8 +16,9 @@ use crate::{
     buffer::TaskBuffer,
     novelty,
     settings::RunSettings,
-    stage::{self, Scene, Screen},
+    stage::{self, Poses, Proposed, Scene, Screen, Solves},
     state::{HeldOut, RunState},
+    vote,
 };
 
 /// From the zero triplet, or from what files gave in its place, proposals without updates until each buffer holds B
@@ -81,7 +82,11 @@ fn seed_round(
     let n = settings.azr.batch_size;
     let asks = stage::proposal_asks(scene, &state.buffer, types, n, seed.fork("references"))?;
     let screen = Some(Screen { buffer: &state.buffer, held_out });
-    let proposed = stage::propose(scene, &asks, &settings.sampling.seed, screen, seed)?;
+    // Where truth is a vote, seeds are voted on as any other task: without a label nobody could be graded on one.
+    let n_estimate = if env.truth_by_vote() { settings.azr.n_estimate } else { 0 };
+    let poses = Poses { asks: &asks, sampling: &settings.sampling.seed, screen, n_estimate, seed };
+    let played = vote::settled(env, stage::play(scene, poses, Solves::none())?, settings.azr.unreadable_max)?;
+    let proposed: Vec<Proposed> = played.estimated.into_iter().map(Proposed::from).collect();
     let proposed = novelty::screen_proposals(scene, &asks, proposed, &state.buffer)?;
     let n_proposed = proposed.len();
     for task in proposed.into_iter().filter_map(|it| it.outcome.ok()) {

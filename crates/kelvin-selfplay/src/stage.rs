@@ -67,6 +67,12 @@ pub struct Proposed {
     pub outcome: Result<Task, Rejection>,
 }
 
+impl From<Estimated> for Proposed {
+    fn from(Estimated { rollout, formatted, outcome }: Estimated) -> Proposed {
+        Proposed { rollout, formatted, outcome: outcome.map(|(task, _)| task) }
+    }
+}
+
 /// A proposal with what the solver made of it.
 pub struct Estimated {
     /// The proposer's rollout.
@@ -160,12 +166,7 @@ pub fn propose(
     seed: Seed,
 ) -> anyhow::Result<Vec<Proposed>> {
     let played = play(scene, Poses { asks, sampling, screen, n_estimate: 0, seed }, Solves::none())?;
-    let proposed = played.estimated.into_iter().map(|it| Proposed {
-        rollout: it.rollout,
-        formatted: it.formatted,
-        outcome: it.outcome.map(|(task, _)| task),
-    });
-    Ok(proposed.collect())
+    Ok(played.estimated.into_iter().map(Proposed::from).collect())
 }
 
 /// Solutions of each task, graded as they finish; those of one task are neighbours.

@@ -174,7 +174,8 @@ impl<'run> Progress<'run> {
             }
             Phase::Solve => {
                 let solved = self.per_type(metrics, |it| format!("solver/{it}/accuracy"), percent);
-                format!("solver  as voted: {solved}")
+                let by_vote = self.settings.task_types.contains(&TaskType::Question);
+                format!("solver  {}: {solved}", if by_vote { "as voted" } else { "right" })
             }
         };
         format!("{iteration}: {did}")

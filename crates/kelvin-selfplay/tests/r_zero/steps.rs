@@ -8,7 +8,7 @@ use kelvin_selfplay::{
         Memory,
         phase::{Phase, Place},
     },
-    settings::{KnownQuestions, RZeroSettings, RunSettings},
+    settings::{AzrSettings, KnownQuestions, RZeroSettings, Recipe, RunSettings},
     state::RunState,
 };
 
@@ -154,4 +154,22 @@ fn a_solver_that_falls_is_put_back_and_the_run_ends() {
     assert!(put_back.state.r_zero.ended);
     // The best is the start: nothing was better.
     assert_eq!((versions(&put_back), put_back.state.step), (vec![0, 0], 14));
+}
+
+/// Absolute Zero in a domain whose truth is a vote: seeds are voted on, too, and nobody is asked what has no label.
+#[test]
+fn absolute_zero_learns_from_votes() {
+    let azr = AzrSettings {
+        batch_size: 8,
+        n_estimate: 8,
+        n_solutions: 4,
+        seed_factor: 1,
+        ..AzrSettings::default()
+    };
+    let settings = RunSettings { recipe: Recipe::Azr, steps: 3, azr, ..settings() };
+    let Run { rows, tasks, .. } = run(&settings);
+    assert!(8 <= tasks.len() && tasks.iter().all(|it| it.label.is_some()), "{tasks:?}");
+    for row in &rows[1..] {
+        assert!(0.3 < row["solver/question/accuracy"], "{row:?}");
+    }
 }
