@@ -58,6 +58,22 @@ impl Unusable {
     }
 }
 
+/// Whether what says that it answers a request does. A server may put a word of its own before the request's name. A reply that
+/// comes twice on a connection that is kept would else pass for the answer to the next request.
+///
+/// # Errors
+/// If it answers another one.
+pub(super) fn require_answer_to(id: &str, says: Option<&str>) -> Result<(), Unusable> {
+    let is_own =
+        |it: &str| it.strip_suffix(id).is_some_and(|before| before.is_empty() || before.ends_with('-'));
+    match says {
+        Some(other) if !is_own(other) => {
+            Err(Unusable::Passing(format!("the answer to {other:?}, where {id:?} was asked")))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 impl From<Failure> for Unusable {
     fn from(failure: Failure) -> Unusable {
         match failure {
@@ -98,11 +114,11 @@ impl Server {
             Engine::Off => unreachable!("there is no server of no engine"),
             Engine::Vllm => {
                 let asked = self.post(vllm::GENERATE, &vllm::generate(ask), answer).await;
-                vllm::drawn(&asked.map_err(unknown_is_stale)?, name)
+                vllm::drawn(&asked.map_err(unknown_is_stale)?, name, &ask.id)
             }
             Engine::Sglang => {
                 let asked = self.post(sglang::GENERATE, &sglang::generate(ask), answer).await;
-                sglang::drawn(&asked.map_err(unknown_is_stale)?, name, exported)
+                sglang::drawn(&asked.map_err(unknown_is_stale)?, (name, exported), &ask.id)
             }
         }?;
         drawn.check().map_err(Unusable::garbled)?;
@@ -196,5 +212,20 @@ fn unknown_is_stale(failure: Failure) -> Unusable {
             Unusable::Stale(words.clone())
         }
         Failure::Late | Failure::Passing(_) | Failure::Refused { .. } => failure.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_to_another_request_is_none() {
+        for says in [None, Some("a-1"), Some("generate-a-1")] {
+            assert_eq!(require_answer_to("a-1", says), Ok(()), "{says:?}");
+        }
+        for says in ["", "a-11", "a-2", "ba-1", "1"] {
+            assert!(matches!(require_answer_to("a-1", Some(says)), Err(Unusable::Passing(_))), "{says}");
+        }
     }
 }

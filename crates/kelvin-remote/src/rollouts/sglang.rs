@@ -6,7 +6,7 @@ use kelvin_core::policy::Exported;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::server::{Ask, Unusable};
+use super::server::{Ask, Unusable, require_answer_to};
 use crate::{drawing::Drawn, http::Reply};
 
 pub(super) const GENERATE: &str = "generate";
@@ -48,6 +48,7 @@ struct Response {
 
 #[derive(Deserialize)]
 struct Meta {
+    id: Option<String>,
     finish_reason: Finish,
     /// Log-probability, token, and its text or nothing.
     output_token_logprobs: Vec<(f32, u32, Value)>,
@@ -63,11 +64,12 @@ struct Finish {
 }
 
 /// Reads a completion of these weights. Which adapter drew is not said: a request names it, and one that is not loaded is refused.
-pub(super) fn drawn(reply: &Reply, name: &str, exported: Exported) -> Result<Drawn, Unusable> {
+pub(super) fn drawn(reply: &Reply, (name, exported): (&str, Exported), id: &str) -> Result<Drawn, Unusable> {
     let read: anyhow::Result<Response> =
         serde_json::from_slice(&reply.bytes).context("a completion that cannot be read");
     let Response { output_ids: tokens, meta_info } = read.map_err(Unusable::garbled)?;
-    let Meta { finish_reason, output_token_logprobs, weight_version, weight_versions } = meta_info;
+    let Meta { id: says, finish_reason, output_token_logprobs, weight_version, weight_versions } = meta_info;
+    require_answer_to(id, says.as_deref())?;
     if weight_versions.is_some_and(|it| 1 < it.len()) {
         return Err(Unusable::Stale("its weights moved while it drew".into()));
     }

@@ -7,7 +7,7 @@ use anyhow::Context;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::server::{Ask, Unusable};
+use super::server::{Ask, Unusable, require_answer_to};
 use crate::{drawing::Drawn, http::Reply};
 
 pub(super) const GENERATE: &str = "inference/v1/generate";
@@ -38,6 +38,7 @@ pub(super) fn generate(ask: &Ask<'_>) -> Value {
 
 #[derive(Deserialize)]
 struct Response {
+    request_id: Option<String>,
     model: Option<String>,
     choices: Vec<Choice>,
 }
@@ -68,11 +69,12 @@ struct Span {
     version: String,
 }
 
-/// Reads a completion.
-pub(super) fn drawn(reply: &Reply, name: &str) -> Result<Drawn, Unusable> {
+/// Reads the completion that a request of this name asked for.
+pub(super) fn drawn(reply: &Reply, name: &str, id: &str) -> Result<Drawn, Unusable> {
     let read: anyhow::Result<Response> =
         serde_json::from_slice(&reply.bytes).context("a completion that cannot be read");
-    let Response { model, mut choices } = read.map_err(Unusable::garbled)?;
+    let Response { request_id, model, mut choices } = read.map_err(Unusable::garbled)?;
+    require_answer_to(id, request_id.as_deref())?;
     match model {
         Some(model) if model == name => {}
         Some(other) => return Err(Unusable::Stale(format!("it drew from {other:?}, not from {name:?}"))),
