@@ -136,7 +136,11 @@ pub fn paired(first: &[f64], second: &[f64], seed: Seed) -> Paired {
         permutation(&differences, seed.fork("permutation"))
     };
     let interval = match wins + losses {
-        0 => Interval { low: 0.0, high: 0.0 },
+        // No resample differs, which does not make a difference impossible that so few items do not show.
+        0 => {
+            let most = wilson(0.0, differences.len()).high;
+            Interval { low: -most, high: most }
+        }
         _ => resampled_difference(&differences, seed.fork("bootstrap")),
     };
     Paired { n: differences.len(), wins, losses, difference: mean(&differences), interval, p_value }
@@ -261,9 +265,10 @@ mod tests {
         assert!(0.05 < paired(&none, &zero, seed).p_value);
         assert!(paired(&shifted, &zero, seed).p_value < 0.001);
         let same = paired(&none, &none, seed);
+        let most = wilson(0.0, 100).high;
         assert_eq!(
             (same.difference, same.p_value, same.interval),
-            (0.0, 1.0, Interval { low: 0.0, high: 0.0 })
+            (0.0, 1.0, Interval { low: -most, high: most })
         );
     }
 

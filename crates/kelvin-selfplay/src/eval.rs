@@ -9,7 +9,7 @@ use kelvin_core::{
     metrics::Metrics,
     rollout::Sampling,
     seed::Seed,
-    statistics::{mean, pass_at, wilson},
+    statistics::{Interval, mean, pass_at, wilson},
     task::TaskType,
 };
 
@@ -153,8 +153,12 @@ fn estimate(values: &[f64]) -> Estimate {
     let n = values.len() as f64;
     let value = mean(values);
     let variance = values.iter().map(|it| (it - value).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-    let half_width =
-        if variance == 0.0 { 1.0 - wilson(1.0, values.len()).low } else { 1.96 * (variance / n).sqrt() };
+    let half_width = if values.iter().all(|it| *it == values[0]) {
+        let Interval { low, high } = wilson(value.clamp(0.0, 1.0), values.len());
+        (value - low).max(high - value)
+    } else {
+        1.96 * (variance / n).sqrt()
+    };
     Estimate { value, half_width }
 }
 
