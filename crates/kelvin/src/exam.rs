@@ -136,12 +136,12 @@ impl Examiner {
 }
 
 /// Scores of benchmarks the first and the last time that they were asked, of rows of metrics; `None` where they never were.
-pub(crate) fn before_and_after(rows: &[Metrics]) -> Option<String> {
+pub(crate) fn before_and_after(rows: &[Metrics], mode: PromptMode) -> Option<String> {
     let mut asked = rows.iter().filter(|it| it.keys().any(|key| key.starts_with("benchmark/")));
     let first = asked.next()?;
     let last = asked.next_back().unwrap_or(first);
     let mut text = format!(
-        "benchmarks in %, 95 % intervals over items: step {:.0} -> step {:.0}\n\n",
+        "benchmarks in %, 95 % intervals over items, prompts {mode}: step {:.0} -> step {:.0}\n\n",
         first.get("step")?,
         last.get("step")?
     );
@@ -154,7 +154,15 @@ pub(crate) fn before_and_after(rows: &[Metrics]) -> Option<String> {
             let [value, low, high] = ["accuracy", "accuracy_low", "accuracy_high"].map(|it| percent(row, it));
             format!("{value} [{low}, {high}]")
         };
-        text.push_str(&format!("{name:<24} {} -> {}\n", of(first), of(last)));
+        let rates =
+            ["truncated", "no_answer"].map(|it| format!("{} -> {}", percent(first, it), percent(last, it)));
+        text.push_str(&format!(
+            "{name:<24} {} -> {}, truncated {}, no answer {}\n",
+            of(first),
+            of(last),
+            rates[0],
+            rates[1]
+        ));
     }
     Some(text)
 }

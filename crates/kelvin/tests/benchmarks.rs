@@ -261,6 +261,17 @@ fn programs_may_read_and_write_in_any_way_of_a_process() {
         "import sys\ninput()\nprint(sum(map(int, input().split())))\nsys.stdout.flush()\nsys.stdout.close()".to_owned(),
         "def main():\n    input()\n    print(sum(map(int, input().split())))\n\nif __name__ == '__main__':\n    main()"
             .to_owned(),
+        "d = open(0, 'rb').read().split(b'\\n')\nprint(sum(map(int, d[1].split())))".to_owned(),
+        "import os\nd = os.fdopen(0).read().split('\\n')\nprint(sum(map(int, d[1].split())))".to_owned(),
+        "import sys\nsys.stdin.buffer.peek(1)\ninput()\nsys.stdout = io.TextIOWrapper(sys.stdout.buffer)\n\
+         print(sum(map(int, input().split())))"
+            .to_owned(),
+        "import atexit\nsums = []\natexit.register(lambda: print(sums[0]))\ninput()\nsums.append(sum(map(int, input().split())))"
+            .to_owned(),
+        "import os, sys\ninput()\nprint(sum(map(int, input().split())))\nsys.stdout.flush()\nos._exit(0)".to_owned(),
+        // What LiveCodeBench imports for everybody.
+        "from __future__ import annotations\ninput()\nd = deque(map(int, input().split()))\nprint(sum(d) % pow(10, 9, 10 ** 9 + 7))"
+            .to_owned(),
         "import threading\ndef main():\n    input()\n    print(sum(map(int, input().split())))\n\
          t = threading.Thread(target=main)\nt.start()\nt.join()"
             .to_owned(),
@@ -288,6 +299,7 @@ fn methods_and_functions_are_called_with_arguments_in_json() {
     let in_class = |body: &str| format!("class Solution:\n    def add(self, a, b):\n        {body}");
     let programs = [
         (in_class("return a + b"), None),
+        (in_class("return a + b if pow(2, 3, 5) == 3 and abs(-1) == 1 else deque()"), None),
         (in_class("return tuple(a + b) if isinstance(a, list) else a + b"), None),
         ("def add(a, b):\n    return a + b".to_owned(), None),
         (in_class("return a"), Some(Miss::Wrong)),

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::{Entry, Open, no_prompt, paper};
 use crate::grading::{
     choice::chosen,
-    paper::{mmlu_pro_choice, r_zero_choice},
+    paper::{mmlu_pro_choice, r_zero_choice, r_zero_lot},
 };
 
 /// The longest answers, in tokens: ours and R-Zero's.
@@ -25,10 +25,8 @@ const MMLU_PRO_CARD: Card = Card {
     n_rows: 12_032,
     source: "https://huggingface.co/datasets/TIGER-Lab/MMLU-Pro, the test split as JSON lines",
     licence: "MIT / Apache-2.0",
-    files: &[SourceFile {
-        path: "mmlu_pro/mmlu_pro_test.derived.jsonl.gz",
-        sha256: Some("1c654108510c294572ce196db00a1bd9df80b717addab8e555fc051ed3844d18"),
-    }],
+    files: &[SourceFile { path: "mmlu_pro/mmlu_pro_test.derived.jsonl.gz", sha256: None }],
+    // A converted file has no hash that others could know.
     note: "published as Parquet, which is not read here: convert it to JSON lines",
 };
 const SUPER_GPQA_CARD: Card = Card {
@@ -162,14 +160,15 @@ impl Benchmark for Choices {
                 let options: Vec<&str> = options.iter().map(String::as_str).collect();
                 chosen(response, &options).map(|it| char::from(b'A' + it as u8))
             }
-            // The same lot for the same question, where the original draws anew.
-            Profile::Paper => {
-                Some(r_zero_choice(response, Seed::new(0).fork("choice").fork(self.card.name).fork(&item.id)))
-            }
+            Profile::Paper => r_zero_choice(response),
         };
+        // The same lot for the same question, where the original draws anew. It is no answer, and may be right.
+        let lot = (letter.is_none() && self.profile == Profile::Paper)
+            .then(|| r_zero_lot(Seed::new(0).fork("choice").fork(self.card.name).fork(&item.id)));
         let is_gold = |letter: char| *gold == letter.to_string();
         let verdict = match letter {
             Some(letter) => Verdict::on(letter, (!is_gold(letter)).then_some(Miss::Wrong)),
+            None if lot.is_some_and(is_gold) => Verdict { miss: None, ..Verdict::no_answer() },
             None => Verdict::no_answer(),
         };
         let also = self.own_rule.map(|read| (BY_OWN_RULE.to_owned(), read(response).is_some_and(is_gold)));

@@ -48,7 +48,8 @@ impl EvalPlus {
     ) -> anyhow::Result<EvalPlus> {
         let file = &kind.card.files[0];
         let mut rows = Vec::new();
-        for (index, line) in data.text(file)?.lines().enumerate() {
+        let text = data.text(file)?;
+        for (index, line) in text.lines().enumerate().filter(|it| !it.1.trim().is_empty()) {
             rows.push(row(line, kind).with_context(|| {
                 format!("{}:{}: not a row of EvalPlus\nhint: fetch the file again", file.path, index + 1)
             })?);

@@ -59,8 +59,8 @@ const MAX_NEW: usize = 8096;
 /// The longest unpacked hidden tests of a problem, in bytes.
 const TESTS_BYTES_MAX: u64 = 1 << 30;
 
-/// What else stands before every solution that is a function (LiveCodeBench).
-const MORE_PRELUDE: &str = "from io import *\nfrom sys import *\nfrom json import *\nimport string, re, datetime, \
+/// What else stands before every solution (LiveCodeBench).
+const MORE_PRELUDE: &str = "from io import *\nfrom sys import *\nfrom json import *\nfrom builtins import *\nimport string, re, datetime, \
     collections, heapq, bisect, copy, math, random, statistics, itertools, functools, operator, io, sys, json\n\
     sys.setrecursionlimit(50000)\n";
 
@@ -137,12 +137,12 @@ impl LiveCode {
             Profile::Clean => TEST_S[0],
             Profile::Paper => TEST_S[1],
         };
+        let program = &with_prelude(program);
         for test in problem.public.iter().chain(&hidden(&problem.hidden)?) {
             let miss = match &problem.function {
                 Some(function) => {
                     let lines: Vec<&str> = test.input.lines().filter(|it| !it.trim().is_empty()).collect();
-                    let program = format!("{PRELUDE}{MORE_PRELUDE}{program}");
-                    let returned = self.harness.functional(&program, function, &lines, cpu_s)?;
+                    let returned = self.harness.functional(program, function, &lines, cpu_s)?;
                     returned.map(|it| returns(&it, &test.output))
                 }
                 None => {
@@ -159,6 +159,15 @@ impl LiveCode {
         }
         Ok(None)
     }
+}
+
+/// The program below what it may take for imported, which stands behind imports from the future, as Python asks.
+fn with_prelude(program: &str) -> String {
+    let lines: Vec<&str> = program.lines().collect();
+    let n_before = lines.iter().rposition(|it| it.starts_with("from __future__")).map_or(0, |it| it + 1);
+    let (before, after) = lines.split_at(n_before);
+    let before: String = before.iter().flat_map(|it| [*it, "\n"]).collect();
+    format!("{before}{PRELUDE}{MORE_PRELUDE}{}\n", after.join("\n"))
 }
 
 /// What a program wrote; ending by `sys.exit` is no failure.
@@ -259,7 +268,9 @@ impl Benchmark for LiveCode {
         let Some(program) = program.filter(|it| !it.trim().is_empty()) else {
             return Ok(Verdict::no_answer());
         };
-        let miss = self.run(&self.problems[item_idx], &program)?;
+        let miss = self
+            .run(&self.problems[item_idx], &program)
+            .with_context(|| format!("{}, problem {}", CARD.title, self.items[item_idx].id))?;
         Ok(Verdict::on(program, miss))
     }
 

@@ -248,12 +248,10 @@ impl Gold {
         let answer = || match [&row["answer"], &row["Answer"]].into_iter().find(|it| !it.is_null())? {
             Value::String(text) => Some(text.trim().to_owned()),
             // AMC23 writes 27 as 27.0.
-            Value::Number(number) => Some(
-                number
-                    .as_f64()
-                    .filter(|it| it.fract() == 0.0)
-                    .map_or(number.to_string(), |it| format!("{it:.0}")),
-            ),
+            Value::Number(number) => {
+                let text = number.to_string();
+                Some(text.strip_suffix(".0").map_or(text.clone(), str::to_owned))
+            }
             _ => None,
         };
         match self {
@@ -334,6 +332,7 @@ mod tests {
             (Gold::Answer, json!({"answer": " \\frac12 "}), Some("\\frac12")),
             (Gold::Answer, json!({"answer": 27.0}), Some("27")),
             (Gold::Answer, json!({"answer": 0.5}), Some("0.5")),
+            (Gold::Answer, json!({"answer": 12345678901234567891u64}), Some("12345678901234567891")),
             (Gold::FirstFinal, json!({"final_answer": ["$2$", "$3$"]}), Some("$2$")),
             (Gold::BoxedSolution, json!({"solution": "\\boxed{1} or \\boxed{2}"}), Some("2")),
             (Gold::Answer, json!({"answer": null}), None),

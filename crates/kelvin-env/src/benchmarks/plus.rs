@@ -61,10 +61,10 @@ const SOLUTION_S: f64 = 300.0;
 /// Into how many parts tests are divided that took too long together.
 const N_PARTS: usize = 8;
 
-/// Jobs of a candidate that may take too long before all of it does. One that computes for no more than [`TASK_S`] needs
-/// fewer: the whole, its parts, and of theirs no more than the least limit goes into that time. One that waits uses no CPU
-/// time, and each of its jobs goes on until the wall clock ends it.
-const LONG_JOBS_MAX: usize = 1 + N_PARTS + 15;
+/// Jobs of a candidate that may take too long before all of it does. One that computes for no more than [`TASK_S`] needs no
+/// more: the whole, its parts, and twice, of theirs and of those parts', as many as the least limit goes into that time. One that
+/// waits uses no CPU time, and each of its jobs goes on until the wall clock ends it.
+const LONG_JOBS_MAX: usize = 1 + N_PARTS + 2 * 15;
 
 impl TimeLimits {
     /// EvalPlus' own, and those that AZR set.

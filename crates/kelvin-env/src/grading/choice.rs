@@ -11,13 +11,13 @@ pub fn chosen(response: &str, options: &[&str]) -> Option<usize> {
     let text = extract::after_thinking(response);
     let committed = last_boxed(text).or_else(|| extract::answer_phrase(text));
     let read = committed.or_else(|| text.lines().map(str::trim).rfind(|line| !line.is_empty()))?;
-    (letter(read, options.len(), false))
+    (letter(read, options, false))
         .or_else(|| spelled_out(read, options))
-        .or_else(|| committed.and_then(|it| letter(it, options.len(), true)))
+        .or_else(|| committed.and_then(|it| letter(it, options, true)))
 }
 
 /// The option whose letter an answer says; text may follow it where `explains`.
-fn letter(answer: &str, n_options: usize, explains: bool) -> Option<usize> {
+fn letter(answer: &str, options: &[&str], explains: bool) -> Option<usize> {
     let mut text = bare(answer);
     for word in ["final answer", "the answer is", "answer is", "answer", "option", "choice"] {
         if text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)) {
@@ -31,10 +31,18 @@ fn letter(answer: &str, n_options: usize, explains: bool) -> Option<usize> {
     let closed = rest.strip_prefix([')', ']']).filter(|_| is_open);
     // Not the initial of a name, as in `B.F. Skinner`.
     let mark = rest.strip_prefix([')', '.', ':']).filter(|it| it.starts_with(char::is_whitespace));
-    let is_marked = explains && (closed.is_some() || mark.is_some());
-    let says_only_that = bare(closed.unwrap_or(rest)).is_empty();
     let index = usize::from(letter as u8 - b'A');
-    ((is_marked || says_only_that) && index < n_options).then_some(index)
+    // Who goes on with another letter has not chosen, unless that is how the option reads.
+    let is_one = |it: &str| !names_a_letter(it, options.len()) || Some(index) == spelled_out(it, options);
+    let is_marked = explains && closed.or(mark).is_some_and(is_one);
+    let says_only_that = bare(closed.unwrap_or(rest)).is_empty();
+    ((is_marked || says_only_that) && index < options.len()).then_some(index)
+}
+
+/// Whether one of the options' letters stands alone in a text.
+fn names_a_letter(text: &str, n_options: usize) -> bool {
+    let mut words = text.split(|it: char| !it.is_alphanumeric() && it != '_');
+    words.any(|it| matches!(it.as_bytes(), [letter @ b'A'..=b'Z'] if usize::from(letter - b'A') < n_options))
 }
 
 /// The one option that the answer writes out.
@@ -80,6 +88,7 @@ mod tests {
             ("\\boxed{\\text{Answer: C}}", 2),
             ("\\boxed{B. iron}", 1),
             ("\\boxed{B) iron}", 1),
+            ("\\boxed{C. A mixture}", 2),
             ("\\boxed{Iron}", 1),
             ("\\boxed{a mixture}", 2),
             ("\\boxed{10}", 3),
@@ -97,6 +106,10 @@ mod tests {
             "\\boxed{}",
             "\\boxed{F}",
             "\\boxed{A or B}",
+            "\\boxed{(A) or (B)}",
+            "The answer is (B), or (C).",
+            "The answer is: A) gold or B) iron",
+            "\\boxed{B. iron and C. a mixture}",
             "\\boxed{copper}",
             "\\boxed{A good one}",
             "I do not know",

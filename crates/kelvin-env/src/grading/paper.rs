@@ -30,12 +30,16 @@ pub fn r_zero_answer(response: &str) -> Option<&str> {
 }
 
 /// R-Zero's choice: of the answer's letters A to J the first of the alphabet, wherever it stands, so that
-/// `\text{Answer: C}` is A; where there is none, a letter by lot.
-pub fn r_zero_choice(response: &str, seed: Seed) -> char {
+/// `\text{Answer: C}` is A; where there is none, [`r_zero_lot`] draws one.
+pub fn r_zero_choice(response: &str) -> Option<char> {
     let said = |marker: &str| response.split_once(marker).and_then(|(_, after)| after.lines().next());
     let answer = last_boxed(response).or_else(|| said("Final Answer:")).or_else(|| said("The answer is:"));
-    let named = answer.and_then(|answer| ('A'..='J').find(|letter| answer.contains(*letter)));
-    named.unwrap_or_else(|| char::from(b'A' + seed.below(10) as u8))
+    answer.and_then(|answer| ('A'..='J').find(|letter| answer.contains(*letter)))
+}
+
+/// The letter that R-Zero draws for a response without one.
+pub fn r_zero_lot(seed: Seed) -> char {
+    char::from(b'A' + seed.below(10) as u8)
 }
 
 /// MMLU-Pro's choice: the letter of the first "answer is (X)", else of the last "Answer: X" on the first line that has
@@ -94,11 +98,11 @@ mod tests {
 
     #[test]
     fn choices_are_found_as_the_papers_find_them() {
-        let seed = Seed::new(3);
-        assert_eq!(r_zero_choice("\\boxed{\\text{Answer: C}}", seed), 'A');
-        assert_eq!(r_zero_choice("The answer is: (D) iron\nB", seed), 'D');
+        assert_eq!(r_zero_choice("\\boxed{\\text{Answer: C}}"), Some('A'));
+        assert_eq!(r_zero_choice("The answer is: (D) iron\nB"), Some('D'));
+        assert_eq!(r_zero_choice("B"), None);
         let drawn: std::collections::BTreeSet<char> =
-            (0..200).map(|at| r_zero_choice("", seed.nth(at))).collect();
+            (0..200).map(|at| r_zero_lot(Seed::new(3).nth(at))).collect();
         assert_eq!(drawn, ('A'..='J').collect());
         for (response, choice) in [
             ("I think the answer is (C). Answer: D", Some('C')),

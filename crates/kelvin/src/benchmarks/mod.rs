@@ -5,6 +5,7 @@ mod published;
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use anyhow::{bail, ensure};
 use kelvin_core::{
     benchmark::{Ask, Benchmark, Profile, PromptMode},
     executor::Executor,
@@ -119,6 +120,11 @@ pub(crate) fn open_all(
             note(&format!("{} is not the file that this version was checked against", it.path));
         }
         let n_rows = benchmark.items().len();
+        ensure!(0 < n_rows, "{} has no items here\nhint: fetch its files again", entry.card.title);
+        let mut ids = BTreeSet::new();
+        if let Some(twice) = benchmark.items().iter().find(|it| !ids.insert(it.id.as_str())) {
+            bail!("{} has two items called {}\nhint: fetch its files again", entry.card.title, twice.id);
+        }
         if n_rows != entry.card.n_rows {
             note(&format!(
                 "{} has {n_rows} items here, and {} as published",

@@ -260,7 +260,7 @@ fn summarize(config: &Config, folder: &RunFolder) -> anyhow::Result<()> {
         );
         show(&format!("\n{table}"));
     }
-    if let Some(table) = exam::before_and_after(&rows) {
+    if let Some(table) = exam::before_and_after(&rows, config.benchmarks.prompt_mode) {
         show(&format!("\n{table}"));
     }
     let path = folder.path.display();

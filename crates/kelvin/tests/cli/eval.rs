@@ -72,8 +72,21 @@ fn the_embedded_model_answers_cruxeval() {
         assert!(ran.code == Some(1) && ran.err.contains("hint: ") && ran.err.contains(hint), "{}", ran.err);
     }
 
+    // Samples stay that answer other data than what is there now.
+    let other = self::data();
+    let rows = include_str!("../fixtures/cruxeval.jsonl");
+    fs::write(other.path().join("cruxeval/cruxeval.jsonl"), rows.lines().next().unwrap()).unwrap();
+    let ran = eval(other.path(), &whole, &["--regrade", "--bench", "cruxeval-o"]);
+    assert!(ran.code == Some(2) && ran.err.contains("other files of data"), "{}", ran.err);
+    assert_eq!(fs::read_to_string(whole.join("samples.jsonl")).unwrap(), samples);
+
     let bench = ["--regrade", "--bench", "cruxeval-o,cruxeval-i", "--samples", "2"];
     let ran = eval(data.path(), &cut, &bench);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert_eq!(json(&cut.join("results.json")), results);
+
+    // One benchmark alone: what was scored of the other stays beside it.
+    let ran = eval(data.path(), &cut, &["--regrade", "--bench", "cruxeval-o", "--samples", "2"]);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert_eq!(json(&cut.join("results.json")), results);
 
@@ -136,9 +149,10 @@ fn a_chat_template_asks() {
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     let ran = ask("wild");
     assert!(ran.code == Some(2) && ran.err.contains("another evaluation"), "{}", ran.err);
+    // Other files below the same name are another model.
     fs::write(model.join("chat_template.jinja"), "wild {{ messages[0].content }}").unwrap();
     let ran = ask("calm");
-    assert!(ran.code == Some(1) && ran.err.contains("another prompt"), "{}", ran.err);
+    assert!(ran.code == Some(2) && ran.err.contains("another evaluation"), "{}", ran.err);
 }
 
 #[test]

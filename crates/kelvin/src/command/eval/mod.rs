@@ -5,7 +5,7 @@ mod results;
 mod store;
 mod table;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use anyhow::ensure;
 use kelvin_core::{
@@ -62,7 +62,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", default_value = "eval")]
     out: PathBuf,
     /// Grade the samples in OUT again, without a model
-    #[arg(long, conflicts_with_all = ["model", "list", "compare", "verify"])]
+    #[arg(long, conflicts_with_all = ["model", "list", "compare", "verify", "chat", "compact", "temperature", "max_new"])]
     regrade: bool,
     /// Grade the publishers' own answers, without a model: each should be right
     #[arg(long, conflicts_with_all = ["model", "list", "compare"])]
@@ -136,6 +136,10 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
             Some(name) => model::resolve(name)?.describe(),
             None => String::new(),
         },
+        model_files: match &args.model {
+            Some(name) => model::digests(name)?,
+            None => BTreeMap::new(),
+        },
         profile: asked.profile,
         prompt_mode: asked.mode,
         temperature: asked.temperature,
@@ -147,7 +151,10 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         files: opened.iter().map(|it| (it.entry.card.name.to_owned(), it.found.clone())).collect(),
     };
     let (store, manifest) = match stored {
-        Some(stored) => stored,
+        Some(stored) => {
+            Store::require_same_files(&stored.1, &manifest.files)?;
+            stored
+        }
         None => Store::open(&args.out, manifest)?,
     };
     let mut n_samples = args.samples;
@@ -163,7 +170,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         draw(args, &opened, &store, interrupt)?;
     }
     let samples = store.samples()?;
-    let results = Results::new(&manifest, n_samples, args.limit, &opened, &samples);
+    let results = Results::new(&manifest, n_samples, args.limit, &opened, &samples).with_earlier(&args.out);
     results.write(&args.out)?;
     page::write(&args.out, &results)?;
     show(&table::scores(&results));
@@ -283,6 +290,10 @@ fn verify(args: &Args, opened: &[OpenedBenchmark], interrupt: &Interrupt) -> any
             n_wrong += 1;
             let why = wrong.reason.map_or("", |it| it.as_str());
             show(&format!("{} {}: {why}", it.entry.card.name, wrong.id));
+        }
+        if n == 0 {
+            show(&format!("{}: its publisher gives no answers that could be graded", it.entry.card.title));
+            continue;
         }
         let n_right = graded.iter().filter(|it| it.correct).count();
         show(&format!("{}: {n_right} of {n} of the publisher's own answers are right", it.entry.card.title));

@@ -84,8 +84,8 @@ fn page(results: &Results) -> String {
 fn beside_papers(out: &mut String, results: &Results) {
     let published =
         results.benchmarks.values().map(|it| (&it.title, 100.0 * it.score.accuracy.value, &it.published, ""));
-    let averages =
-        results.groups.values().map(|it| (&it.title, it.value, &it.published, it.conditions.as_str()));
+    let whole = results.groups.values().filter(|it| !it.is_partial);
+    let averages = whole.map(|it| (&it.title, it.value, &it.published, it.conditions.as_str()));
     let beside: Vec<_> = published.chain(averages).filter(|it| !it.2.is_empty()).collect();
     if !beside.is_empty() {
         out.push_str("<h2>Beside what papers report</h2>\n<p>Obtained with other prompts and graders, but for profile paper as far as it goes.</p>\n<table>\n");

@@ -28,6 +28,10 @@ pub(super) struct Results {
     pub(super) weights: String,
     pub(super) profile: Profile,
     pub(super) prompt_mode: PromptMode,
+    /// Settings of the chat template, `NAME=VALUE`.
+    pub(super) chat_set: Vec<String>,
+    /// The type in which weights were held.
+    pub(super) dtype: String,
     pub(super) seed: u64,
     pub(super) benchmarks: BTreeMap<String, OfBenchmark>,
     /// Averages that papers report, of benchmarks that all have a score.
@@ -53,6 +57,8 @@ pub(super) struct OfBenchmark {
 pub(super) struct OfGroup {
     pub(super) title: String,
     pub(super) value: f64,
+    /// Whether some of it is of the first items of a benchmark alone.
+    pub(super) is_partial: bool,
     /// What the paper reports, in per cent, by model.
     pub(super) published: BTreeMap<String, f64>,
     /// How these were obtained.
@@ -92,22 +98,7 @@ impl Results {
             };
             benchmarks.insert(name.to_owned(), of_benchmark);
         }
-        let accuracy =
-            |name: &str| benchmarks.get(name).map(|it: &OfBenchmark| 100.0 * it.score.accuracy.value);
-        let groups = GROUPS.iter().filter_map(|group| {
-            let of_group = OfGroup {
-                title: group.title.to_owned(),
-                value: group.average(manifest.profile, accuracy)?,
-                published: group
-                    .published
-                    .iter()
-                    .map(|(model, value)| ((*model).to_owned(), *value))
-                    .collect(),
-                conditions: group.conditions.to_owned(),
-            };
-            Some((group.name.to_owned(), of_group))
-        });
-        let groups = groups.collect();
+        let groups = averages(&benchmarks, manifest.profile);
         Results {
             format: FORMAT,
             grader: GRADER_VERSION,
@@ -115,10 +106,26 @@ impl Results {
             weights: manifest.weights.clone(),
             profile: manifest.profile,
             prompt_mode: manifest.prompt_mode,
+            chat_set: manifest.chat_set.clone(),
+            dtype: manifest.dtype.clone(),
             seed: manifest.seed,
             benchmarks,
             groups,
         }
+    }
+
+    /// With what earlier commands scored in the same folder, whose samples these stand beside: other benchmarks, by the same
+    /// graders.
+    pub(super) fn with_earlier(mut self, dir: &Path) -> Results {
+        if let Ok(earlier) = Results::read(&dir.join("results.json"))
+            && earlier.grader == self.grader
+        {
+            for (name, it) in earlier.benchmarks {
+                self.benchmarks.entry(name).or_insert(it);
+            }
+            self.groups = averages(&self.benchmarks, self.profile);
+        }
+        self
     }
 
     /// Writes `results.json`.
@@ -140,6 +147,24 @@ impl Results {
         }
         Ok(results)
     }
+}
+
+/// The averages that papers report, where all of their benchmarks have a score.
+fn averages(benchmarks: &BTreeMap<String, OfBenchmark>, profile: Profile) -> BTreeMap<String, OfGroup> {
+    let accuracy = |name: &str| benchmarks.get(name).map(|it| 100.0 * it.score.accuracy.value);
+    let is_part = |name: &&str| benchmarks.get(*name).is_some_and(|it| it.score.n_items < it.n_rows);
+    let groups = GROUPS.iter().filter_map(|group| {
+        let published = group.published.iter().map(|(model, value)| ((*model).to_owned(), *value));
+        let of_group = OfGroup {
+            title: group.title.to_owned(),
+            value: group.average(profile, accuracy)?,
+            is_partial: group.members(profile).iter().any(is_part),
+            published: published.collect(),
+            conditions: group.conditions.to_owned(),
+        };
+        Some((group.name.to_owned(), of_group))
+    });
+    groups.collect()
 }
 
 /// A table of what the second gains over the first on the items that both answered.
@@ -166,7 +191,8 @@ pub(super) fn compare(first: &Path, second: &Path, force: bool) -> anyhow::Resul
     );
     let _ = writeln!(
         out,
-        "| benchmark | items | first | second | difference, points | 95 % | wins : losses | p |\n|---|---|---|---|---|---|---|---|"
+        "| benchmark | items | first | second | difference, points | 95 % | wins : losses | p | truncated | no answer |\n\
+         |---|---|---|---|---|---|---|---|---|---|"
     );
     let mut n_common = 0;
     for (name, of_a) in &a.benchmarks {
@@ -177,7 +203,7 @@ pub(super) fn compare(first: &Path, second: &Path, force: bool) -> anyhow::Resul
         let p = it.paired;
         let _ = writeln!(
             out,
-            "| {} | {} | {:.1} | {:.1} | {:+.1} | {:+.1} to {:+.1} | {} : {} | {:.4} |",
+            "| {} | {} | {:.1} | {:.1} | {:+.1} | {:+.1} to {:+.1} | {} : {} | {:.4} | {:.1}, {:.1} | {:.1}, {:.1} |",
             of_a.title,
             p.n,
             100.0 * it.first,
@@ -187,7 +213,11 @@ pub(super) fn compare(first: &Path, second: &Path, force: bool) -> anyhow::Resul
             100.0 * p.interval.high,
             p.wins,
             p.losses,
-            p.p_value
+            p.p_value,
+            100.0 * of_a.score.truncated,
+            100.0 * of_b.score.truncated,
+            100.0 * of_a.score.no_answer,
+            100.0 * of_b.score.no_answer
         );
     }
     if n_common == 0 {
@@ -212,17 +242,15 @@ fn differences(a: &Results, b: &Results) -> Vec<String> {
     differ("the profile", &a.profile, &b.profile);
     differ("the prompt mode", &a.prompt_mode, &b.prompt_mode);
     differ("the grader's version", &a.grader, &b.grader);
+    differ("the chat template's settings", &a.chat_set.join(" "), &b.chat_set.join(" "));
+    differ("the type of the weights", &a.dtype, &b.dtype);
     for (name, of_a) in &a.benchmarks {
         let Some(of_b) = b.benchmarks.get(name) else { continue };
         let hashes =
-            |it: &OfBenchmark| it.files.iter().map(|it| &it.sha256[..12]).collect::<Vec<_>>().join(" ");
+            |it: &OfBenchmark| it.files.iter().map(|it| it.sha256.as_str()).collect::<Vec<_>>().join(" ");
         differ(&format!("the data of {name}"), &hashes(of_a), &hashes(of_b));
-        differ(&format!("the temperature of {name}"), &of_a.sampling.temperature, &of_b.sampling.temperature);
-        differ(
-            &format!("the length limit of {name}"),
-            &of_a.sampling.max_new_tokens,
-            &of_b.sampling.max_new_tokens,
-        );
+        let sampling = |it: &OfBenchmark| format!("{:?}", it.sampling);
+        differ(&format!("the sampling of {name}"), &sampling(of_a), &sampling(of_b));
     }
     differences
 }

@@ -31,6 +31,8 @@ pub(super) struct Manifest {
     pub(super) model: String,
     /// Where that was found.
     pub(super) weights: String,
+    /// SHA-256 of each of its files.
+    pub(super) model_files: BTreeMap<String, String>,
     pub(super) profile: Profile,
     pub(super) prompt_mode: PromptMode,
     /// As asked for; nothing where each benchmark has its own.
@@ -81,6 +83,22 @@ impl Store {
         }
         write_whole(&dir.join("manifest.json"), &pretty(&whole))?;
         Ok((Store::over(dir)?, whole))
+    }
+
+    /// Whether benchmarks as they are found now are those of the samples.
+    ///
+    /// # Errors
+    /// If a file is another one.
+    pub(super) fn require_same_files(
+        manifest: &Manifest,
+        found: &BTreeMap<String, Vec<Found>>,
+    ) -> anyhow::Result<()> {
+        if agree(&manifest.files, found) {
+            return Ok(());
+        }
+        Err(Usage::error(
+            "the samples answer other files of data than these\nhint: name the folder of the same files with --data",
+        ))
     }
 
     /// Opens a folder that is there.
@@ -203,6 +221,7 @@ mod tests {
             format: FORMAT,
             model: "m".into(),
             weights: "m".into(),
+            model_files: BTreeMap::new(),
             profile: Profile::Clean,
             prompt_mode: PromptMode::Plain,
             temperature: None,

@@ -75,9 +75,10 @@ pub(super) fn scores(results: &Results) -> String {
             group.published.iter().map(|(model, value)| format!("{model} {value}")).collect();
         let _ = writeln!(
             out,
-            "\n{}: {:.1} (published: {}; {})",
+            "\n{}: {:.1}{} (published: {}; {})",
             group.title,
             group.value,
+            if group.is_partial { ", of the first items alone" } else { "" },
             published.join(", "),
             group.conditions
         );
