@@ -47,11 +47,25 @@ def calls(program, entry, tests, begin, end, shape):
             results.append(("raised", type(error).__name__, used, used))
             break
         used = since(begun)
-        text = written(result)
-        if len(text) > RESULT_CHARS_MAX:
-            text = marked("digest", digest(text.encode("utf-8", "backslashreplace")).hexdigest())
-        results.append(("value", text, used, since(begun)))
+        results.append(("value", told(result), used, since(begun)))
     return results
+
+
+def told(result):
+    """The text of a result, or its digest. That of a long list is made item by item: its text may not fit into memory."""
+    if type(result) is list and len(result) > RESULT_CHARS_MAX and not is_plain(result):
+        parts, ends = digest(b"["), b""
+        for item in result:
+            parts.update(ends + encoded(written(item)))
+            ends = b", "
+        parts.update(b"]")
+        return marked("digest", parts.hexdigest())
+    text = written(result)
+    return text if len(text) <= RESULT_CHARS_MAX else marked("digest", digest(encoded(text)).hexdigest())
+
+
+def encoded(text):
+    return text.encode("utf-8", "backslashreplace")
 
 
 def since(begun):
