@@ -6,6 +6,7 @@
 
 mod drawing;
 mod http;
+mod range;
 pub mod rollouts;
 mod threads;
 pub mod tinker;

@@ -36,7 +36,7 @@ pub struct Accuracy {
 pub struct Estimate {
     /// The mean.
     pub value: f64,
-    /// 1.96 standard errors.
+    /// 1.96 standard errors, or the longer side of Wilson's interval where all values are alike.
     pub half_width: f64,
 }
 

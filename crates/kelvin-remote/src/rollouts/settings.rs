@@ -4,7 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::http::Manner;
+use crate::{
+    http::Manner,
+    range::{SECONDS, of_client, require, seconds},
+};
 
 /// `[policy.rollouts]` of a configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,8 +92,6 @@ impl RolloutSettings {
     /// # Errors
     /// The first that is not: its key, and what it should be.
     pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
-        const SECONDS: &str = "from 0.001 to 1000000";
-        let seconds = |value: f64| (0.001..=1e6).contains(&value);
         let no_two = (1..self.servers.len()).all(|it| !self.servers[..it].contains(&self.servers[it]));
         let fits = [
             (
@@ -107,15 +108,9 @@ impl RolloutSettings {
             ("probe_s", seconds(self.probe_s), SECONDS),
             ("rejoin_s", seconds(self.rejoin_s), SECONDS),
             ("wait_s", seconds(self.wait_s), SECONDS),
-            ("retries", self.retries <= 1000, "from 0 to 1000"),
             ("failures_max", (1..=1000).contains(&self.failures_max), "from 1 to 1000"),
-            ("pause_ms", self.pause_ms <= 20_000, "from 0 to 20000"),
-            ("reply_bytes_max", 1 << 16 <= self.reply_bytes_max, "at least 65536"),
         ];
-        match fits.into_iter().find(|it| !it.1) {
-            Some((key, _, range)) => Err((key, range)),
-            None => Ok(()),
-        }
+        require(fits.into_iter().chain(of_client(self.retries, self.pause_ms, self.reply_bytes_max)))
     }
 
     /// Deadlines of single requests are set where they are made, below the longest.

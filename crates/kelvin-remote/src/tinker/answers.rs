@@ -180,17 +180,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::tinker::wire::JSON;
-
-    fn datum() -> Datum {
-        Datum {
-            input: vec![1, 2, 300],
-            targets: vec![2, 300, 4],
-            weights: vec![0.0, 1.0, 1.0],
-            advantages: vec![0.0, -0.5, 1.25],
-            logprobs: vec![0.0, -1.0, -0.25],
-        }
-    }
+    use crate::tinker::wire::{JSON, tests::datum};
 
     fn reply(content_type: &str, bytes: impl Into<Bytes>) -> Reply {
         Reply { content_type: content_type.into(), bytes: bytes.into() }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::http::Manner;
+use crate::{
+    http::Manner,
+    range::{SECONDS, of_client, require, seconds},
+};
 
 /// `[policy.remote]` of a configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -134,24 +137,17 @@ impl TinkerSettings {
     /// # Errors
     /// The first that is not: its key, and what it should be.
     pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
-        let seconds = |value: f64| (0.001..=1e6).contains(&value);
         let fits = [
             ("url", !self.url.is_empty(), "the address of the server, such as \"http://127.0.0.1:8000\""),
             ("api_key_env", !self.api_key_env.is_empty(), "the name of an environment variable"),
             ("concurrent_max", (1..=1 << 16).contains(&self.concurrent_max), "from 1 to 65536"),
             ("data_max", (1..=1 << 16).contains(&self.data_max), "from 1 to 65536"),
-            ("timeout_s", seconds(self.timeout_s), "from 0.001 to 1000000"),
-            ("answer_s", seconds(self.answer_s), "from 0.001 to 1000000"),
-            ("heartbeat_s", seconds(self.heartbeat_s), "from 0.001 to 1000000"),
-            ("retries", self.retries <= 1000, "from 0 to 1000"),
-            ("pause_ms", self.pause_ms <= 20_000, "from 0 to 20000"),
-            ("reply_bytes_max", 1 << 16 <= self.reply_bytes_max, "at least 65536"),
+            ("timeout_s", seconds(self.timeout_s), SECONDS),
+            ("answer_s", seconds(self.answer_s), SECONDS),
+            ("heartbeat_s", seconds(self.heartbeat_s), SECONDS),
             ("drift_max", 0.0 < self.drift_max, "over 0; inf looks at nothing"),
         ];
-        match fits.into_iter().find(|it| !it.1) {
-            Some((key, _, range)) => Err((key, range)),
-            None => Ok(()),
-        }
+        require(fits.into_iter().chain(of_client(self.retries, self.pause_ms, self.reply_bytes_max)))
     }
 
     pub(super) fn manner(&self) -> Manner {

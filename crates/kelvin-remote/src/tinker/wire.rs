@@ -268,10 +268,10 @@ pub(crate) fn sample(draw: &Draw<'_>) -> Body {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn datum() -> Datum {
+    pub(in crate::tinker) fn datum() -> Datum {
         Datum {
             input: vec![1, 2, 300],
             targets: vec![2, 300, 4],
