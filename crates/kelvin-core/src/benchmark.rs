@@ -56,6 +56,25 @@ pub struct SourceFile {
     pub path: &'static str,
     /// SHA-256 in hex of the file that this project was checked against; `None` where it had none.
     pub sha256: Option<&'static str>,
+    /// Where the same rows may stand instead, in another form; a name's ending says which.
+    pub also: &'static [&'static str],
+}
+
+impl SourceFile {
+    /// A file that this project was checked against, and its SHA-256 in hex.
+    pub const fn known(path: &'static str, sha256: &'static str) -> SourceFile {
+        SourceFile { path, sha256: Some(sha256), also: &[] }
+    }
+
+    /// A file that this project had not.
+    pub const fn unknown(path: &'static str) -> SourceFile {
+        SourceFile { path, sha256: None, also: &[] }
+    }
+
+    /// The same rows may stand there too.
+    pub const fn or(self, also: &'static [&'static str]) -> SourceFile {
+        SourceFile { also, ..self }
+    }
 }
 
 /// A question, as far as those who count know it.

@@ -19,7 +19,6 @@ mod machine;
 mod model;
 mod model_card;
 mod ordered;
-mod parquet;
 mod plan;
 mod pretrain;
 mod progress;
@@ -29,7 +28,6 @@ mod run_folder;
 mod sandbox;
 mod tensorboard;
 mod terminal;
-mod varint;
 mod wire;
 
 use std::{

@@ -9,8 +9,9 @@ use std::{
 };
 
 use kelvin_core::{metrics::Metrics, task::Step};
+use prost::Message;
 
-use crate::{progress, terminal::say, varint::varint};
+use crate::{progress, terminal::say};
 
 /// The file that curves are added to. What cannot be written there is left out: a run does not end for it.
 pub(crate) struct Curves {
@@ -25,7 +26,7 @@ impl Curves {
         let open = || -> io::Result<File> {
             fs::create_dir_all(&folder)?;
             let mut file = File::create(folder.join("events.out.tfevents.0.kelvin"))?;
-            file.write_all(&record(&version()))?;
+            file.write_all(&record(&Event::version().encode_to_vec()))?;
             Ok(file)
         };
         let mut curves = Curves { file: None, seconds: 0.0 };
@@ -43,7 +44,7 @@ impl Curves {
     pub(crate) fn add(&mut self, step: Step, metrics: &Metrics) {
         self.seconds += progress::seconds(metrics);
         let Some(file) = &mut self.file else { return };
-        let event = record(&event(self.seconds, step, metrics));
+        let event = record(&Event::of(self.seconds, step, metrics).encode_to_vec());
         if let Err(error) = file.write_all(&event) {
             self.give_up(&error);
         }
@@ -55,35 +56,54 @@ impl Curves {
     }
 }
 
-/// The first event of a file.
-fn version() -> Vec<u8> {
-    let mut event = double(1, 0.0);
-    event.extend(bytes(3, b"brain.Event:2"));
-    event
+/// `tensorboard.Event`, as far as it is written here.
+#[derive(Clone, PartialEq, Message)]
+struct Event {
+    #[prost(double, tag = "1")]
+    wall_time: f64,
+    #[prost(int64, tag = "2")]
+    step: i64,
+    /// Of the first event of a file.
+    #[prost(string, optional, tag = "3")]
+    file_version: Option<String>,
+    #[prost(message, optional, tag = "5")]
+    summary: Option<Summary>,
 }
 
-/// `Event { wall_time, step, summary { value { tag, simple_value } ... } }`.
-fn event(seconds: f64, step: Step, metrics: &Metrics) -> Vec<u8> {
-    let mut summary = Vec::new();
-    for (name, value) in metrics.iter().filter(|(name, _)| *name != "step") {
-        let mut of_metric = bytes(1, name.as_bytes());
-        of_metric.push(2 << 3 | 5);
-        of_metric.extend((*value as f32).to_le_bytes());
-        summary.extend(bytes(1, &of_metric));
+#[derive(Clone, PartialEq, Message)]
+struct Summary {
+    #[prost(message, repeated, tag = "1")]
+    values: Vec<Value>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Value {
+    #[prost(string, tag = "1")]
+    tag: String,
+    /// Optional, so that a zero is written.
+    #[prost(float, optional, tag = "2")]
+    simple_value: Option<f32>,
+}
+
+impl Event {
+    /// The first of a file.
+    fn version() -> Event {
+        Event { file_version: Some("brain.Event:2".to_owned()), ..Event::default() }
     }
-    let mut event = double(1, seconds);
-    event.push(2 << 3);
-    event.extend(varint(u64::from(step)));
-    event.extend(bytes(5, &summary));
-    event
-}
 
-fn double(field: u8, value: f64) -> Vec<u8> {
-    [&[field << 3 | 1][..], &value.to_le_bytes()].concat()
-}
-
-fn bytes(field: u8, value: &[u8]) -> Vec<u8> {
-    [&[field << 3 | 2][..], &varint(value.len() as u64), value].concat()
+    /// A row of metrics.
+    fn of(seconds: f64, step: Step, metrics: &Metrics) -> Event {
+        let values = metrics.iter().filter(|(name, _)| *name != "step");
+        let values = values
+            .map(|(name, value)| Value { tag: name.clone(), simple_value: Some(*value as f32) })
+            .collect();
+        Event {
+            wall_time: seconds,
+            step: i64::from(step),
+            file_version: None,
+            summary: Some(Summary { values }),
+        }
+    }
 }
 
 /// TFRecord: length, its checksum, the bytes, theirs.
@@ -127,7 +147,7 @@ mod tests {
             &1.0f32.to_le_bytes(),
         ]
         .concat();
-        assert_eq!(event(2.5, 300, &metrics), expected);
+        assert_eq!(Event::of(2.5, 300, &metrics).encode_to_vec(), expected);
     }
 
     /// What TensorBoard does not find it does not draw.

@@ -22,7 +22,7 @@ const BBH_NEW: usize = 1024;
 
 macro_rules! files {
     ($($before:literal, $after:literal: $($name:literal $sha256:literal)*;)*) => {
-        &[$($(SourceFile { path: concat!($before, $name, $after), sha256: Some($sha256) }),*),*]
+        &[$($(SourceFile::known(concat!($before, $name, $after), $sha256)),*),*]
     };
 }
 
@@ -53,10 +53,10 @@ const BBEH_FILES: &[SourceFile] = files![
     "zebra_puzzles" "0acd979060ee49f063f241dd1a298bd80b63d6b7fbfb08057ff480bff98a6198";
 ];
 
-const MINI_FILES: &[SourceFile] = &[SourceFile {
-    path: "bbeh/mini/data.json",
-    sha256: Some("14e77b3d6be68faa008d268abf53b1f8d2420ffdd762504a304dafc3f8d43026"),
-}];
+const MINI_FILES: &[SourceFile] = &[SourceFile::known(
+    "bbeh/mini/data.json",
+    "14e77b3d6be68faa008d268abf53b1f8d2420ffdd762504a304dafc3f8d43026",
+)];
 
 /// Tasks, and worked examples of each.
 const BBH_FILES: &[SourceFile] = files![

@@ -23,11 +23,11 @@ const MMLU_PRO_CARD: Card = Card {
     name: "mmlu-pro",
     title: "MMLU-Pro",
     n_rows: 12_032,
-    source: "https://huggingface.co/datasets/TIGER-Lab/MMLU-Pro, the test split as JSON lines",
+    source: "https://huggingface.co/datasets/TIGER-Lab/MMLU-Pro, data/test-00000-of-00001.parquet",
     licence: "MIT / Apache-2.0",
-    files: &[SourceFile { path: "mmlu_pro/mmlu_pro_test.derived.jsonl.gz", sha256: None }],
-    // A converted file has no hash that others could know.
-    note: "published as Parquet, which is not read here: convert it to JSON lines",
+    files: &[SourceFile::unknown("mmlu_pro/test-00000-of-00001.parquet")
+        .or(&["mmlu_pro/test.jsonl", "mmlu_pro/mmlu_pro_test.derived.jsonl.gz"])],
+    note: "",
 };
 const SUPER_GPQA_CARD: Card = Card {
     name: "supergpqa",
@@ -35,7 +35,7 @@ const SUPER_GPQA_CARD: Card = Card {
     n_rows: 26_529,
     source: "https://huggingface.co/datasets/m-a-p/SuperGPQA, SuperGPQA-all.jsonl",
     licence: "ODC-BY",
-    files: &[SourceFile { path: "supergpqa/SuperGPQA-all.jsonl", sha256: None }],
+    files: &[SourceFile::unknown("supergpqa/SuperGPQA-all.jsonl")],
     note: "",
 };
 

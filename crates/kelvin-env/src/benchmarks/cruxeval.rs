@@ -16,10 +16,10 @@ use super::{
     foretold::{Foretelling, Foretold},
 };
 
-const FILE: SourceFile = SourceFile {
-    path: "cruxeval/cruxeval.jsonl",
-    sha256: Some("8368b81047dc5014e4caf5a2f97604eff7644e0ecd7415e3ceeb184bbc2e0c96"),
-};
+const FILE: SourceFile = SourceFile::known(
+    "cruxeval/cruxeval.jsonl",
+    "8368b81047dc5014e4caf5a2f97604eff7644e0ecd7415e3ceeb184bbc2e0c96",
+);
 
 const CARD: Card = Card {
     name: "cruxeval-o",

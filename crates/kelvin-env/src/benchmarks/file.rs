@@ -1,4 +1,4 @@
-//! Publishers' files: JSON, JSON lines, either of them packed by gzip. What stands in the data folder is what a user put
+//! Publishers' files: JSON, JSON lines, either of them packed by gzip, and Parquet. What stands in the data folder is what a user put
 //! there; a file that is not what the benchmark says is an error that names it.
 
 use std::{
@@ -12,6 +12,8 @@ use flate2::read::MultiGzDecoder;
 use kelvin_core::benchmark::SourceFile;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
+
+use super::table;
 
 /// The largest unpacked file that is read, in bytes: several times LiveCodeBench with its tests.
 const FILE_BYTES_MAX: u64 = 16 << 30;
@@ -54,12 +56,13 @@ impl DataFolder {
         let bytes = self.bytes(file)?;
         let sha256: String = Sha256::digest(&bytes).iter().map(|it| format!("{it:02x}")).collect();
         let is_known = file.sha256.map(|it| it == sha256);
-        Ok(Found { path: file.path.to_owned(), sha256, is_known })
+        Ok(Found { path: self.place(file).to_owned(), sha256, is_known })
     }
 
-    /// Whether a file is there.
-    pub fn holds(&self, file: &SourceFile) -> bool {
-        self.0.join(file.path).is_file()
+    /// Where a file's rows stand: the first of its names that is there, and its own where none is.
+    fn place(&self, file: &SourceFile) -> &'static str {
+        let names = [file.path].into_iter().chain(file.also.iter().copied());
+        names.into_iter().find(|it| self.0.join(it).is_file()).unwrap_or(file.path)
     }
 
     /// The text of a file, unpacked where its name ends in `.gz`.
@@ -68,9 +71,10 @@ impl DataFolder {
     /// If it is not there, not packed as its name says, or not UTF-8.
     pub(crate) fn text(&self, file: &SourceFile) -> anyhow::Result<String> {
         let bytes = self.bytes(file)?;
-        let name = self.0.join(file.path);
+        let place = self.place(file);
+        let name = self.0.join(place);
         let hint = "hint: fetch the file again; `kelvin eval --list` says from where";
-        let bytes = if file.path.ends_with(".gz") {
+        let bytes = if place.ends_with(".gz") {
             let mut unpacked = Vec::new();
             let read = MultiGzDecoder::new(bytes.as_slice()).take(FILE_BYTES_MAX).read_to_end(&mut unpacked);
             read.with_context(|| format!("{} is not packed by gzip\n{hint}", name.display()))?;
@@ -81,14 +85,17 @@ impl DataFolder {
         String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8\n{hint}", name.display()))
     }
 
-    /// The rows of a file of JSON lines, or of one JSON list.
+    /// The rows of a file of JSON lines, of one JSON list, or of a table.
     ///
     /// # Errors
     /// If a row is not what the benchmark's publisher writes.
     pub(crate) fn rows<T: DeserializeOwned>(&self, file: &SourceFile) -> anyhow::Result<Vec<T>> {
-        let text = self.text(file)?;
-        let name = self.0.join(file.path);
+        let name = self.0.join(self.place(file));
         let hint = "hint: the file must be the publisher's own; `kelvin eval --list` says which";
+        if name.extension().is_some_and(|it| it == "parquet") {
+            return table::rows(self.bytes(file)?).with_context(|| format!("{}\n{hint}", name.display()));
+        }
+        let text = self.text(file)?;
         if text.trim_start().starts_with('[') {
             return serde_json::from_str(&text).with_context(|| {
                 format!("{} is not the list of rows that was expected\n{hint}", name.display())
@@ -116,7 +123,7 @@ impl DataFolder {
     }
 
     fn bytes(&self, file: &SourceFile) -> anyhow::Result<Vec<u8>> {
-        let name = self.0.join(file.path);
+        let name = self.0.join(self.place(file));
         fs::read(&name).with_context(|| {
             format!("cannot read {}\nhint: `kelvin eval --list` says where to get it", name.display())
         })

@@ -20,14 +20,14 @@ use super::{
     program,
 };
 
-const FILE: SourceFile = SourceFile {
-    path: "humaneval/HumanEval.jsonl.gz",
-    sha256: Some("b796127e635a67f93fb35c04f4cb03cf06f38c8072ee7cee8833d7bee06979ef"),
-};
-const PLUS_FILE: SourceFile = SourceFile {
-    path: "humaneval_plus/HumanEvalPlus.jsonl.gz",
-    sha256: Some("272720b90ac375502c8ed23cd791c2a93dfb22a911641a494da74a426c09f101"),
-};
+const FILE: SourceFile = SourceFile::known(
+    "humaneval/HumanEval.jsonl.gz",
+    "b796127e635a67f93fb35c04f4cb03cf06f38c8072ee7cee8833d7bee06979ef",
+);
+const PLUS_FILE: SourceFile = SourceFile::known(
+    "humaneval_plus/HumanEvalPlus.jsonl.gz",
+    "272720b90ac375502c8ed23cd791c2a93dfb22a911641a494da74a426c09f101",
+);
 
 pub(super) const HUMAN_EVAL: Entry = Entry {
     card: Card {

@@ -28,11 +28,11 @@ use crate::{
 };
 
 const PARTS: &[SourceFile] = &[
-    SourceFile { path: "livecodebench/test.jsonl", sha256: None },
-    SourceFile { path: "livecodebench/test2.jsonl", sha256: None },
-    SourceFile { path: "livecodebench/test3.jsonl", sha256: None },
-    SourceFile { path: "livecodebench/test4.jsonl", sha256: None },
-    SourceFile { path: "livecodebench/test5.jsonl", sha256: None },
+    SourceFile::unknown("livecodebench/test.jsonl"),
+    SourceFile::unknown("livecodebench/test2.jsonl"),
+    SourceFile::unknown("livecodebench/test3.jsonl"),
+    SourceFile::unknown("livecodebench/test4.jsonl"),
+    SourceFile::unknown("livecodebench/test5.jsonl"),
 ];
 
 const CARD: Card = Card {

@@ -17,14 +17,15 @@ use super::{
     foretold::{Foretelling, Foretold},
 };
 
-const FILE: SourceFile = SourceFile { path: "livecodebench_execution/test.jsonl", sha256: None };
+const FILE: SourceFile = SourceFile::unknown("livecodebench_execution/test.jsonl")
+    .or(&["livecodebench_execution/test-00000-of-00001.parquet"]);
 
 pub(super) const LIVE_EXECUTION: Entry = Entry {
     card: Card {
         name: "livecodebench-execution",
         title: "LiveCodeBench execution",
         n_rows: 479,
-        source: "https://huggingface.co/datasets/livecodebench/execution-v2, the test split as JSON lines",
+        source: "https://huggingface.co/datasets/livecodebench/execution-v2, the test split",
         licence: "CC, as its authors state; the problems are LeetCode's",
         files: &[FILE],
         note: "",

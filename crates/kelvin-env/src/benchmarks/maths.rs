@@ -59,10 +59,10 @@ const GSM8K_CARD: Card = Card {
     n_rows: 1319,
     source: "https://github.com/openai/grade-school-math, grade_school_math/data/test.jsonl",
     licence: "MIT",
-    files: &[SourceFile {
-        path: "gsm8k/test.jsonl",
-        sha256: Some("3730d312f6e3440559ace48831e51066acaca737f6eabec99bccb9e4b3c39d14"),
-    }],
+    files: &[SourceFile::known(
+        "gsm8k/test.jsonl",
+        "3730d312f6e3440559ace48831e51066acaca737f6eabec99bccb9e4b3c39d14",
+    )],
     note: "",
 };
 const MATH500_CARD: Card = Card {
@@ -71,10 +71,10 @@ const MATH500_CARD: Card = Card {
     n_rows: 500,
     source: "https://github.com/openai/prm800k, prm800k/math_splits/test.jsonl",
     licence: "MIT, as its authors state",
-    files: &[SourceFile {
-        path: "math500/test.jsonl",
-        sha256: Some("35dc41080a3680858b27fa7e0533d2d547825316fc5dafe5d316f4ccc5a06132"),
-    }],
+    files: &[SourceFile::known(
+        "math500/test.jsonl",
+        "35dc41080a3680858b27fa7e0533d2d547825316fc5dafe5d316f4ccc5a06132",
+    )],
     note: MEMORISED,
 };
 const OLYMPIAD_CARD: Card = Card {
@@ -83,10 +83,10 @@ const OLYMPIAD_CARD: Card = Card {
     n_rows: 675,
     source: "https://github.com/QwenLM/Qwen2.5-Math, evaluation/data/olympiadbench/test.jsonl",
     licence: "MIT / Apache-2.0",
-    files: &[SourceFile {
-        path: "olympiadbench/test.jsonl",
-        sha256: Some("bb8c1e38a16ea9eacb77530315a674d883f267fbff79183effc53681b4fcc416"),
-    }],
+    files: &[SourceFile::known(
+        "olympiadbench/test.jsonl",
+        "bb8c1e38a16ea9eacb77530315a674d883f267fbff79183effc53681b4fcc416",
+    )],
     note: "",
 };
 const MINERVA_CARD: Card = Card {
@@ -95,10 +95,10 @@ const MINERVA_CARD: Card = Card {
     n_rows: 272,
     source: "https://github.com/QwenLM/Qwen2.5-Math, evaluation/data/minerva_math/test.jsonl",
     licence: "Apache-2.0 (repository)",
-    files: &[SourceFile {
-        path: "minerva/test.jsonl",
-        sha256: Some("0e656b430d3a0a1dab6aa853f453ba3805e28e2cabe4fc72486a897cc09d8ba2"),
-    }],
+    files: &[SourceFile::known(
+        "minerva/test.jsonl",
+        "0e656b430d3a0a1dab6aa853f453ba3805e28e2cabe4fc72486a897cc09d8ba2",
+    )],
     note: "",
 };
 const AIME24_CARD: Card = Card {
@@ -107,10 +107,10 @@ const AIME24_CARD: Card = Card {
     n_rows: 30,
     source: "https://github.com/QwenLM/Qwen2.5-Math, evaluation/data/aime24/test.jsonl",
     licence: "of the MAA; check before you pass it on",
-    files: &[SourceFile {
-        path: "aime24/test.jsonl",
-        sha256: Some("af2b8bd2aa911b6333ad0df32f3ca05c7ae8ed10f1731f4372c8ae26990bf7ac"),
-    }],
+    files: &[SourceFile::known(
+        "aime24/test.jsonl",
+        "af2b8bd2aa911b6333ad0df32f3ca05c7ae8ed10f1731f4372c8ae26990bf7ac",
+    )],
     note: MEMORISED,
 };
 const AIME25_CARD: Card = Card {
@@ -119,10 +119,10 @@ const AIME25_CARD: Card = Card {
     n_rows: 30,
     source: "AZR's repository, evaluation/math_eval/eval/data/aime25/test.jsonl",
     licence: "of the MAA; check before you pass it on",
-    files: &[SourceFile {
-        path: "aime25/test.jsonl",
-        sha256: Some("20c1ca392758d96bd1e28af15d9f30df5660257927cacc9eac7301c29f677d1a"),
-    }],
+    files: &[SourceFile::known(
+        "aime25/test.jsonl",
+        "20c1ca392758d96bd1e28af15d9f30df5660257927cacc9eac7301c29f677d1a",
+    )],
     note: "30 questions: one of them is 3.3 points",
 };
 const AMC23_CARD: Card = Card {
@@ -131,10 +131,10 @@ const AMC23_CARD: Card = Card {
     n_rows: 40,
     source: "https://github.com/QwenLM/Qwen2.5-Math, evaluation/data/amc23/test.jsonl",
     licence: "of the MAA; check before you pass it on",
-    files: &[SourceFile {
-        path: "amc23/test.jsonl",
-        sha256: Some("43707e1ca784602d8479de24ee8ce36609dbebc46dd152b0b12a46611aa898a4"),
-    }],
+    files: &[SourceFile::known(
+        "amc23/test.jsonl",
+        "43707e1ca784602d8479de24ee8ce36609dbebc46dd152b0b12a46611aa898a4",
+    )],
     note: MEMORISED,
 };
 

@@ -20,11 +20,11 @@ use super::{
     program,
 };
 
-const FILE: SourceFile = SourceFile {
-    path: "mbpp/sanitized-mbpp.json",
-    sha256: Some("7fec016546acaee11dbe14f9f0bb670e59f41919f7b522a59fba34871da78551"),
-};
-const PLUS_FILE: SourceFile = SourceFile { path: "mbpp_plus/MbppPlus.jsonl.gz", sha256: None };
+const FILE: SourceFile = SourceFile::known(
+    "mbpp/sanitized-mbpp.json",
+    "7fec016546acaee11dbe14f9f0bb670e59f41919f7b522a59fba34871da78551",
+);
+const PLUS_FILE: SourceFile = SourceFile::unknown("mbpp_plus/MbppPlus.jsonl.gz");
 
 pub(super) const MBPP: Entry = Entry {
     card: Card {

@@ -20,6 +20,7 @@ mod paper;
 mod plus;
 mod program;
 mod raw;
+mod table;
 
 use std::sync::Arc;
 

@@ -39,11 +39,24 @@ pub struct Score {
     pub timeout: f64,
     /// Length of a response in tokens.
     pub mean_tokens: f64,
-    /// Accuracy of groups, where there are any.
+    /// Parts of the benchmark, where there are any.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub by_group: BTreeMap<String, f64>,
+    pub by_group: BTreeMap<String, OfGroup>,
     /// The share of right responses of each item, by identifier.
     pub by_item: BTreeMap<String, f64>,
+}
+
+/// What a part of a benchmark came to.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OfGroup {
+    /// Its items that were answered.
+    pub n_items: usize,
+    /// As of the whole.
+    pub accuracy: Scored,
+    /// Share of responses that ended at the length limit.
+    pub truncated: f64,
+    /// Share of responses in which no answer was found.
+    pub no_answer: f64,
 }
 
 /// A mean over items with its 95 % interval.
@@ -72,48 +85,88 @@ pub fn score(items: &[Item], headline: Headline, samples: &[Sample], seed: Seed)
         })
         .collect();
     let n_samples = answered.iter().map(|it| it.1.len()).min()?;
-    let over_items = |name: &str, of: &dyn Fn(&[&Sample]) -> f64| {
-        let values: Vec<f64> = answered.iter().map(|(_, it)| of(it)).collect();
-        Scored { value: mean(&values), interval: bootstrap_mean(&values, seed.fork(name)) }
-    };
-    let n_right = |it: &[&Sample]| it.iter().filter(|it| it.correct).count();
+    let all = Responses { answered: answered.iter().map(|it| it.1.as_slice()).collect() };
+    let over_items = |name: &str, of: &dyn Fn(&[&Sample]) -> f64| all.mean_of(seed.fork(name), of);
     let sizes = if n_samples == 1 { Vec::new() } else { pass_sizes(n_samples) };
     let pass = |k: usize| (k, over_items(&format!("pass@{k}"), &|it| pass_at(k, n_right(it), it.len())));
-    let all: Vec<&Sample> = answered.iter().flat_map(|it| it.1.iter().copied()).collect();
-    let share_of = |of: &dyn Fn(&Sample) -> bool| {
-        all.iter().filter(|it| of(it)).count() as f64 / all.len().max(1) as f64
-    };
     // A response without an answer has none of them, and misses them all.
-    let names: BTreeSet<&String> = all.iter().flat_map(|it| it.also.iter().map(|it| &it.0)).collect();
+    let names: BTreeSet<&String> = all.each().flat_map(|it| it.also.iter().map(|it| &it.0)).collect();
     let also = |name: &String| {
         let holds = |it: &&&Sample| it.also.iter().any(|(of, holds)| of == name && *holds);
         (name.clone(), over_items(name, &|it| it.iter().filter(holds).count() as f64 / it.len() as f64))
     };
-    let by_item: Vec<(&Item, f64)> =
-        answered.iter().map(|(item, it)| (*item, n_right(it) as f64 / it.len() as f64)).collect();
-    let by_group = by_group(&by_item);
+    let by_group = by_group(&answered, seed.fork("group"));
+    let tokens: Vec<f64> = all.each().map(|it| it.tokens as f64).collect();
     Some(Score {
         n_items: answered.len(),
         n_samples,
-        accuracy: over_items("accuracy", &|it| n_right(it) as f64 / it.len() as f64),
+        accuracy: over_items("accuracy", &share_right),
         pass_at: sizes.into_iter().map(pass).collect(),
         also: names.into_iter().map(also).collect(),
-        harmonic: (headline == Headline::HarmonicToo).then(|| harmonic(by_group.values().copied())),
-        truncated: share_of(&|it| it.truncated),
-        no_answer: share_of(&|it| it.extracted.is_none()),
-        timeout: share_of(&|it| it.reason == Some(Miss::Timeout)),
-        mean_tokens: mean(&all.iter().map(|it| it.tokens as f64).collect::<Vec<f64>>()),
+        harmonic: (headline == Headline::HarmonicToo)
+            .then(|| harmonic(by_group.values().map(|it| it.accuracy.value))),
+        truncated: all.share(is_truncated),
+        no_answer: all.share(has_no_answer),
+        timeout: all.share(|it| it.reason == Some(Miss::Timeout)),
+        mean_tokens: mean(&tokens),
         by_group,
-        by_item: by_item.into_iter().map(|(item, value)| (item.id.clone(), value)).collect(),
+        by_item: answered.iter().map(|(item, it)| (item.id.clone(), share_right(it))).collect(),
     })
 }
 
-fn by_group(by_item: &[(&Item, f64)]) -> BTreeMap<String, f64> {
-    let mut groups: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    for (item, value) in by_item.iter().filter(|it| !it.0.group.is_empty()) {
-        groups.entry(item.group.clone()).or_default().push(*value);
+/// Responses, together by item.
+struct Responses<'it> {
+    answered: Vec<&'it [&'it Sample]>,
+}
+
+impl<'it> Responses<'it> {
+    fn each(&self) -> impl Iterator<Item = &'it Sample> {
+        self.answered.iter().flat_map(|it| it.iter().copied())
     }
-    groups.into_iter().map(|(group, values)| (group, mean(&values))).collect()
+
+    fn share(&self, of: impl Fn(&Sample) -> bool) -> f64 {
+        self.each().filter(|it| of(it)).count() as f64 / self.each().count().max(1) as f64
+    }
+
+    /// The mean of a value of items.
+    fn mean_of(&self, seed: Seed, of: &dyn Fn(&[&Sample]) -> f64) -> Scored {
+        let values: Vec<f64> = self.answered.iter().map(|it| of(it)).collect();
+        Scored { value: mean(&values), interval: bootstrap_mean(&values, seed) }
+    }
+}
+
+fn n_right(samples: &[&Sample]) -> usize {
+    samples.iter().filter(|it| it.correct).count()
+}
+
+fn share_right(samples: &[&Sample]) -> f64 {
+    n_right(samples) as f64 / samples.len() as f64
+}
+
+fn is_truncated(sample: &Sample) -> bool {
+    sample.truncated
+}
+
+fn has_no_answer(sample: &Sample) -> bool {
+    sample.extracted.is_none()
+}
+
+fn by_group(answered: &[(&Item, Vec<&Sample>)], seed: Seed) -> BTreeMap<String, OfGroup> {
+    let mut groups: BTreeMap<&String, Vec<&[&Sample]>> = BTreeMap::new();
+    for (item, samples) in answered.iter().filter(|it| !it.0.group.is_empty()) {
+        groups.entry(&item.group).or_default().push(samples);
+    }
+    let groups = groups.into_iter().map(|(group, answered)| {
+        let responses = Responses { answered };
+        let score = OfGroup {
+            n_items: responses.answered.len(),
+            accuracy: responses.mean_of(seed.fork(group), &share_right),
+            truncated: responses.share(is_truncated),
+            no_answer: responses.share(has_no_answer),
+        };
+        (group.clone(), score)
+    });
+    groups.collect()
 }
 
 /// One per cent is added so that a group without a right answer does not make the whole 0 (Kazemi et al. 2025).
@@ -164,7 +217,9 @@ mod tests {
             (first.truncated, first.no_answer, first.timeout, first.mean_tokens),
             (0.5, 0.5, 0.5, 10.0)
         );
-        assert_eq!((first.by_group["a"], first.by_group["b"], first.by_item["a2"]), (0.25, 1.0, 0.5));
+        let OfGroup { n_items, accuracy, truncated, no_answer } = first.by_group["a"];
+        assert_eq!((n_items, accuracy.value, truncated, no_answer), (2, 0.25, 0.5, 0.75));
+        assert_eq!((first.by_group["b"].accuracy.value, first.by_item["a2"]), (1.0, 0.5));
         assert_eq!(first.also["base"].value, 1.0);
         let expected = 2.0 / (1.0 / 0.26 + 1.0 / 1.01);
         assert!((first.harmonic.unwrap() - expected).abs() < 1e-12);

@@ -46,7 +46,6 @@ fn page(results: &Results) -> String {
     );
     for it in results.benchmarks.values() {
         let score = &it.score;
-        let per_cent = |it: f64| format!("{:.1}", 100.0 * it);
         row(
             &mut out,
             "td",
@@ -69,15 +68,36 @@ fn page(results: &Results) -> String {
     }
     out.push_str("</table>\n");
     beside_papers(&mut out, results);
+    parts(&mut out, results);
+    out.push_str("</main></body></html>\n");
+    out
+}
+
+fn per_cent(share: f64) -> String {
+    format!("{:.1}", 100.0 * share)
+}
+
+/// The parts of each benchmark that has any.
+fn parts(out: &mut String, results: &Results) {
     for it in results.benchmarks.values().filter(|it| 1 < it.score.by_group.len()) {
         let _ = writeln!(out, "<details><summary>{} by part</summary><table>", escaped(&it.title));
-        for (group, value) in &it.score.by_group {
-            row(&mut out, "td", &[group, &format!("{:.1}", 100.0 * value)]);
+        row(out, "th", &["part", "items", "accuracy", "95 %", "truncated", "no answer"]);
+        for (group, part) in &it.score.by_group {
+            row(
+                out,
+                "td",
+                &[
+                    group,
+                    &part.n_items.to_string(),
+                    &per_cent(part.accuracy.value),
+                    &interval(&part.accuracy),
+                    &per_cent(part.truncated),
+                    &per_cent(part.no_answer),
+                ],
+            );
         }
         out.push_str("</table></details>\n");
     }
-    out.push_str("</main></body></html>\n");
-    out
 }
 
 /// What papers report of these benchmarks and of their averages.

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Usage;
 
 /// The version of the files of an evaluation.
-pub(super) const FORMAT: u32 = 3;
+pub(super) const FORMAT: u32 = 4;
 
 /// What samples were drawn with. Samples of different ones never stand in one folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

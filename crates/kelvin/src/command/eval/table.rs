@@ -29,7 +29,8 @@ pub(super) fn list() -> String {
                 continue;
             }
             let known = file.sha256.map_or("sha256 not known here".to_owned(), |it| format!("sha256 {it}"));
-            let _ = writeln!(out, "  file: {} ({known})", file.path);
+            let also: String = file.also.iter().map(|it| format!(", or {it}")).collect();
+            let _ = writeln!(out, "  file: {} ({known}){also}", file.path);
         }
         if !card.note.is_empty() {
             let _ = writeln!(out, "  note: {}", card.note);
@@ -40,7 +41,7 @@ pub(super) fn list() -> String {
         let members = group.members(kelvin_core::benchmark::Profile::Paper).join(", ");
         let _ = writeln!(out, "{}: {} of {members}", group.name, group.title);
     }
-    let _ = write!(out, "\nParquet is not read: convert such files to JSON lines with the same fields.");
+    out.truncate(out.trim_end().len());
     out
 }
 

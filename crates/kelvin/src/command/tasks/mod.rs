@@ -1,5 +1,7 @@
 //! `kelvin tasks`: the task buffer of a run, as it lies on disk or in the original's seed-file fields.
 
+mod table;
+
 use std::{
     collections::HashSet,
     fs::File,
@@ -13,10 +15,7 @@ use kelvin_env::python_triplet::Problem;
 use kelvin_python::program::{Policy, prepare};
 use serde_json::{Value, json};
 
-use crate::{
-    jsonl::Sink,
-    parquet::{self, Column},
-};
+use crate::jsonl::Sink;
 
 /// Print the task buffer of a run
 #[derive(Debug, clap::Args)]
@@ -80,22 +79,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         }
     }
     if matches!(args.format, Format::Parquet) {
-        out.bytes(&parquet::file(&table(&all)))?;
+        out.bytes(&table::file(&all).context("writing the table")?)?;
     }
     out.flush()
-}
-
-/// The columns of docs/formats.md.
-fn table(tasks: &[Task]) -> [(&'static str, Column); 5] {
-    let text = |of: &dyn Fn(&Task) -> Option<String>| Column::Text(tasks.iter().map(of).collect());
-    let label = |it: &Task| it.label.clone();
-    [
-        ("task_type", text(&|it| Some(it.task_type.to_string()))),
-        ("born", Column::Integer(tasks.iter().map(|it| Some(i64::from(it.born))).collect())),
-        ("payload", text(&|it| Some(it.payload.to_string()))),
-        ("label_answer", text(&|it| Some(label(it)?.answer))),
-        ("label_share", Column::Float(tasks.iter().map(|it| Some(f64::from(label(it)?.share))).collect())),
-    ]
 }
 
 /// The fields of azr.md section 2.1.
