@@ -11,6 +11,7 @@ mod series;
 mod shell;
 mod tidy;
 mod tinker_peer;
+mod tracker_peers;
 
 use std::{
     path::{Path, PathBuf},
@@ -62,6 +63,9 @@ enum Task {
     ServeClients(clients::Options),
     /// Measures the client of the Tinker protocol against SkyRL's server, and that against the native engine
     TinkerPeer(tinker_peer::Options),
+    /// Trains beside the real servers of Trackio and MLflow, which are fetched from the Python package index, and reads back what
+    /// they have
+    TrackerPeers(tracker_peers::Options),
     /// Runs the code blocks of README.md that are marked `sh ci`, in order
     Readme,
     /// Checks a run folder against what docs/formats.md promises
@@ -94,6 +98,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::EnginePeers(options) => peers::run(root, &options),
         Task::ServeClients(options) => clients::run(root, &options),
         Task::TinkerPeer(options) => tinker_peer::run(root, &options),
+        Task::TrackerPeers(options) => tracker_peers::run(root, &options),
         Task::Readme => readme::run(root),
         Task::RunFolder { folder, steps } => run_folder::run(&folder, steps),
     }

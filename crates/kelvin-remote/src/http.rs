@@ -30,6 +30,9 @@ pub(crate) struct Manner {
     pub(crate) deadline: Duration,
     /// The longest answer.
     pub(crate) reply_bytes_max: usize,
+    /// Whether connections are kept for further requests. An answer that comes twice on one that is kept may be taken for
+    /// that of the next request: where answers do not say what they are to, a connection is for one request.
+    pub(crate) keep_alive: bool,
 }
 
 /// A key, which is shown nowhere.
@@ -134,6 +137,7 @@ impl Http {
             .redirect(Policy::none())
             .tcp_nodelay(true)
             .connect_timeout(manner.deadline);
+        let client = if manner.keep_alive { client } else { client.pool_max_idle_per_host(0) };
         let client = if is_loopback(&base) { client.no_proxy() } else { client };
         Ok(Http { client: client.build().context("making an HTTP client")?, base, key, manner })
     }
@@ -268,7 +272,11 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn address(url: &str, plain_http: bool) -> anyhow::Result<Url> {
+/// The address of a server.
+///
+/// # Errors
+/// If it is none, or what is said there would go over an open network in plain text without `plain_http`.
+pub(crate) fn address(url: &str, plain_http: bool) -> anyhow::Result<Url> {
     let mut url: Url = url.trim_end_matches('/').parse().with_context(|| {
         format!("{url:?} is no address of a server\nhint: write it as http://127.0.0.1:8000 or https://HOST")
     })?;
@@ -329,6 +337,7 @@ mod tests {
             pause: Duration::ZERO,
             deadline: Duration::from_secs(1),
             reply_bytes_max: 1,
+            keep_alive: true,
         };
         let key = Some(Secret::new("tml-hidden".into()));
         let http =

@@ -19,7 +19,7 @@ use crate::{
     episode::Episodes,
     gate::Gate,
     guard,
-    meters::{Load, Meters},
+    meters::{Load, Meters, OPEN_METRICS},
     nemo_gym, open_env,
     refusal::{Refusal, reply},
     reward, run_code,
@@ -132,8 +132,7 @@ async fn metrics(State(desk): State<Desk>) -> Result<Response, Refusal> {
     let load = Load { running, admitted, sessions: desk.episodes.count().0 };
     let page = desk.meters.page(&load, desk.served.env.timing());
     let page = page.map_err(|error| Refusal::Broken(error.to_string()))?;
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Ok(([(header::CONTENT_TYPE, kind)], page).into_response())
+    Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], page).into_response())
 }
 
 async fn unknown() -> Refusal {

@@ -2,7 +2,7 @@
 //! and OpenRLHF ask for them, OpenEnv, NeMo Gym. `docs/serve.md` has the routes.
 //!
 //! What a program or an answer is worth is data; a broken sandbox, a full server and a late answer are HTTP errors, so that
-//! none of them can be taken for a reward. Begin with [`app`](app::app).
+//! none of them can be taken for a reward. Begin with [`app`](app::app). Beside it, [`RunPage`] shows a run's metrics to Prometheus.
 
 mod app;
 mod clock;
@@ -18,6 +18,7 @@ mod open_env;
 mod refusal;
 mod reward;
 mod run_code;
+mod run_page;
 mod settings;
 mod socket;
 mod tasks;
@@ -32,6 +33,7 @@ use kelvin_core::{
 
 pub use app::{Ending, app};
 pub use connections::{Listening, bind};
+pub use run_page::RunPage;
 pub use settings::{Access, ScriptLimits, Settings};
 
 /// What is served.

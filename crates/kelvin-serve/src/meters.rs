@@ -11,6 +11,9 @@ use prometheus_client::{
 
 use crate::clock::Moment;
 
+/// What OpenMetrics calls its text.
+pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
 /// Upper ends of the buckets of latencies, in seconds.
 const BUCKETS_S: [f64; 11] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0, 10.0, 60.0];
 

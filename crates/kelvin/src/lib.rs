@@ -28,6 +28,7 @@ mod run_folder;
 mod sandbox;
 mod tensorboard;
 mod terminal;
+mod tracking;
 mod wire;
 
 use std::{

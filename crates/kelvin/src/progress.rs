@@ -229,7 +229,7 @@ impl<'run> Progress<'run> {
         }
     }
 
-    fn lasting(&mut self, line: &str) {
+    pub(crate) fn lasting(&mut self, line: &str) {
         if self.tell(|| Update::Said(line.to_owned())) {
             self.kept.push(line.to_owned());
             return;

@@ -11,17 +11,15 @@ use std::{
 use kelvin_core::{metrics::Metrics, task::Step};
 use prost::Message;
 
-use crate::{progress, terminal::say};
-
 /// The file that curves are added to. What cannot be written there is left out: a run does not end for it.
 pub(crate) struct Curves {
     file: Option<File>,
-    seconds: f64,
+    message: Option<String>,
 }
 
 impl Curves {
-    /// The curves of the run in folder `run`, whose rows so far are `rows`.
-    pub(crate) fn begin(run: &Path, rows: &[Metrics]) -> Curves {
+    /// The curves of the run in folder `run`, which are none yet.
+    pub(crate) fn begin(run: &Path) -> Curves {
         let folder = run.join("tensorboard");
         let open = || -> io::Result<File> {
             fs::create_dir_all(&folder)?;
@@ -29,30 +27,32 @@ impl Curves {
             file.write_all(&record(&Event::version().encode_to_vec()))?;
             Ok(file)
         };
-        let mut curves = Curves { file: None, seconds: 0.0 };
+        let mut curves = Curves { file: None, message: None };
         match open() {
             Ok(file) => curves.file = Some(file),
             Err(error) => curves.give_up(&error),
         }
-        for row in rows {
-            curves.add(row.get("step").map_or(0, |it| *it as Step), row);
-        }
         curves
     }
 
-    /// Adds a row.
-    pub(crate) fn add(&mut self, step: Step, metrics: &Metrics) {
-        self.seconds += progress::seconds(metrics);
+    /// Adds a row, after so many seconds of the run.
+    pub(crate) fn add(&mut self, seconds: f64, step: Step, metrics: &Metrics) {
         let Some(file) = &mut self.file else { return };
-        let event = record(&Event::of(self.seconds, step, metrics).encode_to_vec());
+        let event = record(&Event::of(seconds, step, metrics).encode_to_vec());
         if let Err(error) = file.write_all(&event) {
             self.give_up(&error);
         }
     }
 
+    /// What there is to say, once.
+    pub(crate) fn message(&mut self) -> Option<String> {
+        self.message.take()
+    }
+
     fn give_up(&mut self, error: &io::Error) {
         self.file = None;
-        say(&format!("warning: tensorboard/ cannot be written ({error}); the run goes on without it"));
+        self.message =
+            Some(format!("warning: tensorboard/ cannot be written ({error}); the run goes on without it"));
     }
 }
 
@@ -153,8 +153,9 @@ mod tests {
     /// What TensorBoard does not find it does not draw.
     #[test]
     fn a_folder_that_cannot_be_made_ends_nothing() {
-        let mut curves = Curves::begin(Path::new("/proc/nowhere"), &[]);
-        curves.add(1, &Metrics::new());
+        let mut curves = Curves::begin(Path::new("/proc/nowhere"));
+        curves.add(0.5, 1, &Metrics::new());
         assert!(curves.file.is_none());
+        assert!(curves.message().is_some_and(|it| it.starts_with("warning: ")) && curves.message().is_none());
     }
 }

@@ -120,6 +120,7 @@ impl RolloutSettings {
             pause: Duration::from_millis(self.pause_ms),
             deadline: Duration::from_secs_f64(self.answer_s.max(self.load_s).max(self.probe_s)),
             reply_bytes_max: self.reply_bytes_max,
+            keep_alive: true,
         }
     }
 }

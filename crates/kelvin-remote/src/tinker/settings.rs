@@ -156,6 +156,7 @@ impl TinkerSettings {
             pause: Duration::from_millis(self.pause_ms),
             deadline: Duration::from_secs_f64(self.answer_s),
             reply_bytes_max: self.reply_bytes_max,
+            keep_alive: true,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use kelvin_core::{metrics::Metrics, task::Step};
+use kelvin_remote::trackers::Ended;
 use kelvin_selfplay::{
     checkpoint::{CONFIG, RunDir},
     run::{self, End, Event, Grounds},
@@ -22,8 +23,8 @@ use crate::{
     report,
     run_folder::{self, RunFolder},
     sandbox::{IsolationArgs, warn_of_mismatches},
-    tensorboard::Curves,
     terminal::{say, show},
+    tracking::Tracking,
     wire::{self, World},
 };
 
@@ -216,17 +217,21 @@ fn play(
     for policy in &mut state.policies.0 {
         policy.trainer.listen(interrupt.stop());
     }
-    let mut curves = config.tracking.tensorboard.then(|| Curves::begin(&dir.path, &history));
+    let mut tracking = Tracking::begin(config, &dir.path, &history)?;
     let mut progress = Progress::new(&settings, watching, history, interrupt);
     let exam = world.examiner.as_ref().map(|it| it.exam(settings.n_judges));
     let grounds = Grounds { env: &*world.env, exam: exam.as_ref() };
     let end = run::run(&mut state, grounds, &settings, dir, &|| interrupt.requested().is_some(), &mut |it| {
-        if let (Some(curves), Event::Recorded { step, metrics, .. }) = (&mut curves, &it) {
-            curves.add(*step, metrics);
+        if let Event::Recorded { step, metrics, .. } = &it {
+            tracking.add(*step, metrics);
         }
         progress.show(it);
+        for message in tracking.messages() {
+            progress.lasting(&message);
+        }
     });
     progress.close();
+    tracking.close(ended(end.as_ref().ok()), again, &interrupt.stop());
     world.executor.as_deref().inspect(|it| warn_of_mismatches(it));
     let end = end.with_context(|| match state.seeded {
         true => format!(
@@ -246,6 +251,14 @@ fn play(
     say(&told);
     let signal = interrupt.requested().expect("only a signal interrupts");
     Err(Stopped(signal).into())
+}
+
+fn ended(end: Option<&End>) -> Ended {
+    match end {
+        Some(End::Finished) => Ended::Finished,
+        Some(End::Interrupted | End::CutOff) => Ended::Stopped,
+        None => Ended::Failed,
+    }
 }
 
 /// Prints the table of before and after on standard output, and where everything is.

@@ -1,6 +1,6 @@
 //! Values that are out of range, and combinations that do not fit.
 
-use std::{fmt::Display, path::PathBuf};
+use std::{fmt::Display, net::SocketAddr, path::PathBuf};
 
 use kelvin_core::{
     rollout::{STOP_BYTES_MAX, STOPS_MAX, Sampling, is_drawing_temperature},
@@ -30,8 +30,25 @@ pub(super) fn check(config: &Config) -> anyhow::Result<()> {
     question(config)?;
     seed_files(config)?;
     held_out_types(config)?;
+    tracking(config)?;
     let n_best = config.checkpoint.keep_best;
     require(n_best == 0 || config.eval.every != 0, "checkpoint.keep_best", n_best, "0 where eval.every is 0")
+}
+
+fn tracking(config: &Config) -> anyhow::Result<()> {
+    let tracking = &config.tracking;
+    if let Err((key, range)) = tracking.check() {
+        return Err(Usage::error(format!("tracking.{key} is out of range\nhint: it is {range}")));
+    }
+    // Its message says what to do.
+    tracking.check_addresses().map_err(|it| Usage::error(it.to_string()))?;
+    let is_address = tracking.prometheus.is_empty() || tracking.prometheus.parse::<SocketAddr>().is_ok();
+    require(
+        is_address,
+        "tracking.prometheus",
+        &tracking.prometheus,
+        "an address with a port, such as 127.0.0.1:9464",
+    )
 }
 
 fn counts(config: &Config) -> anyhow::Result<()> {

@@ -74,9 +74,9 @@ impl Raw {
         Ok(raw)
     }
 
-    /// The first of this source's keys that `other` does not have.
-    pub(crate) fn key_missing_in(&self, other: &Raw) -> Option<String> {
-        let missing = self.entries.iter().find(|it| !other.entries.iter().any(|other| other.key == it.key));
+    /// This source's keys that `other` does not have.
+    pub(crate) fn keys_missing_in(&self, other: &Raw) -> impl Iterator<Item = String> {
+        let missing = self.entries.iter().filter(|it| !other.entries.iter().any(|other| other.key == it.key));
         missing.map(|it| it.key.join("."))
     }
 

@@ -9,7 +9,7 @@ use kelvin_core::{
     task::{Step, TaskType},
 };
 use kelvin_model::{Dtype, LoraConfig, NativeOptions, Training};
-use kelvin_remote::{rollouts::RolloutSettings, tinker::TinkerSettings};
+use kelvin_remote::{rollouts::RolloutSettings, tinker::TinkerSettings, trackers::TrackingSettings};
 use kelvin_selfplay::settings::{
     AzrSettings, BenchmarkSettings, CheckpointSettings, DiagnosticsSettings, EvalSettings, IntrinsicSettings,
     ObjectiveSettings, OptimizerSettings, RZeroSettings, Recipe, RunSettings, SamplingSettings,
@@ -114,7 +114,8 @@ pub(crate) struct Resolved {
 /// If a key is missing, or `raw` is no configuration.
 pub(crate) fn require_whole(raw: &Raw, run: &Path) -> anyhow::Result<()> {
     let whole = Raw::parse(&resolve(&[raw])?.text, "the resolved configuration")?;
-    match whole.key_missing_in(raw) {
+    // Where a run is shown may have been added since it began.
+    match whole.keys_missing_in(raw).find(|it| !it.starts_with("tracking.")) {
         None => Ok(()),
         Some(key) => Err(Usage::error(format!(
             "{}/config.toml has no `{key}`, and the run would go on with a default\nhint: kelvin writes every key; \
@@ -246,20 +247,6 @@ impl EnvironmentName {
             EnvironmentName::PrimeInversion => "prime_inversion",
             EnvironmentName::MathQuestion => "math_question",
         }
-    }
-}
-
-/// What is written for other programs to draw.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct TrackingSettings {
-    /// Whether the run folder has curves for TensorBoard.
-    pub(crate) tensorboard: bool,
-}
-
-impl Default for TrackingSettings {
-    fn default() -> TrackingSettings {
-        TrackingSettings { tensorboard: true }
     }
 }
 

@@ -1,0 +1,66 @@
+//! A tracker as it is sent to: what its protocol is, and how it is tried again.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::{Mark, Row, Subject, mlflow::Mlflow, trackio::Trackio};
+use crate::http::{Body, Failure};
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It did all its steps.
+    Finished,
+    /// It was asked to stop.
+    Stopped,
+    /// It failed.
+    Failed,
+}
+
+/// A server that rows are sent to.
+pub(super) enum Service {
+    Trackio(Trackio),
+    Mlflow(Mlflow),
+}
+
+impl Service {
+    /// The name, and where.
+    pub(super) fn told(&self) -> String {
+        match self {
+            Service::Trackio(it) => format!("Trackio at {}", it.server()),
+            Service::Mlflow(it) => format!("MLflow at {}", it.server()),
+        }
+    }
+
+    /// The name of its mark.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Service::Trackio(_) => "trackio",
+            Service::Mlflow(_) => "mlflow",
+        }
+    }
+
+    pub(super) async fn send(
+        &mut self,
+        subject: &Subject,
+        mark: &mut Mark,
+        rows: &[Row],
+    ) -> Result<(), Failure> {
+        match self {
+            Service::Trackio(it) => it.send(subject, mark, rows).await,
+            Service::Mlflow(it) => it.send(subject, mark, rows).await,
+        }
+    }
+
+    /// Trackio has no word for it.
+    pub(super) async fn end(&self, mark: &Mark, ended: Ended) -> Result<(), Failure> {
+        match self {
+            Service::Trackio(_) => Ok(()),
+            Service::Mlflow(it) => it.end(mark, ended).await,
+        }
+    }
+}
+
+pub(super) fn json_body(value: &Value) -> Body {
+    Body { content_type: "application/json", encoding: None, bytes: Bytes::from(value.to_string()) }
+}
