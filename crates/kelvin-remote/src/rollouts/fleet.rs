@@ -5,7 +5,6 @@
 //! answer is the completion, and others are heard by nobody.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -19,6 +18,7 @@ use tokio::{
 };
 
 use super::{
+    known::{Known, Place},
     server::{Ask, Server, Unusable},
     settings::RolloutSettings,
     shelf::Version,
@@ -40,29 +40,6 @@ pub(super) struct Fleet {
     has_room: Notify,
     /// Some server is behind or gone.
     has_work: Notify,
-}
-
-#[derive(Default)]
-struct Known {
-    places: Vec<Place>,
-    /// The newest weights.
-    wanted: Option<Arc<Version>>,
-    /// Publications before it that servers may still hold.
-    older: VecDeque<Arc<Version>>,
-    /// What is older than this draws nothing, however much staleness is allowed.
-    floor: u64,
-}
-
-/// What is known of one server.
-#[derive(Default)]
-struct Place {
-    holds: Option<Arc<Version>>,
-    is_gone: bool,
-    /// Failures since it last answered.
-    n_failed: u32,
-    in_flight: usize,
-    /// What it said last of why it does not serve.
-    words: String,
 }
 
 /// The right to ask one server for one completion.
@@ -338,7 +315,7 @@ impl Fleet {
                 {
                     let mut known = self.known();
                     if let Some((idx, version, behind)) = known.next(self.settings.staleness_max) {
-                        known.places[idx].in_flight += 1;
+                        known.places[idx].lease();
                         return Lease { fleet: self, idx, version, behind };
                     }
                 }
@@ -367,57 +344,10 @@ impl Fleet {
     }
 }
 
-impl Known {
-    /// The server with the least to do of those that may draw, with its weights and how far they are behind.
-    fn next(&self, staleness_max: u64) -> Option<(usize, Arc<Version>, u64)> {
-        let newest = self.wanted.as_ref()?.number;
-        let may = |(idx, place): (usize, &Place)| {
-            let version = place.holds.as_ref().filter(|_| !place.is_gone)?;
-            let behind = newest - version.number;
-            (behind <= staleness_max && self.floor <= version.number)
-                .then(|| (place.in_flight, idx, Arc::clone(version), behind))
-        };
-        let of_least = self.places.iter().enumerate().filter_map(may).min_by_key(|it| (it.0, it.1));
-        of_least.map(|(_, idx, version, behind)| (idx, version, behind))
-    }
-}
-
 /// What helps with a refusal.
 fn hint(words: &str, key_env: &str) -> String {
     match words.contains("status 401") || words.contains("status 403") {
         true => format!("the key comes from the environment variable {key_env}"),
         false => "docs/engines/rollouts.md says how servers are started and what they refuse".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn version(number: u64) -> Arc<Version> {
-        let name = format!("v{number}");
-        Arc::new(Version { number, path: name.clone(), name, exported: Exported::Adapter })
-    }
-
-    fn place(holds: Option<u64>, in_flight: usize) -> Place {
-        Place { holds: holds.map(version), in_flight, ..Place::default() }
-    }
-
-    #[test]
-    fn the_least_loaded_of_the_fresh_ones_draws() {
-        let places = vec![place(Some(4), 9), place(Some(5), 3), place(None, 0), place(Some(5), 3)];
-        let mut known = Known { places, wanted: Some(version(5)), ..Known::default() };
-        let next = |known: &Known, staleness| known.next(staleness).map(|it| (it.0, it.2));
-        assert_eq!(next(&known, 0), Some((1, 0)));
-        known.places[1].in_flight = 4;
-        assert_eq!(next(&known, 0), Some((3, 0)));
-        known.places[0].in_flight = 0;
-        assert_eq!(next(&known, 0), Some((3, 0)));
-        assert_eq!(next(&known, 1), Some((0, 1)));
-        known.floor = 5;
-        assert_eq!(next(&known, 1), Some((3, 0)));
-        known.places[3].is_gone = true;
-        known.places[1].is_gone = true;
-        assert_eq!(next(&known, 1), None);
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! [`settings`] says what can be chosen; `shelf` writes weights into a folder of their own for each publication; `vllm` and
 //! `sglang` are what goes over the wire; `server` is one server as it is asked; `fleet` keeps several at the
-//! newest weights and says which draws next; `trainer` puts it behind the seams of kelvin-core. docs/engines/rollouts.md has the
+//! newest weights, `known` says which draws next; `trainer` puts it behind the seams of kelvin-core. docs/engines/rollouts.md has the
 //! picture.
 
 mod fleet;
+mod known;
 mod server;
 pub mod settings;
 mod sglang;

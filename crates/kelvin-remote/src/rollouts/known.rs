@@ -1,0 +1,102 @@
+//! What is known of servers, and which of them draws next.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::shelf::Version;
+
+/// What is known of all servers.
+#[derive(Default)]
+pub(super) struct Known {
+    pub(super) places: Vec<Place>,
+    /// The newest weights.
+    pub(super) wanted: Option<Arc<Version>>,
+    /// Publications before it that servers may still hold.
+    pub(super) older: VecDeque<Arc<Version>>,
+    /// What is older than this draws nothing, however much staleness is allowed.
+    pub(super) floor: u64,
+}
+
+/// What is known of one server.
+#[derive(Default)]
+pub(super) struct Place {
+    pub(super) holds: Option<Arc<Version>>,
+    pub(super) is_gone: bool,
+    /// Failures since it last answered.
+    pub(super) n_failed: u32,
+    pub(super) in_flight: usize,
+    /// Draws that it was ever asked for: of equally busy servers, the one with the fewest is next.
+    n_leased: u64,
+    /// What it said last of why it does not serve.
+    pub(super) words: String,
+}
+
+impl Known {
+    /// The server with the least to do of those that may draw, with its weights and how far they are behind.
+    pub(super) fn next(&self, staleness_max: u64) -> Option<(usize, Arc<Version>, u64)> {
+        let newest = self.wanted.as_ref()?.number;
+        let may = |(idx, place): (usize, &Place)| {
+            let version = place.holds.as_ref().filter(|_| !place.is_gone)?;
+            let behind = newest - version.number;
+            (behind <= staleness_max && self.floor <= version.number)
+                .then(|| ((place.in_flight, place.n_leased, idx), Arc::clone(version), behind))
+        };
+        let of_least = self.places.iter().enumerate().filter_map(may).min_by_key(|it| it.0);
+        of_least.map(|((_, _, idx), version, behind)| (idx, version, behind))
+    }
+}
+
+impl Place {
+    /// One more draw is asked for there.
+    pub(super) fn lease(&mut self) {
+        self.in_flight += 1;
+        self.n_leased += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kelvin_core::policy::Exported;
+
+    use super::*;
+
+    fn version(number: u64) -> Arc<Version> {
+        let name = format!("v{number}");
+        Arc::new(Version { number, path: name.clone(), name, exported: Exported::Adapter })
+    }
+
+    fn place(holds: Option<u64>, in_flight: usize) -> Place {
+        Place { holds: holds.map(version), in_flight, ..Place::default() }
+    }
+
+    #[test]
+    fn the_least_loaded_of_the_fresh_ones_draws() {
+        let places = vec![place(Some(4), 9), place(Some(5), 3), place(None, 0), place(Some(5), 3)];
+        let mut known = Known { places, wanted: Some(version(5)), ..Known::default() };
+        let next = |known: &Known, staleness| known.next(staleness).map(|it| (it.0, it.2));
+        assert_eq!(next(&known, 0), Some((1, 0)));
+        known.places[1].in_flight = 4;
+        assert_eq!(next(&known, 0), Some((3, 0)));
+        known.places[0].in_flight = 0;
+        assert_eq!(next(&known, 0), Some((3, 0)));
+        assert_eq!(next(&known, 1), Some((0, 1)));
+        known.floor = 5;
+        assert_eq!(next(&known, 1), Some((3, 0)));
+        known.places[3].is_gone = true;
+        known.places[1].is_gone = true;
+        assert_eq!(next(&known, 1), None);
+    }
+
+    #[test]
+    fn equally_busy_servers_take_turns() {
+        let places = vec![place(Some(1), 0), place(Some(1), 0)];
+        let mut known = Known { places, wanted: Some(version(1)), ..Known::default() };
+        let mut drew = [0; 2];
+        for _ in 0..12 {
+            let (idx, ..) = known.next(0).unwrap();
+            known.places[idx].lease();
+            known.places[idx].in_flight -= 1;
+            drew[idx] += 1;
+        }
+        assert_eq!(drew, [6, 6]);
+    }
+}
