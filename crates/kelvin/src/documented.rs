@@ -124,6 +124,10 @@ fn written(of: &Type) -> String {
 }
 
 fn words(of: &ItemEnum) -> Values {
+    // What is written as something else has its words elsewhere.
+    if of.attrs.iter().any(|it| serde_text(it, "into").is_some()) {
+        return Values { name: of.ident.to_string(), values: Vec::new() };
+    }
     let rule = of.attrs.iter().find_map(|it| serde_text(it, "rename_all")).unwrap_or_default();
     let word = |name: String| match rule.as_str() {
         "lowercase" => name.to_lowercase(),

@@ -108,5 +108,12 @@ impl Page<'_> {
 }
 
 fn shown(value: &Value) -> String {
-    format!("`{value}`").replace('|', "\\|")
+    let text = match value {
+        // A number of 32 bits has fewer digits than its neighbour of 64.
+        Value::Float(it) if f64::from(*it as f32) == *it => {
+            Value::Float((*it as f32).to_string().parse().unwrap())
+        }
+        value => value.clone(),
+    };
+    format!("`{text}`").replace('|', "\\|")
 }
