@@ -8,7 +8,7 @@ use kelvin_core::{
     environment::{DynEnvironment, Floors, Given},
     executor::{Executor, Job, Outcome},
     rollout::Role,
-    task::{Task, TaskType},
+    task::Task,
 };
 
 use crate::{
@@ -41,9 +41,9 @@ pub(super) fn run(resolved: &Resolved) -> anyhow::Result<()> {
     if let Some(examiner) = Examiner::open(config, None, || Ok(Arc::new(NotStarted)))? {
         show(&examiner.describe()?);
     }
-    for (role, task_type, prompt) in prompts(config, &*env)? {
+    for Shown { role, of, prompt } in prompts(config, &*env)? {
         let tokens = tokens(config, model.as_ref(), role, &prompt)?;
-        show(&format!("--- {}, {task_type}{tokens}\n{prompt}", role.as_str()));
+        show(&format!("--- {}, {of}{tokens}\n{prompt}", role.as_str()));
     }
     Ok(())
 }
@@ -62,24 +62,42 @@ fn floors(config: &Config, env: &dyn DynEnvironment) -> Option<String> {
     (!lines.is_empty()).then(|| format!("--- floors of the evaluation\n{lines}"))
 }
 
-/// A prompt of each role and task type, as the first round of the seed stage would have it.
-fn prompts(config: &Config, env: &dyn DynEnvironment) -> anyhow::Result<Vec<(Role, TaskType, String)>> {
+/// A prompt, and of what.
+struct Shown {
+    role: Role,
+    of: String,
+    prompt: String,
+}
+
+/// A prompt of each role and task type, as the first round of the seed stage would have it; and of composite proposals, where a
+/// run comes to have some.
+fn prompts(config: &Config, env: &dyn DynEnvironment) -> anyhow::Result<Vec<Shown>> {
     let seeds: Vec<Task> = env.seed_tasks();
+    let azr = config.run_settings(1).azr;
+    let wanted = if azr.include_references { azr.n_references } else { 0 };
+    let has_composites = (1..=config.steps).any(|step| 0.0 < azr.composite.chance_at(step));
     let mut prompts = Vec::new();
     for &task_type in env.task_types() {
         let from = env.reference_types(task_type);
         let references: Vec<Task> = seeds.iter().filter(|it| from.contains(&it.task_type)).cloned().collect();
-        let azr = config.run_settings(1).azr;
-        let wanted = if azr.include_references { azr.n_references } else { 0 };
         let shown = env.references_needed(task_type).unwrap_or(wanted).min(references.len());
-        prompts.push((
-            Role::Proposer,
-            task_type,
-            env.propose_prompt(task_type, Given::references(&references[..shown]))?,
-        ));
+        let given = Given::references(&references[..shown]);
+        let mut show = |role, of, prompt| prompts.push(Shown { role, of, prompt });
+        show(Role::Proposer, task_type.to_string(), env.propose_prompt(task_type, given)?);
+        for helper in seeds.iter().filter(|_| has_composites) {
+            if env.can_help(task_type, helper)? {
+                let given = Given { helpers: std::slice::from_ref(helper), ..given };
+                show(
+                    Role::Proposer,
+                    format!("{task_type}, composite"),
+                    env.propose_prompt(task_type, given)?,
+                );
+                break;
+            }
+        }
         let task = seeds.iter().find(|it| it.task_type == task_type);
         let task = task.ok_or_else(|| Usage::error(format!("the environment has no {task_type} tasks")))?;
-        prompts.push((Role::Solver, task_type, env.solve_prompt(task)?));
+        show(Role::Solver, task_type.to_string(), env.solve_prompt(task)?);
     }
     Ok(prompts)
 }

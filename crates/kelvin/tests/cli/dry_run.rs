@@ -52,6 +52,18 @@ fn prime_inversion_shows_what_guesses_would_get() {
     );
 }
 
+/// Once a run comes to have composites, though its first step has none.
+#[test]
+fn composite_proposals_have_their_own_prompt() {
+    let dir = tempfile::tempdir().unwrap();
+    let grows =
+        ["--set", "azr.composite.scheduler.enabled=true", "--set", "azr.composite.scheduler.chance_start=20"];
+    let ran = dry_run(dir.path(), &[&["--set", "python.prompt_set=full"], &grows[..]].concat());
+    let n = |text: &str| ran.out.matches(text).count();
+    assert_eq!((n(", composite ("), n("--- proposer, ")), (2, 5), "{}", ran.out);
+    assert_eq!(dry_run(dir.path(), &[]).out.matches(", composite (").count(), 0);
+}
+
 #[test]
 fn a_model_that_is_not_here_is_a_warning() {
     let dir = tempfile::tempdir().unwrap();
