@@ -117,7 +117,7 @@ fn slow(root: &Path, filter: Option<&str>) -> anyhow::Result<()> {
         "the long suites read public data sets\nhint: set KELVIN_DATA to their folder (docs/log.md says which), or name a \
          filter"
     );
-    let mut arguments = vec!["test", "--release", "--workspace"];
+    let mut arguments = vec!["test", "--release", "--workspace", "--no-fail-fast"];
     if let Some(filter) = filter {
         arguments.extend(["--", filter]);
     }

@@ -13,6 +13,10 @@ fn without_python(args: &[&str]) -> Ran {
 }
 
 fn train(dir: &Path, steps: &str) -> Ran {
+    train_with(dir, steps, &[])
+}
+
+fn train_with(dir: &Path, steps: &str, more: &[&str]) -> Ran {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/prime-inversion.toml");
     let sets = [
         "azr.batch_size=3",
@@ -26,7 +30,37 @@ fn train(dir: &Path, steps: &str) -> Ran {
     ];
     let sets = sets.iter().flat_map(|it| ["--set", it]);
     let paths = [config.to_str().unwrap(), "--run-dir", dir.to_str().unwrap(), "--steps", steps, "--plain"];
-    without_python(&["train"].into_iter().chain(paths).chain(sets).collect::<Vec<_>>())
+    let more = more.iter().copied();
+    without_python(&["train"].into_iter().chain(paths).chain(sets).chain(more).collect::<Vec<_>>())
+}
+
+/// Seeds beside each other: what is complete stays as it is, what is not goes on, and a page has all of them.
+#[test]
+fn several_seeds_are_one_command_that_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (runs, alone) = (dir.path().join("runs"), dir.path().join("alone"));
+    let twice = train_with(&runs, "1", &["--seeds", "2,1,2"]);
+    assert!(twice.code == Some(2) && twice.err.contains("names a seed twice\nhint: "), "{}", twice.err);
+
+    let ran = train_with(&runs, "1", &["--seeds", "2"]);
+    assert!(ran.code == Some(0) && ran.err.contains("one seed has no comparison"), "{}", ran.err);
+    let before = fs::read(runs.join("seed-2/metrics.jsonl")).unwrap();
+    let ran = train_with(&runs, "1", &["--seeds", "1,2"]);
+    assert!(ran.code == Some(0) && ran.err.contains("seed-2 is complete"), "{}", ran.err);
+    assert!(ran.out.contains("2 seeds"), "{}", ran.out);
+    assert_eq!(fs::read(runs.join("seed-2/metrics.jsonl")).unwrap(), before);
+    let page = fs::read_to_string(runs.join("comparison.html")).unwrap();
+    assert!(page.contains("seed-1") && page.contains("seed-2"));
+
+    assert_eq!(train_with(&alone, "1", &["--set", "seed=2"]).code, Some(0));
+    assert_eq!(timeless_rows(&alone), timeless_rows(&runs.join("seed-2")));
+
+    let other = train_with(&runs, "1", &["--seeds", "1,2", "--set", "azr.batch_size=2"]);
+    assert!(
+        other.code == Some(2) && other.err.contains("holds a run with other settings\nhint: "),
+        "{}",
+        other.err
+    );
 }
 
 #[test]
