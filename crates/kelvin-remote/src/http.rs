@@ -281,14 +281,14 @@ pub(crate) fn address(url: &str, plain_http: bool) -> anyhow::Result<Url> {
         format!("{url:?} is no address of a server\nhint: write it as http://127.0.0.1:8000 or https://HOST")
     })?;
     ensure!(
-        url.scheme() == "https" || url.scheme() == "http" && (plain_http || is_loopback(&url)),
-        "{url} is not https\nhint: plain http is for this machine alone; where the network between is trusted, set \
-         plain_http = true"
-    );
-    ensure!(
         url.username().is_empty() && url.password().is_none(),
         "the address of the server has a user or a password in it\nhint: keys come from the environment, nothing else is \
          kept out of logs"
+    );
+    ensure!(
+        url.scheme() == "https" || url.scheme() == "http" && (plain_http || is_loopback(&url)),
+        "{url} is not https\nhint: plain http is for this machine alone; where the network between is trusted, set \
+         plain_http = true"
     );
     // So that paths are joined to it, not put in place of its last segment.
     url.set_path(&format!("{}/", url.path().trim_end_matches('/')));
@@ -323,7 +323,9 @@ mod tests {
             assert!(address(bad, false).unwrap_err().to_string().contains("\nhint: "), "{bad}");
         }
         address("http://192.168.0.4:8000", true).unwrap();
-        assert!(address("https://user:word@example.org", true).is_err());
+        for secret in ["https://user:word@example.org", "http://user:word@example.org"] {
+            assert!(!address(secret, false).unwrap_err().to_string().contains("word@"));
+        }
         assert_eq!(
             address("https://h/a/b", false).unwrap().join("api/v1/x").unwrap().path(),
             "/a/b/api/v1/x"

@@ -64,6 +64,11 @@ impl Threads {
         })
     }
 
+    /// Ends them, without waiting for what they still do: the name of a server may be looked up for a minute.
+    pub(crate) fn leave(self) {
+        self.runtime.shutdown_background();
+    }
+
     /// Ends draws, scores and gradients soon after `stop` is asked.
     pub(crate) fn listen(&self, stop: Stop) {
         *self.stop.write().unwrap_or_else(PoisonError::into_inner) = stop;

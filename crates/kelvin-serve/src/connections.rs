@@ -15,7 +15,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
-    net::TcpStream,
+    net::{self, TcpStream},
     runtime,
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{sleep, timeout},
@@ -97,8 +97,7 @@ impl Listening {
         settings: Settings,
         is_ending: impl Fn() -> bool + Send + 'static,
     ) -> anyhow::Result<()> {
-        let listener =
-            tokio::net::TcpListener::from_std(self.listener).context("the port cannot be polled")?;
+        let listener = net::TcpListener::from_std(self.listener).context("the port cannot be polled")?;
         let (tell, mut ending) = watch::channel(false);
         tokio::spawn(async move {
             while !is_ending() {
@@ -108,38 +107,49 @@ impl Listening {
             // Sockets that begin meanwhile hear of it too.
             tell.closed().await;
         });
-        let grace = settings.grace;
-        let n_seats = settings.connections_max.clamp(1, CONNECTIONS_MAX);
-        let seats = Arc::new(Semaphore::new(n_seats));
+        let (grace, n_seats) = (settings.grace, settings.connections_max);
         let app = app(served, settings, ending.clone());
-        loop {
-            let accept = async {
-                let seat = seats.clone().acquire_owned().await.expect("nobody closes it");
-                (seat, listener.accept().await)
-            };
-            let (seat, accepted) = tokio::select! {
-                it = accept => it,
-                () = asked(&mut ending) => break,
-            };
-            let Ok((stream, _)) = accepted else {
-                sleep(ACCEPT_AGAIN).await;
-                continue;
-            };
-            // An answer is one small write: waiting to fill a packet only delays it.
-            let _ = stream.set_nodelay(true);
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD)
-                .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app.clone()))
-                .with_upgrades();
-            tokio::spawn(end_gently(connection, ending.clone(), seat));
-        }
-        drop(listener);
-        // All seats are free once every connection has ended.
-        let n_seats = u32::try_from(n_seats).expect("seats are a number of connections");
-        let _ = timeout(grace, seats.acquire_many(n_seats)).await;
+        accept(listener, app, n_seats, grace, &mut ending).await;
         Ok(())
     }
+}
+
+/// Answers on a port, on so many connections at once, until the end is asked for; then lets calls finish for a while.
+pub(crate) async fn accept(
+    listener: net::TcpListener,
+    app: Router,
+    n_seats: usize,
+    grace: Duration,
+    ending: &mut Ending,
+) {
+    let n_seats = n_seats.clamp(1, CONNECTIONS_MAX);
+    let seats = Arc::new(Semaphore::new(n_seats));
+    loop {
+        let accept = async {
+            let seat = seats.clone().acquire_owned().await.expect("nobody closes it");
+            (seat, listener.accept().await)
+        };
+        let (seat, accepted) = tokio::select! {
+            it = accept => it,
+            () = asked(ending) => break,
+        };
+        let Ok((stream, _)) = accepted else {
+            sleep(ACCEPT_AGAIN).await;
+            continue;
+        };
+        // An answer is one small write: waiting to fill a packet only delays it.
+        let _ = stream.set_nodelay(true);
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app.clone()))
+            .with_upgrades();
+        tokio::spawn(end_gently(connection, ending.clone(), seat));
+    }
+    drop(listener);
+    // All seats are free once every connection has ended.
+    let n_seats = u32::try_from(n_seats).expect("seats are a number of connections");
+    let _ = timeout(grace, seats.acquire_many(n_seats)).await;
 }
 
 /// Serves a connection to its end; once the server is to end, no further than the call that it is in.

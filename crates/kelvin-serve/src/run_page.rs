@@ -4,6 +4,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -18,14 +19,17 @@ use kelvin_core::{metrics::Metrics, task::Step};
 use prometheus_client::{encoding::text::encode, metrics::gauge::Gauge, registry::Registry};
 use tokio::{net, runtime, sync::watch};
 
-use crate::meters::OPEN_METRICS;
+use crate::{connections::accept, meters::OPEN_METRICS};
+
+/// Connections at once; more wait. Scrapers keep one.
+const CONNECTIONS_MAX: usize = 16;
 
 /// The page `/metrics` of a run, for as long as this lives.
 pub struct RunPage {
     address: SocketAddr,
     newest: Arc<Mutex<Metrics>>,
     /// Gone as soon as the page is to end.
-    ending: Option<watch::Sender<()>>,
+    ending: Option<watch::Sender<bool>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -47,18 +51,14 @@ impl RunPage {
         listener.set_nonblocking(true).context("the port cannot be polled")?;
         let address = listener.local_addr().context("the port has no address")?;
         let newest = Arc::<Mutex<Metrics>>::default();
-        let (ending, mut ended) = watch::channel(());
+        let (ending, mut ended) = watch::channel(false);
         let router = Router::new().route("/metrics", get(page)).with_state(newest.clone());
         let runtime =
             runtime::Builder::new_current_thread().enable_all().build().context("starting a thread")?;
         let answer = move || {
             runtime.block_on(async {
                 let Ok(listener) = net::TcpListener::from_std(listener) else { return };
-                tokio::select! {
-                    _ = axum::serve(listener, router) => {}
-                    // The other end is gone.
-                    _ = ended.changed() => {}
-                }
+                accept(listener, router, CONNECTIONS_MAX, Duration::ZERO, &mut ended).await;
             });
         };
         let thread = thread::Builder::new().name("kelvin-metrics".into());

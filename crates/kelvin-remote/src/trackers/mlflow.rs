@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::{
     Mark, Row, Subject, TrackingSettings, finite,
-    service::{Ended, json_body},
+    service::{Ended, json_body, json_of, unlike},
 };
 use crate::{
     clock::unix_ms,
-    http::{Failure, Http, KeyPlace, Reply, Secret},
+    http::{Failure, Http, KeyPlace, Secret},
 };
 
 /// The most metrics, and the most parameters, that a batch may have.
@@ -84,12 +84,14 @@ impl Mlflow {
                 let experiment = self.experiment(&subject.project).await?;
                 let run = json!({"experiment_id": experiment, "run_name": subject.run, "start_time": mark.begun_ms});
                 let made = self.ask("runs/create", &run).await?;
-                let there = text_at(&made, "/run/info/run_id")?;
-                let parameters: Vec<Value> = subject.parameters.iter().map(parameter).collect();
-                for batch in parameters.chunks(PARAMETERS_MAX) {
-                    self.ask("runs/log-batch", &json!({"run_id": there, "params": batch})).await?;
-                }
-                mark.there = Some(there);
+                mark.there = Some(text_at(&made, "/run/info/run_id")?);
+            }
+        }
+        // Before the first row; the same value twice is taken.
+        if mark.n_sent == 0 {
+            let parameters: Vec<Value> = subject.parameters.iter().map(parameter).collect();
+            for batch in parameters.chunks(PARAMETERS_MAX) {
+                self.ask("runs/log-batch", &json!({"run_id": mark.there, "params": batch})).await?;
             }
         }
         self.is_open = true;
@@ -97,14 +99,23 @@ impl Mlflow {
     }
 
     async fn experiment(&self, name: &str) -> Result<String, Failure> {
+        if let Some(id) = self.experiment_there(name).await? {
+            return Ok(id);
+        }
+        match self.ask("experiments/create", &json!({"name": name})).await {
+            Ok(made) => text_at(&made, "/experiment_id"),
+            // Another run may have made it meanwhile.
+            Err(refused) => self.experiment_there(name).await?.ok_or(refused),
+        }
+    }
+
+    async fn experiment_there(&self, name: &str) -> Result<Option<String>, Failure> {
+        // A name may have any character, and a query takes it as a form would have it.
         let query = Url::parse_with_params("http://server", [("experiment_name", name)]).expect("an address");
         let query = query.query().unwrap_or_default();
         match self.http.get_once(&format!("api/2.0/mlflow/experiments/get-by-name?{query}")).await {
-            Ok(reply) => text_at(&json_of(&reply)?, "/experiment/experiment_id"),
-            Err(Failure::Refused { status: 404, .. }) => {
-                let made = self.ask("experiments/create", &json!({"name": name})).await?;
-                text_at(&made, "/experiment_id")
-            }
+            Ok(reply) => text_at(&json_of(&reply)?, "/experiment/experiment_id").map(Some),
+            Err(Failure::Refused { status: 404, .. }) => Ok(None),
             Err(failure) => Err(failure),
         }
     }
@@ -118,15 +129,6 @@ fn parameter((name, value): &(String, String)) -> Value {
     json!({"key": name, "value": value.chars().take(PARAMETER_CHARS_MAX).collect::<String>()})
 }
 
-fn json_of(reply: &Reply) -> Result<Value, Failure> {
-    serde_json::from_slice(&reply.bytes).map_err(|_| unlike())
-}
-
 fn text_at(value: &Value, place: &str) -> Result<String, Failure> {
     value.pointer(place).and_then(Value::as_str).map(str::to_owned).ok_or_else(unlike)
-}
-
-/// What stands between may have answered; the server itself may the next time.
-fn unlike() -> Failure {
-    Failure::Passing("its answer is not one of MLflow's".to_owned())
 }

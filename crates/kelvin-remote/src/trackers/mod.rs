@@ -18,7 +18,7 @@ use kelvin_core::{metrics::Metrics, stop::Stop, task::Step};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
-    time::{Instant, timeout_at},
+    time::timeout,
 };
 
 use self::{mark::Mark, mlflow::Mlflow, sending::Sending, service::Service, trackio::Trackio};
@@ -54,6 +54,7 @@ pub struct Trackers {
     threads: Threads,
     lines: Vec<Line>,
     n_rows: usize,
+    waiting_max: usize,
     close: Duration,
     ended: watch::Sender<Option<Ended>>,
 }
@@ -65,6 +66,9 @@ struct Line {
     sent: watch::Receiver<usize>,
     messages: mpsc::UnboundedReceiver<String>,
     task: JoinHandle<()>,
+    has_ended: bool,
+    /// Rows that it was given.
+    n_given: usize,
 }
 
 impl Trackers {
@@ -86,7 +90,7 @@ impl Trackers {
         let (ended, ending) = watch::channel(None);
         let line = |service: Service| {
             let told = service.told();
-            let mark = Mark::open(run, service.name());
+            let mark = Mark::open(run, service.name(), service.server(), &subject.project);
             let (rows, to_send) = mpsc::unbounded_channel();
             let (say, messages) = mpsc::unbounded_channel();
             let (count, sent) = watch::channel(mark.n_sent);
@@ -102,11 +106,19 @@ impl Trackers {
                 count,
                 say,
             };
-            Line { told, rows, sent, messages, task: threads.handle().spawn(sending.run()) }
+            Line {
+                told,
+                rows,
+                sent,
+                messages,
+                task: threads.handle().spawn(sending.run()),
+                has_ended: false,
+                n_given: 0,
+            }
         };
         let lines = services.into_iter().map(line).collect();
         let close = Duration::from_secs_f64(settings.close_s);
-        Ok(Some(Trackers { threads, lines, n_rows: 0, close, ended }))
+        Ok(Some(Trackers { threads, lines, n_rows: 0, waiting_max: settings.waiting_max, close, ended }))
     }
 
     /// A row of the run, after `seconds` of it; those that a tracker has are passed over. Rows come in order, from the run's
@@ -114,9 +126,13 @@ impl Trackers {
     pub fn add(&mut self, step: Step, seconds: f64, metrics: &Metrics) {
         let row = Row { index: self.n_rows, step, seconds, metrics: Arc::new(metrics.clone()) };
         self.n_rows += 1;
-        for line in &self.lines {
-            // A tracker that refused is no longer listening.
-            drop(line.rows.send(row.clone()));
+        for line in &mut self.lines {
+            // Once one was left out, the others would be out of order.
+            if line.n_given == row.index && row.index < *line.sent.borrow() + self.waiting_max {
+                // A tracker that refused is no longer listening.
+                drop(line.rows.send(row.clone()));
+                line.n_given += 1;
+            }
         }
     }
 
@@ -131,31 +147,41 @@ impl Trackers {
     /// rest.
     pub fn close(mut self, ended: Ended, again: &str, stop: &Stop) -> Vec<String> {
         self.ended.send_replace(Some(ended));
-        let mut deadline = Instant::now() + self.close;
-        let mut unsent = Vec::new();
-        for Line { told, task, sent, .. } in &mut self.lines {
-            let in_time = loop {
-                let n_sent = *sent.borrow();
-                if self.threads.wait(async { timeout_at(deadline, &mut *task).await.is_ok() }) {
-                    break true;
-                }
-                if ended != Ended::Finished || *sent.borrow() == n_sent || stop.check().is_err() {
-                    break false;
-                }
-                deadline = Instant::now() + self.close;
-            };
-            task.abort();
+        let n_sent = |lines: &[Line]| lines.iter().map(|it| *it.sent.borrow()).collect::<Vec<usize>>();
+        loop {
+            let before = n_sent(&self.lines);
+            let lines = &mut self.lines;
+            self.threads.wait(async { drop(timeout(self.close, all_end(lines)).await) });
+            let goes_on = ended == Ended::Finished && n_sent(&self.lines) != before && stop.check().is_ok();
+            if !goes_on {
+                break;
+            }
+        }
+        let mut messages = self.messages();
+        for Line { told, task, sent, .. } in &self.lines {
             let n = self.n_rows.saturating_sub(*sent.borrow());
             if 0 < n {
-                unsent.push(format!(
+                messages.push(format!(
                     "{told} has not taken {n} of {} rows; they are in metrics.jsonl, and `{again}` sends them",
                     self.n_rows
                 ));
-            } else if !in_time {
-                unsent.push(format!("{told} was not told that the run has ended"));
+            } else if !task.is_finished() {
+                messages.push(format!("{told} was not told that the run has ended"));
             }
         }
-        self.messages().into_iter().chain(unsent).collect()
+        self.threads.leave();
+        messages
+    }
+}
+
+/// Until nothing is sent any more.
+async fn all_end(lines: &mut [Line]) {
+    for line in lines {
+        // One that has ended in an earlier wait may not be asked again.
+        if !line.has_ended {
+            drop((&mut line.task).await);
+            line.has_ended = true;
+        }
     }
 }
 

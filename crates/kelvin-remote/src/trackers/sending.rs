@@ -22,10 +22,25 @@ pub(super) struct Sending {
     pub(super) say: mpsc::UnboundedSender<String>,
 }
 
+/// The most metrics of a batch of several rows: what MLflow takes at once, so that each answer is a step forward.
+const METRICS_MAX: usize = 1000;
+
+/// The first rows, as many as go together.
+fn batch(waiting: &VecDeque<Row>, rows_max: usize) -> Vec<Row> {
+    let mut n_metrics = 0;
+    let fits = |row: &&Row| {
+        n_metrics += row.metrics.len();
+        n_metrics <= METRICS_MAX || n_metrics == row.metrics.len()
+    };
+    waiting.iter().take(rows_max).take_while(fits).cloned().collect()
+}
+
 impl Sending {
     /// Sends until the run has ended and the tracker has all, or until it refuses.
     pub(super) async fn run(mut self) {
         let told = self.service.told();
+        // What the run is called there is known before it is sent, so that a row whose answer is lost is the same one again.
+        self.keep();
         if let Err(failure) = self.send_all(&told).await {
             self.tell(format!("warning: {told}: {failure}; nothing more is sent there, the run goes on"));
         }
@@ -35,7 +50,7 @@ impl Sending {
         let mut waiting = VecDeque::new();
         loop {
             self.take(&mut waiting).await;
-            let batch: Vec<Row> = waiting.iter().take(self.rows_max).cloned().collect();
+            let batch = batch(&waiting, self.rows_max);
             self.send(told, &batch).await?;
             if batch.is_empty() {
                 return Ok(());

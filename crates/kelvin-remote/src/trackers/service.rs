@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::{Mark, Row, Subject, mlflow::Mlflow, trackio::Trackio};
-use crate::http::{Body, Failure};
+use crate::http::{Body, Failure, Reply};
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +27,16 @@ impl Service {
     /// The name, and where.
     pub(super) fn told(&self) -> String {
         match self {
-            Service::Trackio(it) => format!("Trackio at {}", it.server()),
-            Service::Mlflow(it) => format!("MLflow at {}", it.server()),
+            Service::Trackio(_) => format!("Trackio at {}", self.server()),
+            Service::Mlflow(_) => format!("MLflow at {}", self.server()),
+        }
+    }
+
+    /// Where.
+    pub(super) fn server(&self) -> String {
+        match self {
+            Service::Trackio(it) => it.server(),
+            Service::Mlflow(it) => it.server(),
         }
     }
 
@@ -59,6 +67,17 @@ impl Service {
             Service::Mlflow(it) => it.end(mark, ended).await,
         }
     }
+}
+
+/// What an answer says. What is no JSON comes from something between, such as a proxy: the server itself may answer the next
+/// time.
+pub(super) fn json_of(reply: &Reply) -> Result<Value, Failure> {
+    serde_json::from_slice(&reply.bytes).map_err(|_| unlike())
+}
+
+/// An answer that the server does not give.
+pub(super) fn unlike() -> Failure {
+    Failure::Passing("its answer is none of its interface".to_owned())
 }
 
 pub(super) fn json_body(value: &Value) -> Body {

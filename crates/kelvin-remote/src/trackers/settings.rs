@@ -44,6 +44,8 @@ pub struct TrackingSettings {
     pub close_s: f64,
     /// The most rows of metrics in one request.
     pub rows_max: usize,
+    /// The most rows that wait for one server; those beyond are sent by `kelvin resume`.
+    pub waiting_max: usize,
 }
 
 impl Default for TrackingSettings {
@@ -63,6 +65,7 @@ impl Default for TrackingSettings {
             pause_max_s: 60.0,
             close_s: 5.0,
             rows_max: 64,
+            waiting_max: 4096,
         }
     }
 }
@@ -85,6 +88,7 @@ impl TrackingSettings {
             ("pause_max_s", seconds(self.pause_max_s), SECONDS),
             ("close_s", (0.0..=1e6).contains(&self.close_s), "from 0 to 1000000"),
             ("rows_max", (1..=4096).contains(&self.rows_max), "from 1 to 4096"),
+            ("waiting_max", 1 <= self.waiting_max, "at least 1"),
         ])
     }
 

@@ -3,7 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Mark, Row, Subject, TrackingSettings, finite, service::json_body};
+use super::{
+    Mark, Row, Subject, TrackingSettings, finite,
+    service::{json_body, json_of, unlike},
+};
 use crate::http::{Failure, Http, KeyPlace, Secret};
 
 pub(super) struct Trackio {
@@ -25,8 +28,10 @@ impl Trackio {
 
     pub(super) async fn send(&self, subject: &Subject, mark: &Mark, rows: &[Row]) -> Result<(), Failure> {
         let logs: Vec<Value> = rows.iter().map(|row| entry(subject, mark, row)).collect();
-        self.http.post_once("api/bulk_log", &json_body(&json!({"logs": logs, "hf_token": null}))).await?;
-        Ok(())
+        let body = json_body(&json!({"logs": logs, "hf_token": null}));
+        let said = json_of(&self.http.post_once("api/bulk_log", &body).await?)?;
+        // The call has nothing to say, and says that.
+        if said.get("data").is_some() { Ok(()) } else { Err(unlike()) }
     }
 }
 

@@ -116,7 +116,12 @@ fn a_server_that_is_away_gets_the_rows_later() {
     server.with(|it| it.is_down = true);
     let mut trackers = begin(&settings(&server, 0.1), run.path());
     add(&mut trackers, 0..6);
-    let messages = trackers.close(Ended::Failed, AGAIN, &Stop::default());
+    let mut messages = Vec::new();
+    while messages.len() < 2 {
+        messages.extend(trackers.messages());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    messages.extend(trackers.close(Ended::Failed, AGAIN, &Stop::default()));
     assert_eq!(messages.iter().filter(|it| it.contains("rows wait until it is back")).count(), 2);
     let unsent = messages.iter().filter(|it| it.contains("4 of 12 rows") && it.contains(AGAIN));
     assert_eq!(unsent.count(), 2, "{messages:?}");
@@ -144,6 +149,59 @@ fn faults_of_the_network_lose_and_double_nothing() {
         assert!(server.with(|it| 0 < it.n_struck), "no fault was played");
         assert_whole(&server, 20);
     }
+}
+
+/// An answer was lost with the process: the next one sends the same rows by the same names.
+#[test]
+fn a_process_that_ends_before_the_first_answer_doubles_nothing() {
+    let (server, run) = (Server::start(World::default()), tempfile::tempdir().unwrap());
+    let rates = Rates { unsaid: 1.0, ..Rates::default() };
+    server.with(|it| it.faults = Some(Faults { seed: Seed::new(1), rates, late: Duration::ZERO }));
+    let trackio = TrackingSettings { mlflow: String::new(), ..settings(&server, 0.0) };
+    let mut trackers = begin(&trackio, run.path());
+    add(&mut trackers, 0..2);
+    while server.with(|it| it.world.logs.is_empty()) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    trackers.close(Ended::Failed, AGAIN, &Stop::default());
+    server.with(|it| it.faults = None);
+    let mut trackers = begin(&TrackingSettings { close_s: 60.0, ..trackio }, run.path());
+    add(&mut trackers, 0..4);
+    assert_eq!(trackers.close(Ended::Finished, AGAIN, &Stop::default()), Vec::<String>::new());
+    assert_eq!(server.with(|it| it.world.logs.len()), 8);
+}
+
+/// Another server has none of the rows; another project is another run.
+#[test]
+fn another_server_gets_the_whole_run() {
+    let run = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let server = Server::start(World::default());
+        let mut trackers = begin(&settings(&server, 60.0), run.path());
+        add(&mut trackers, 0..3);
+        assert_eq!(trackers.close(Ended::Finished, AGAIN, &Stop::default()), Vec::<String>::new());
+        assert_whole(&server, 3);
+    }
+}
+
+/// What waits is bounded, and the rest comes with the resume.
+#[test]
+fn rows_beyond_what_may_wait_come_later() {
+    let (server, run) = (Server::start(World::default()), tempfile::tempdir().unwrap());
+    server.with(|it| it.is_down = true);
+    let mut trackers = begin(&TrackingSettings { waiting_max: 4, ..settings(&server, 60.0) }, run.path());
+    add(&mut trackers, 0..5);
+    server.with(|it| it.is_down = false);
+    let messages = trackers.close(Ended::Finished, AGAIN, &Stop::default());
+    assert_eq!(
+        messages.iter().filter(|it| it.contains("has not taken 6 of 10 rows")).count(),
+        2,
+        "{messages:?}"
+    );
+    let mut trackers = begin(&settings(&server, 60.0), run.path());
+    add(&mut trackers, 0..5);
+    assert_eq!(trackers.close(Ended::Finished, AGAIN, &Stop::default()), Vec::<String>::new());
+    assert_whole(&server, 5);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
+use toml::Table;
 
 use super::{
     report::write,
@@ -72,6 +73,16 @@ pub(super) fn train(args: &TrainArgs, interrupt: &Interrupt) -> anyhow::Result<(
     Ok(())
 }
 
+/// Whether two configurations are those of one run; where it is shown may differ.
+fn is_same_run(one: &str, other: &str) -> bool {
+    let [one, other] = [one, other].map(|text| {
+        let mut table: Option<Table> = toml::from_str(text).ok();
+        table.iter_mut().for_each(|it| drop(it.remove("tracking")));
+        table
+    });
+    one.is_some() && one == other
+}
+
 /// What lies where a seed's run goes.
 enum Place {
     Free,
@@ -87,7 +98,7 @@ fn place(dir: &Path, resolved: &Resolved) -> anyhow::Result<Place> {
     if !fs::exists(&path).with_context(describe)? {
         return Ok(Place::Free);
     }
-    if fs::read_to_string(&path).with_context(describe)? != resolved.text {
+    if !is_same_run(&fs::read_to_string(&path).with_context(describe)?, &resolved.text) {
         return Err(Usage::error(format!(
             "{} holds a run with other settings\nhint: give another --run-dir, or remove that folder",
             dir.display()

@@ -45,7 +45,7 @@ fn several_seeds_are_one_command_that_goes_on() {
     let ran = train_with(&runs, "1", &["--seeds", "2"]);
     assert!(ran.code == Some(0) && ran.err.contains("one seed has no comparison"), "{}", ran.err);
     let before = fs::read(runs.join("seed-2/metrics.jsonl")).unwrap();
-    let ran = train_with(&runs, "1", &["--seeds", "1,2"]);
+    let ran = train_with(&runs, "1", &["--seeds", "1,2", "--set", "tracking.tensorboard=false"]);
     assert!(ran.code == Some(0) && ran.err.contains("seed-2 is complete"), "{}", ran.err);
     assert!(ran.out.contains("2 seeds"), "{}", ran.out);
     assert_eq!(fs::read(runs.join("seed-2/metrics.jsonl")).unwrap(), before);
