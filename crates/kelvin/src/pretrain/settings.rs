@@ -96,6 +96,9 @@ fn require(fits: bool, key: &str, range: &str) -> anyhow::Result<()> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Shape {
+    /// What sets decoders of one shape apart.
+    #[serde(default)]
+    family: FamilyName,
     vocab_size: usize,
     hidden_size: usize,
     intermediate_size: usize,
@@ -103,6 +106,29 @@ pub(crate) struct Shape {
     num_attention_heads: usize,
     num_key_value_heads: usize,
     max_position_embeddings: usize,
+}
+
+/// A family of decoders as `model_type` of `config.json` has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum FamilyName {
+    /// The embedded base model's.
+    #[default]
+    Qwen2,
+    /// Without biases, and with a norm on each head.
+    Qwen3,
+    /// Without either.
+    Llama,
+}
+
+impl FamilyName {
+    fn family(self) -> Family {
+        match self {
+            FamilyName::Qwen2 => Family::Qwen2,
+            FamilyName::Qwen3 => Family::Qwen3 { attention_bias: false },
+            FamilyName::Llama => Family::Llama { attention_bias: false },
+        }
+    }
 }
 
 impl Shape {
@@ -132,7 +158,7 @@ impl Shape {
         )
     }
 
-    /// A Qwen2 of this shape with a tied head. `vocab_size` is what the tokenizer came to, which is less than asked
+    /// A model of this shape with a tied head. `vocab_size` is what the tokenizer came to, which is less than asked
     /// for where the corpus has too few pairs to merge.
     pub(crate) fn config(&self, vocab_size: usize) -> ModelConfig {
         ModelConfig {
@@ -147,7 +173,7 @@ impl Shape {
             rope: Rope::plain(10_000.0),
             max_position_embeddings: self.max_position_embeddings,
             tie_word_embeddings: true,
-            family: Family::Qwen2,
+            family: self.family.family(),
         }
     }
 
@@ -240,6 +266,25 @@ mod tests {
                 text.lines().map(|it| if it.starts_with(&format!("{name} =")) { line } else { it }).collect();
             let error = settings(&changed.join("\n")).check().unwrap_err().to_string();
             assert!(error.starts_with(key), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn bases_of_three_families_are_shipped() {
+        for (text, family) in [
+            (include_str!("../../../../configs/pretrain.toml"), Family::Qwen2),
+            (
+                include_str!("../../../../configs/pretrain-qwen3.toml"),
+                Family::Qwen3 { attention_bias: false },
+            ),
+            (
+                include_str!("../../../../configs/pretrain-llama.toml"),
+                Family::Llama { attention_bias: false },
+            ),
+        ] {
+            let settings: PretrainSettings = toml::from_str(text).unwrap();
+            settings.check().unwrap();
+            assert_eq!(settings.model.unwrap().config(512).family, family);
         }
     }
 

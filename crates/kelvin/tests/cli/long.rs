@@ -3,7 +3,7 @@
 use std::{
     env, fs,
     io::{BufRead, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::Stdio,
 };
 
@@ -86,24 +86,72 @@ fn a_killed_run_goes_on_bit_for_bit() {
     }
 }
 
+/// Pretrains a little, with these settings; gives the folder.
+fn pretrained(root: &Path, name: &str, settings: &str) -> PathBuf {
+    let change = |line: &str| match line.split(' ').next() {
+        Some("n_programs") => "n_programs = 1500\n".to_owned(),
+        Some("n_examples") => "n_examples = 6000\n".to_owned(),
+        Some("tokens") => "tokens = 150000\n".to_owned(),
+        _ => format!("{line}\n"),
+    };
+    let (config, out) = (root.join(format!("{name}.toml")), root.join(name));
+    fs::write(&config, settings.lines().map(change).collect::<String>()).unwrap();
+    let ran = run(&["pretrain", "--config", config.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    out
+}
+
 #[test]
 fn pretraining_again_gives_the_same_bytes() {
     if !is_asked_for() {
         return;
     }
     let root = tempfile::tempdir().unwrap();
-    let settings = include_str!("../../../../configs/pretrain.toml")
-        .replace("n_programs = 70000", "n_programs = 1500")
-        .replace("n_examples = 800000", "n_examples = 6000")
-        .replace("tokens = 40000000", "tokens = 150000");
-    let config = root.path().join("small.toml");
-    fs::write(&config, settings).unwrap();
-    let pretrained = |name: &str| {
-        let out = root.path().join(name);
-        let arguments = ["pretrain", "--config", config.to_str().unwrap(), "--out", out.to_str().unwrap()];
-        let ran = run(&arguments);
-        assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let bytes = |name: &str| {
+        let out = pretrained(root.path(), name, include_str!("../../../../configs/pretrain.toml"));
         ["model.safetensors", "tokenizer.json"].map(|name| fs::read(out.join(name)).unwrap())
     };
-    assert!(pretrained("once") == pretrained("again"));
+    assert!(bytes("once") == bytes("again"));
+}
+
+/// Bases of the papers' other families play both recipes, and are what `config.json` says they are.
+#[test]
+fn bases_of_other_families_play_both_recipes() {
+    if !is_asked_for() {
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    for (family, settings) in [
+        ("llama", include_str!("../../../../configs/pretrain-llama.toml")),
+        ("qwen3", include_str!("../../../../configs/pretrain-qwen3.toml")),
+    ] {
+        let base = pretrained(root.path(), family, settings);
+        let text = fs::read_to_string(base.join("config.json")).unwrap();
+        assert!(text.contains(&format!("\"model_type\": \"{family}\"")), "{text}");
+        let model = format!("policy.model={}", base.display());
+        for (recipe, more) in [
+            ("prime-inversion", &["azr.batch_size=4", "inversion.eval_p_max=19", "eval.n_samples=2"][..]),
+            (
+                "r-zero-tiny",
+                &[
+                    "r_zero.questions=16",
+                    "r_zero.pool=48",
+                    "r_zero.curriculum_min=0",
+                    "r_zero.challenger_steps=1",
+                    "r_zero.curriculum_steps=1",
+                    "r_zero.solver_steps=1",
+                    "eval.n_tasks=10",
+                ],
+            ),
+        ] {
+            let config = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../configs/{recipe}.toml"));
+            let dir = root.path().join(format!("{family}-{recipe}"));
+            let sets = more.iter().copied().chain([model.as_str(), "steps=3", "eval.every=3"]);
+            let sets: Vec<&str> = sets.flat_map(|it| ["--set", it]).collect();
+            let paths = [config.to_str().unwrap(), "--run-dir", dir.to_str().unwrap(), "--plain"];
+            let ran = run(&[&["train"][..], &paths, &sets].concat());
+            assert_eq!(ran.code, Some(0), "{}", ran.err);
+            assert_eq!(timeless_rows(&dir).len(), 4, "{}", ran.err);
+        }
+    }
 }
