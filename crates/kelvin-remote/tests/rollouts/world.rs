@@ -260,4 +260,8 @@ impl<W: Weights> Answers for World<W> {
     }
 
     fn drop_future(&mut self, _: &Request) {}
+
+    fn names_requests(&self) -> bool {
+        true
+    }
 }

@@ -100,6 +100,12 @@ pub trait Answers: Send + 'static {
 
     /// Forgets the future that is asked for, where there are any.
     fn drop_future(&mut self, request: &Request);
+
+    /// Whether answers say which request they are to. One that comes twice on a connection that is kept can be told from the
+    /// next answer by that alone; where it is missing, the connection ends with what was said twice.
+    fn names_requests(&self) -> bool {
+        false
+    }
 }
 
 /// What is shared by connections.
@@ -213,8 +219,11 @@ fn answer(
             return Ok(false);
         }
         Fault::Doubled => {
-            write(out, &said, usize::MAX)?;
-            write(out, &said, usize::MAX)?;
+            let is_kept = lock().world.names_requests();
+            let head = if is_kept { "" } else { "connection: close\r\n" };
+            write_headed(out, head, &said, usize::MAX)?;
+            write_headed(out, head, &said, usize::MAX)?;
+            return Ok(is_kept);
         }
         Fault::NotYet => {
             let body = br#"{"type": "try_again", "queue_state": "active"}"#.to_vec();
@@ -291,9 +300,13 @@ fn read(input: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {
 }
 
 fn write(out: &mut TcpStream, said: &Said, n_bytes: usize) -> std::io::Result<()> {
+    write_headed(out, "", said, n_bytes)
+}
+
+fn write_headed(out: &mut TcpStream, head: &str, said: &Said, n_bytes: usize) -> std::io::Result<()> {
     let Said { status, content_type, body } = said;
     let mut text = format!(
-        "HTTP/1.1 {status} -\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\n\r\n",
+        "HTTP/1.1 {status} -\r\n{head}content-type: {content_type}\r\ncontent-length: {}\r\n\r\n",
         body.len()
     )
     .into_bytes();
