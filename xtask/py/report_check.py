@@ -23,6 +23,11 @@ from playwright.sync_api import sync_playwright
 
 READY_S = 2.0
 PATIENCE_MS = 120_000
+# A chart is drawn when it is first looked at, within a frame or two: how long that is depends on the machine.
+SHOWN_ARE_DRAWN = """() => [...document.querySelectorAll("figure")].every(it => {
+    const { top, bottom } = it.getBoundingClientRect();
+    return bottom <= 0 || top >= innerHeight || it.querySelector("canvas");
+})"""
 
 
 def synthetic(run: pathlib.Path, steps: int, kelvin: str, scratch: pathlib.Path) -> pathlib.Path:
@@ -77,7 +82,7 @@ class Page:
         height = self.page.evaluate("document.documentElement.scrollHeight")
         for top in range(0, height, 700):
             self.page.evaluate(f"scrollTo(0, {top})")
-            self.page.wait_for_timeout(50)
+            self.page.wait_for_function(SHOWN_ARE_DRAWN)
         self.page.evaluate("scrollTo(0, 0)")
         figures = self.page.locator("figure").count()
         canvases = self.page.locator("figure canvas").count()

@@ -1,10 +1,10 @@
 //! Many jobs: from many threads, one after the other, and what remains of them.
 
-use kelvin_core::executor::{Executor, HashSeed, Job};
+use kelvin_core::executor::{Executor, HashSeed, Job, Limits};
 
 use kelvin_exec::{Attempt, ExecutorOptions, Layer, Level, PythonExecutor, StartError};
 
-use super::{executor, forking, job, options, run};
+use super::{LIMITS, executor, forking, job, options, run};
 
 #[test]
 fn threads_get_their_own_answers_whichever_worker_runs_them() {
@@ -152,6 +152,7 @@ pub(super) mod leaks {
     use super::*;
     use std::fs;
     use std::path::Path;
+    use std::time::Duration;
 
     pub(crate) fn n_descriptors(process: &Path) -> usize {
         fs::read_dir(process.join("fd")).expect("the process runs").count()
@@ -185,14 +186,7 @@ pub(super) mod leaks {
     #[test]
     fn nothing_remains_of_five_hundred_jobs() {
         if std::env::var_os("KELVIN_TEST_ALONE").is_none() {
-            let me = std::env::current_exe().unwrap();
-            #[expect(clippy::disallowed_methods, reason = "this crate is the one that starts processes")]
-            let status = std::process::Command::new(me)
-                .args(["--exact", "pool::leaks::nothing_remains_of_five_hundred_jobs"])
-                .env("KELVIN_TEST_ALONE", "1")
-                .status()
-                .unwrap();
-            assert!(status.success());
+            assert!(alone("pool::leaks::nothing_remains_of_five_hundred_jobs").wait().unwrap().success());
             return;
         }
         let here = Path::new("/proc/self");
@@ -224,23 +218,10 @@ pub(super) mod leaks {
             let executor = executor(1);
             let wait = "import typing\nl = typing.sys.modules['_thread'].allocate_lock()\n\
                 def f():\n l.acquire()\n l.acquire()";
-            let limits = kelvin_core::executor::Limits { wall_s: 60.0, ..super::super::LIMITS };
-            let _ = executor.run(&Job { limits, ..job(wait, &[""]) });
+            let _ = executor.run(&job(wait, &[""]));
             unreachable!("killed while the job runs");
         }
-        let me = std::env::current_exe().unwrap();
-        #[expect(clippy::disallowed_methods, reason = "this crate is the one that starts processes")]
-        let mut host = std::process::Command::new(me)
-            .args(["--exact", "pool::leaks::a_worker_ends_with_its_host"])
-            .env("KELVIN_TEST_ALONE", "1")
-            .spawn()
-            .unwrap();
-        let wait_for = |what: &dyn Fn() -> Option<u32>| {
-            (0..1000).find_map(|_| {
-                std::thread::sleep(std::time::Duration::from_millis(20));
-                what()
-            })
-        };
+        let mut host = alone("pool::leaks::a_worker_ends_with_its_host");
         // A job leads a session of its own; whatever else a worker or the search for Python forks does not.
         let job_of = |worker: u32| {
             children_of(forker_of(worker)).into_iter().find(|&pid| session_of(pid) == Some(pid))
@@ -248,7 +229,7 @@ pub(super) mod leaks {
         // Probes lead a session too, but not for long.
         let lasting_job_of = |worker: u32| {
             let first = job_of(worker)?;
-            std::thread::sleep(std::time::Duration::from_millis(500));
+            std::thread::sleep(Duration::from_millis(500));
             job_of(worker).filter(|&it| it == first)
         };
         let worker =
@@ -261,6 +242,58 @@ pub(super) mod leaks {
             let gone = wait_for(&|| (!runs(pid)).then_some(pid));
             assert_eq!(gone, Some(pid), "process {pid} outlives its host");
         }
+    }
+
+    /// As when a laptop sleeps or a virtual machine is moved: the clock has jumped past the deadline when it goes on, and
+    /// the program that was at work is not blamed. In a process of its own, to find that program.
+    #[test]
+    fn a_machine_that_stands_still_is_no_verdict() {
+        if std::env::var_os("KELVIN_TEST_ALONE").is_none() {
+            assert!(
+                alone("pool::leaks::a_machine_that_stands_still_is_no_verdict").wait().unwrap().success()
+            );
+            return;
+        }
+        let executor = forking(1);
+        run(&executor, &job("def f(x):\n return x", &["1"]));
+        let [worker] = children_of(std::process::id())[..] else { panic!("one worker") };
+        let forker = forker_of(worker);
+        let program = "import typing\nclock = typing.sys.modules['time'].process_time\n\
+            def f(x):\n end = clock() + x\n while clock() < end: pass\n return x";
+        let limits = Limits { cpu_s: 5.0, wall_s: 2.0, ..LIMITS };
+        let spins = Job { limits, ..job(program, &["0.5"]) };
+        let came = std::thread::scope(|scope| {
+            let came = scope.spawn(|| run(&executor, &spins));
+            let busy = wait_for(&|| children_of(forker).first().copied()).expect("it spins");
+            signal("-STOP", &[forker, busy]);
+            std::thread::sleep(Duration::from_secs(3));
+            signal("-CONT", &[forker, busy]);
+            came.join().unwrap()
+        });
+        assert_eq!(came, ["0.5"]);
+        let metrics = executor.metrics();
+        assert_eq!((metrics.n_wall_kills, metrics.n_timeouts, metrics.n_retries), (1, 0, 1));
+    }
+
+    fn signal(name: &str, processes: &[u32]) {
+        #[expect(clippy::disallowed_methods, reason = "this crate is the one that starts processes")]
+        let mut kill = std::process::Command::new("kill");
+        assert!(kill.arg(name).args(processes.iter().map(u32::to_string)).status().unwrap().success());
+    }
+
+    /// This test alone, in a process of its own.
+    fn alone(name: &str) -> std::process::Child {
+        let me = std::env::current_exe().unwrap();
+        #[expect(clippy::disallowed_methods, reason = "this crate is the one that starts processes")]
+        let mut command = std::process::Command::new(me);
+        command.args(["--exact", name]).env("KELVIN_TEST_ALONE", "1").spawn().unwrap()
+    }
+
+    fn wait_for<T>(what: &dyn Fn() -> Option<T>) -> Option<T> {
+        (0..1000).find_map(|_| {
+            std::thread::sleep(Duration::from_millis(20));
+            what()
+        })
     }
 
     /// A process that has ended may stay as a zombie until whoever inherits it looks.

@@ -54,7 +54,7 @@ fn text(path: PathBuf) -> String {
 }
 
 /// The tasks and transcripts, which two identical runs have in common.
-fn records(dir: &Path) -> Vec<String> {
+pub(crate) fn records(dir: &Path) -> Vec<String> {
     let mut files: Vec<PathBuf> =
         fs::read_dir(dir.join("transcripts")).unwrap().map(|it| it.unwrap().path()).collect();
     files.sort();
@@ -147,7 +147,7 @@ fn a_run_outlives_its_terminal() {
 }
 
 /// Starts a command and gives it with its standard error once it has said a line with `until`.
-fn started(mut command: Command, until: &str) -> (Child, BufReader<std::process::ChildStderr>) {
+pub(crate) fn started(mut command: Command, until: &str) -> (Child, BufReader<std::process::ChildStderr>) {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut said = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
@@ -215,99 +215,4 @@ fn pretraining_ends_when_it_is_told_to() {
     signal(&child, "-TERM");
     assert_eq!(child.wait().unwrap().code(), Some(143));
     assert!(!out.join("model.safetensors").exists());
-}
-
-/// A small run of programs, on the interpreter at `python`.
-fn train_python(dir: &Path, python: &Path) -> Command {
-    let python = format!("python.path={}", python.display());
-    let sets = [
-        "steps=3",
-        "azr.batch_size=4",
-        "azr.n_estimate=2",
-        "azr.n_solutions=2",
-        "azr.seed_factor=2",
-        "eval.every=0",
-        "checkpoint.every=1",
-        "checkpoint.transcripts_every=1",
-        "policy.threads=1",
-        "python.workers=1",
-        "python.cache_entries=0",
-        &python,
-    ];
-    let sets = sets.iter().flat_map(|it| ["--set", it]);
-    command(
-        &["train", "--plain", "--run-dir", dir.to_str().unwrap()].into_iter().chain(sets).collect::<Vec<_>>(),
-    )
-}
-
-/// Ends every interpreter that a process keeps, with SIGKILL.
-fn kill_workers(host: u32) {
-    for entry in fs::read_dir("/proc").unwrap() {
-        let Ok(stat) = fs::read_to_string(entry.unwrap().path().join("stat")) else { continue };
-        // `pid (name) state ppid ...`; the name may hold anything.
-        let (pid, rest) = stat.split_once(' ').unwrap();
-        let parent = rest.rsplit(')').next().unwrap().split_whitespace().nth(1);
-        if parent == Some(&host.to_string()) {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "signals need a command where there is no unsafe code"
-            )]
-            let sent = Command::new("kill").args(["-KILL", pid]).stderr(Stdio::null()).status();
-            // It may have ended by itself.
-            sent.unwrap();
-        }
-    }
-}
-
-/// The interpreter itself: what stands on the path may be a script that looks for it.
-fn real_python() -> PathBuf {
-    #[expect(clippy::disallowed_methods, reason = "only it knows where it is")]
-    let told = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().unwrap();
-    fs::canonicalize(String::from_utf8(told.stdout).unwrap().trim()).unwrap()
-}
-
-/// What dies of somebody else's signal was no program's fault: no verdict changes.
-#[test]
-fn workers_that_are_killed_change_nothing() {
-    let root = tempfile::tempdir().unwrap();
-    let (whole, struck) = (root.path().join("whole"), root.path().join("struck"));
-    let ran = feed(train_python(&whole, &real_python()), "");
-    assert_eq!(ran.code, Some(0), "{}", ran.err);
-    let (mut child, mut said) = started(train_python(&struck, &real_python()), "seeded");
-    let mut line = String::new();
-    loop {
-        kill_workers(child.id());
-        line.clear();
-        if said.read_line(&mut line).unwrap() == 0 {
-            break;
-        }
-    }
-    assert_eq!(child.wait().unwrap().code(), Some(0));
-    assert_eq!(records(&struck), records(&whole));
-}
-
-/// It goes while the run lasts, and no worker comes up any more; then it is there again.
-#[test]
-fn a_python_that_goes_away_ends_a_run_and_nothing_is_lost() {
-    let root = tempfile::tempdir().unwrap();
-    let (whole, struck, python) =
-        (root.path().join("whole"), root.path().join("struck"), root.path().join("python3"));
-    // A copy, which finds its library where the original does.
-    let put = || fs::copy(real_python(), &python).unwrap();
-    put();
-    let ran = feed(train_python(&whole, &python), "");
-    assert_eq!(ran.code, Some(0), "{}", ran.err);
-    let (mut child, mut said) = started(train_python(&struck, &python), "seeded");
-    fs::remove_file(&python).unwrap();
-    kill_workers(child.id());
-    let mut told = String::new();
-    while said.read_line(&mut told).unwrap() != 0 {}
-    assert_eq!(child.wait().unwrap().code(), Some(1), "{told}");
-    assert!(told.contains("error: ") && told.contains("hint: `kelvin resume"), "{told}");
-    let gone = run(&["resume", struck.to_str().unwrap(), "--plain"]);
-    assert!(gone.code == Some(1) && gone.err.contains("\nhint: "), "{}", gone.err);
-    put();
-    let resumed = run(&["resume", struck.to_str().unwrap(), "--plain"]);
-    assert_eq!(resumed.code, Some(0), "{}", resumed.err);
-    assert_eq!(records(&struck), records(&whole));
 }
