@@ -11,7 +11,7 @@ use std::{
 
 /// What is about to happen to a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
+pub enum Operation<'run> {
     /// A folder is made.
     Make,
     /// A new file is written, so many bytes.
@@ -22,8 +22,8 @@ pub enum Operation {
     Fill,
     /// A file or folder is brought to the medium.
     Sync,
-    /// A file or folder gets its final name.
-    Rename,
+    /// A file or folder that lies here gets its final name.
+    Rename(&'run Path),
     /// A file is cut back to so many bytes.
     Truncate(u64),
     /// A file or folder is removed.
@@ -33,7 +33,7 @@ pub enum Operation {
 /// What can go wrong, for tests.
 pub trait Faults: Send + Sync {
     /// Whether this operation is cut short, and after how many bytes; what has no bytes does not happen at all.
-    fn cut(&self, operation: Operation, path: &Path) -> Option<usize>;
+    fn cut(&self, operation: Operation<'_>, path: &Path) -> Option<usize>;
 
     /// The error of an operation that was cut short; or the end of the process.
     fn error(&self) -> io::Error;
@@ -126,7 +126,7 @@ impl Disk {
     /// # Panics
     /// If the new path has no folder.
     pub fn rename(&self, from: &Path, to: &Path) -> anyhow::Result<()> {
-        self.run(Operation::Rename, to, |_| fs::rename(from, to))?;
+        self.run(Operation::Rename(from), to, |_| fs::rename(from, to))?;
         let above = to.parent().expect("it lies in a folder");
         self.sync(if above.as_os_str().is_empty() { Path::new(".") } else { above })
     }
@@ -161,7 +161,7 @@ impl Disk {
     /// Does an operation, or as much of it as the faults let through: `act` is given how many bytes that is.
     fn run(
         &self,
-        operation: Operation,
+        operation: Operation<'_>,
         path: &Path,
         act: impl FnOnce(usize) -> io::Result<()>,
     ) -> anyhow::Result<()> {
@@ -170,7 +170,7 @@ impl Disk {
             Operation::Make
             | Operation::Fill
             | Operation::Sync
-            | Operation::Rename
+            | Operation::Rename(_)
             | Operation::Truncate(_)
             | Operation::Remove => 0,
         };
@@ -184,7 +184,7 @@ impl Disk {
             Operation::Make => "making",
             Operation::Remove => "removing",
             Operation::Truncate(_) => "cutting back",
-            Operation::Write(_) | Operation::Append(_) | Operation::Fill | Operation::Rename => "writing",
+            Operation::Write(_) | Operation::Append(_) | Operation::Fill | Operation::Rename(_) => "writing",
             Operation::Sync => "syncing",
         };
         done.map_err(|error| {
@@ -193,7 +193,7 @@ impl Disk {
         })
     }
 
-    fn cut(&self, operation: Operation, path: &Path) -> Option<usize> {
+    fn cut(&self, operation: Operation<'_>, path: &Path) -> Option<usize> {
         self.faults.as_ref()?.cut(operation, path)
     }
 

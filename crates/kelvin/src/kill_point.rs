@@ -36,14 +36,14 @@ pub(crate) fn disk() -> anyhow::Result<Disk> {
 }
 
 impl Faults for KillPoint {
-    fn cut(&self, operation: Operation, _path: &Path) -> Option<usize> {
+    fn cut(&self, operation: Operation<'_>, _path: &Path) -> Option<usize> {
         let n = 1 + self.n_done.fetch_add(1, Ordering::Relaxed);
         let kept = match operation {
             Operation::Write(whole) | Operation::Append(whole) => self.bytes % (whole + 1),
             Operation::Make
             | Operation::Fill
             | Operation::Sync
-            | Operation::Rename
+            | Operation::Rename(_)
             | Operation::Truncate(_)
             | Operation::Remove => self.bytes,
         };

@@ -1,13 +1,9 @@
-//! What goes wrong in a life. Which job, draw or update it hits follows from the number of the simulation and of the life
+//! What goes wrong in a life, but for its disk. Which job, draw or update it hits follows from the number of the simulation and of the life
 //! and from what is asked, not from which thread asked first.
 
 use std::{
-    collections::BTreeMap,
-    fs::{self, OpenOptions},
-    io::{self, ErrorKind},
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
-        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
         mpsc::{self, Receiver},
     },
@@ -23,7 +19,6 @@ use kelvin_core::{
     seed::{Draws, Seed},
     stop::Stopped,
 };
-use kelvin_selfplay::disk::{Faults, Operation};
 
 use crate::domain::add;
 
@@ -150,74 +145,5 @@ impl Trainer for Failing {
     }
     fn restore(&mut self, dir: &Path) -> anyhow::Result<()> {
         self.inner.restore(dir)
-    }
-}
-
-/// A disk that fills up, or whose process ends within a write.
-#[derive(Clone)]
-pub(crate) struct Medium(Arc<Mutex<Platter>>);
-
-struct Platter {
-    draws: Draws,
-    rate: f64,
-    /// Nothing is written after the end.
-    ended: bool,
-    /// Files of which only so many bytes are on the medium.
-    unsynced: BTreeMap<PathBuf, u64>,
-}
-
-impl Medium {
-    pub(crate) fn new(seed: Seed, rate: f64) -> Medium {
-        let (draws, unsynced) = (seed.draws(), BTreeMap::new());
-        Medium(Arc::new(Mutex::new(Platter { draws, rate, ended: false, unsynced })))
-    }
-
-    /// What was not synced is on the medium in part.
-    pub(crate) fn lose_power(&self) {
-        let Platter { draws, unsynced, .. } = &mut *self.0.lock().unwrap();
-        for (path, synced) in &*unsynced {
-            let Ok(there) = fs::metadata(path).map(|it| it.len()) else { continue };
-            let kept = synced + draws.below((there.saturating_sub(*synced) + 1) as usize) as u64;
-            OpenOptions::new().write(true).open(path).unwrap().set_len(kept.min(there)).unwrap();
-        }
-    }
-}
-
-impl Faults for Medium {
-    fn cut(&self, operation: Operation, path: &Path) -> Option<usize> {
-        let platter = &mut *self.0.lock().unwrap();
-        if platter.ended {
-            return Some(0);
-        }
-        let len = fs::metadata(path).map_or(0, |it| it.len());
-        match operation {
-            Operation::Append(_) => {
-                platter.unsynced.entry(path.to_owned()).or_insert(len);
-            }
-            Operation::Write(_) => {
-                platter.unsynced.insert(path.to_owned(), 0);
-            }
-            // The operation does it itself.
-            Operation::Truncate(_) => {
-                platter.unsynced.remove(path);
-            }
-            Operation::Make | Operation::Fill | Operation::Sync | Operation::Rename | Operation::Remove => {}
-        }
-        if platter.draws.chance(platter.rate) {
-            platter.ended = true;
-            let n = match operation {
-                Operation::Write(n) | Operation::Append(n) => n,
-                _ => 64,
-            };
-            return Some(platter.draws.below(n + 1));
-        }
-        if operation == Operation::Sync {
-            platter.unsynced.remove(path);
-        }
-        None
-    }
-
-    fn error(&self) -> io::Error {
-        io::Error::new(ErrorKind::StorageFull, INJECTED)
     }
 }

@@ -28,7 +28,8 @@ use kelvin_selfplay::{
 
 use crate::{
     domain::{Sums, respond},
-    faults::{Breaking, Failing, INJECTED, Medium, Rates},
+    faults::{Breaking, Failing, INJECTED, Rates},
+    medium::Medium,
 };
 
 /// Lives in which something can happen; the last one is spared, or some runs would never end.
@@ -46,7 +47,7 @@ pub(crate) fn play(number: u64) -> u64 {
     let (spared, struck) = (root.path().join("spared"), root.path().join("struck"));
     fs::create_dir(&spared).unwrap();
     fs::create_dir(&struck).unwrap();
-    let unharmed = Medium::new(seed, 0.0);
+    let unharmed = Medium::new(seed, 0.0, root.path());
     assert_eq!(life(&spared, &settings, seed, Rates::default(), &unharmed, None).unwrap(), End::Finished);
     let mut rate = |chance: f64, most: f64| if draws.chance(chance) { most * draws.unit() } else { 0.0 };
     let rates = Rates {
@@ -63,7 +64,7 @@ pub(crate) fn play(number: u64) -> u64 {
             damaged = damage_newest(&struck, &mut draws);
         }
         let seed = seed.fork("life").nth(n);
-        let medium = Medium::new(seed.fork("disk"), rates.disk);
+        let medium = Medium::new(seed.fork("disk"), rates.disk, root.path());
         let ended = life(&struck, &settings, seed, rates, &medium, damaged.as_deref());
         if draws.chance(0.5) {
             medium.lose_power();

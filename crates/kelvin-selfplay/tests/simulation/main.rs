@@ -5,6 +5,7 @@
 mod domain;
 mod faults;
 mod lives;
+mod medium;
 
 use std::{env, panic::catch_unwind};
 
