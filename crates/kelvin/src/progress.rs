@@ -2,10 +2,7 @@
 //! table of before and after. Where a terminal has no dashboard (any more), the step's line is overwritten by the next one
 //! and evaluations stay; without a terminal every line stays.
 
-use std::{
-    collections::BTreeMap,
-    io::{Write, stderr},
-};
+use std::io::{Write, stderr};
 
 use kelvin_core::{metrics::Metrics, task::Step, task::TaskType};
 use kelvin_selfplay::{
@@ -308,10 +305,17 @@ fn with_intervals(first: &Held, last: &Held, row: &str, key: &str) -> String {
     }
 }
 
+/// Whether a row has an evaluation.
+pub(crate) fn is_evaluated(row: &Metrics) -> bool {
+    row.contains_key("eval/mean/accuracy") && row.contains_key("step")
+}
+
 /// First and last rows with an evaluation.
-pub(crate) fn evaluations(rows: &[BTreeMap<String, f64>]) -> Option<(Held, Held)> {
+pub(crate) fn evaluations<'run>(
+    rows: impl DoubleEndedIterator<Item = &'run Metrics>,
+) -> Option<(Held, Held)> {
     let held = |row: &Metrics| Held { step: row["step"] as Step, metrics: row.clone() };
-    let mut with = rows.iter().filter(|it| it.contains_key("eval/mean/accuracy") && it.contains_key("step"));
+    let mut with = rows.filter(|it| is_evaluated(it));
     let first = with.next()?;
     Some((held(first), held(with.next_back().unwrap_or(first))))
 }

@@ -264,7 +264,7 @@ fn ended(end: Option<&End>) -> Ended {
 /// Prints the table of before and after on standard output, and where everything is.
 fn summarize(config: &Config, folder: &RunFolder) -> anyhow::Result<()> {
     let rows = report::rows(&folder.path)?;
-    if let Some((first, last)) = progress::evaluations(&rows) {
+    if let Some((first, last)) = progress::evaluations(rows.iter()) {
         let table = progress::before_and_after(
             &first,
             &last,

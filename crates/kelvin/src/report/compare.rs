@@ -1,7 +1,13 @@
 //! Where runs began and where they ended: of one run with the intervals over tasks that it recorded, of several seeds
 //! with intervals over seeds.
 
-use kelvin_core::{statistics::Estimate, task::TaskType};
+use std::collections::BTreeSet;
+
+use kelvin_core::{
+    metrics::Metrics,
+    statistics::Estimate,
+    task::{Step, TaskType},
+};
 use serde_json::{Value, json};
 use toml::Table;
 
@@ -63,8 +69,8 @@ pub(super) fn ends(runs: &[Run], groups: &[Group]) -> Vec<Value> {
     let rows: Vec<&str> = TaskType::ALL.iter().map(|it| it.as_str()).chain(["mean"]).collect();
     let mut ends = Vec::new();
     for (place, group) in groups.iter().enumerate() {
-        let held: Vec<(Held, Held)> =
-            group.runs.iter().filter_map(|it| progress::evaluations(&runs[*it].rows)).collect();
+        let members: Vec<&Run> = group.runs.iter().map(|it| &runs[*it]).collect();
+        let held = evaluations(&members);
         for row in &rows {
             for key in &keys {
                 ends.extend(end(&held, row, key).map(|mut it| {
@@ -75,6 +81,26 @@ pub(super) fn ends(runs: &[Run], groups: &[Group]) -> Vec<Value> {
         }
     }
     ends
+}
+
+/// The first and the last evaluation of each run: those of the same two steps, where some of the runs have gone further
+/// than others. A run that was evaluated but once counts only where all were.
+fn evaluations(runs: &[&Run]) -> Vec<(Held, Held)> {
+    let steps = |run: &Run| -> BTreeSet<Step> {
+        let evaluated = run.rows.iter().filter(|it| progress::is_evaluated(it));
+        evaluated.map(|it| it["step"] as Step).collect()
+    };
+    let all: Vec<(&Run, BTreeSet<Step>)> = runs.iter().map(|it| (*it, steps(it))).collect();
+    let most = all.iter().map(|(_, steps)| steps.len()).max().unwrap_or(0);
+    let counting = || all.iter().filter(|(_, steps)| most.min(2) <= steps.len());
+    let shared = counting().map(|(_, steps)| steps.clone()).reduce(|a, b| &a & &b).unwrap_or_default();
+    let together = |row: &&Metrics| shared.len() < most.min(2) || shared.contains(&(row["step"] as Step));
+    counting()
+        .filter_map(|(run, _)| {
+            let rows = run.rows.iter().filter(|it| progress::is_evaluated(it)).filter(together);
+            progress::evaluations(rows)
+        })
+        .collect()
 }
 
 fn end(held: &[(Held, Held)], row: &str, key: &str) -> Option<Value> {
@@ -115,9 +141,14 @@ pub(super) fn over_seeds(runs: &[Run]) -> String {
         1 => "95 % intervals over tasks".to_owned(),
         n => format!("means and 95 % intervals over {n} seeds"),
     };
+    let ends = ends(runs, &[group]);
+    let at = match ends.first().map(|it| &it["steps"]) {
+        Some(steps) => format!(", steps {} to {}", steps[0], steps[1]),
+        None => String::new(),
+    };
     let mut text =
-        format!("solve rate in %, {over}\n\n{:<11}{:^17}{:^17}{:^17}\n", "", "first", "last", "gain");
-    for it in ends(runs, &[group]).iter().filter(|it| it["key"] == "accuracy") {
+        format!("solve rate in %, {over}{at}\n\n{:<11}{:^17}{:^17}{:^17}\n", "", "first", "last", "gain");
+    for it in ends.iter().filter(|it| it["key"] == "accuracy") {
         let row = it["row"].as_str().unwrap_or_default();
         text.push_str(&format!(
             "{row:<11}{:^17}{:^17}{:^17}\n",
@@ -198,6 +229,24 @@ mod tests {
         assert_eq!(ends[1]["last"], json!({ "mean": 0.25, "half": 0.125 }), "one seed: over tasks");
         assert_eq!(ends[1]["gain"]["half"], Value::Null);
         assert_eq!(differences(&runs, &groups), json!([{ "key": "steps", "values": ["2", "3"] }]));
+    }
+
+    /// One was cut off before the last evaluation, another has only begun.
+    #[test]
+    fn seeds_are_compared_at_the_same_step() {
+        let config = |seed: u32| format!("seed = {seed}");
+        let runs = [
+            run("a-1", &config(1), &[0.25, 0.5, 1.0]),
+            run("a-2", &config(2), &[0.25, 0.25]),
+            run("a-3", &config(3), &[0.25]),
+        ];
+        let told = |runs: &[Run]| {
+            let ends = ends(runs, &groups(runs));
+            (ends[0]["n"].clone(), ends[0]["steps"].clone(), ends[0]["last"]["mean"].clone())
+        };
+        assert_eq!(told(&runs), (2.into(), json!([0, 1]), 0.375.into()));
+        assert_eq!(told(&runs[2..]), (1.into(), json!([0, 0]), 0.25.into()));
+        assert_eq!(told(&runs[..1]), (1.into(), json!([0, 2]), 1.into()));
     }
 
     #[test]

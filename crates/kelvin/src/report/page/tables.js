@@ -59,12 +59,12 @@ function runEnds() {
 }
 
 function comparedEnds(key) {
-  const heads = ["run", "task type", ...["seeds", "first", "last", "gain", "interval over"].map((it) => ({ value: it, class: "number" }))];
+  const heads = ["run", "task type", ...["seeds", "steps", "first", "last", "gain", "interval over"].map((it) => ({ value: it, class: "number" }))];
   const first = (it) => (it.row === "mean" ? 0 : 1);
   const of = (group) => data.ends.filter((it) => it.group === group && it.key === key).sort((a, b) => first(a) - first(b));
   return table(heads, data.groups.flatMap((group, index) => of(index).map((it) => ({
     class: it.row === "mean" ? "main" : "",
-    cells: [it.row === "mean" ? group.name : "", it.row, number(String(it.n)), number(measured(it.first)), number(measured(it.last)), gained(it.gain), number(1 < it.n ? "seeds" : "tasks", "soft")],
+    cells: [it.row === "mean" ? group.name : "", it.row, number(String(it.n)), number(it.steps.join(" to ")), number(measured(it.first)), number(measured(it.last)), gained(it.gain), number(1 < it.n ? "seeds" : "tasks", "soft")],
   }))));
 }
 
