@@ -38,6 +38,8 @@ class Terminal:
 
     def __init__(self, kelvin: str, run: pathlib.Path, width: int, height: int, more=(), term="xterm-256color"):
         self.screen = pyte.Screen(width, height)
+        # As a terminal does, that is asked where its cursor is.
+        self.screen.write_process_input = self.press
         self.stream = pyte.ByteStream(self.screen)
         self.written = b""
         self.master, slave = pty.openpty()
@@ -119,10 +121,9 @@ def watched(kelvin: str, scratch: pathlib.Path, size, captures):
     width, height = size
     run = scratch / f"run-{width}"
     it = Terminal(kelvin, run, width, height)
-    it.until(lambda text: steps_of(text) > 2, "steps are shown")
+    parts = ("kelvin", "solved", "reward", "valid", "times solved", "seconds", "newest task", "checkpoint")
+    it.until(lambda text: steps_of(text) > 2 and all(part in text for part in parts), f"steps and {parts} are shown")
     shown = it.text()
-    for part in ("kelvin", "solved", "reward", "valid", "times solved", "seconds", "newest task", "checkpoint"):
-        expect(part in shown, f"{part!r} is shown")
     expect(all(len(line) <= width for line in shown.splitlines()), "lines fit")
     if captures:
         captures.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ mod clients;
 mod curve;
 mod evidence;
 mod peers;
+mod readers;
 mod readme;
 mod run_folder;
 mod series;
@@ -31,10 +32,13 @@ struct Cli {
 enum Task {
     /// Checks the house: the star of crates, budgets, dead files, links, the changelog
     Tidy,
-    /// Runs the long suites (`KELVIN_SLOW=1`, release build)
+    /// Runs the long suites (`KELVIN_SLOW=1`, release build), then `readers`
     Slow {
-        /// Only tests whose name contains this
+        /// Only tests whose name contains this, and no readers
         filter: Option<String>,
+        /// A Python that has the libraries of `readers`
+        #[arg(long)]
+        python: Option<PathBuf>,
     },
     /// Runs or resumes the arms of a table of evidence, then writes its summary, table and curve
     Evidence {
@@ -66,6 +70,8 @@ enum Task {
     /// Trains beside the real servers of Trackio and MLflow, which are fetched from the Python package index, and reads back what
     /// they have
     TrackerPeers(tracker_peers::Options),
+    /// Has transformers, PEFT, `datasets` and TensorBoard read what kelvin writes, and compares
+    Readers(readers::Options),
     /// Runs the code blocks of README.md that are marked `sh ci`, in order
     Readme,
     /// Checks a run folder against what docs/formats.md promises
@@ -92,13 +98,14 @@ fn run(task: Task) -> anyhow::Result<()> {
     let root = root();
     match task {
         Task::Tidy => tidy::run(root),
-        Task::Slow { filter } => slow(root, filter.as_deref()),
+        Task::Slow { filter, python } => slow(root, filter.as_deref(), python),
         Task::Evidence { table, arm, collect } => evidence::run(root, &table, &arm, !collect),
         Task::Curve { table, out } => curve::run(root, &table, out.as_deref()),
         Task::EnginePeers(options) => peers::run(root, &options),
         Task::ServeClients(options) => clients::run(root, &options),
         Task::TinkerPeer(options) => tinker_peer::run(root, &options),
         Task::TrackerPeers(options) => tracker_peers::run(root, &options),
+        Task::Readers(options) => readers::run(root, &options),
         Task::Readme => readme::run(root),
         Task::RunFolder { folder, steps } => run_folder::run(&folder, steps),
     }
@@ -110,16 +117,20 @@ fn root() -> &'static Path {
 }
 
 /// Tests that take minutes look for `KELVIN_SLOW` and print that they are skipped where it is not set.
-fn slow(root: &Path, filter: Option<&str>) -> anyhow::Result<()> {
+fn slow(root: &Path, filter: Option<&str>, python: Option<PathBuf>) -> anyhow::Result<()> {
     // They would fail for it after ten minutes.
     anyhow::ensure!(
         filter.is_some() || std::env::var_os("KELVIN_DATA").is_some(),
         "the long suites read public data sets\nhint: set KELVIN_DATA to their folder (docs/log.md says which), or name a \
          filter"
     );
-    let mut arguments = vec!["test", "--release", "--workspace", "--no-fail-fast"];
+    let test = ["test", "--release", "--workspace", "--no-fail-fast"];
+    let slow = [("KELVIN_SLOW", "1")];
     if let Some(filter) = filter {
-        arguments.extend(["--", filter]);
+        return shell::run(root, "cargo", &[&test[..], &["--", filter]].concat(), &slow);
     }
-    shell::run(root, "cargo", &arguments, &[("KELVIN_SLOW", "1")])
+    let tested = shell::run(root, "cargo", &test, &slow);
+    let binary = PathBuf::from("target/release/kelvin");
+    shell::run(root, "cargo", &["build", "--release", "-p", "kelvin"], &[])?;
+    tested.and(readers::run(root, &readers::Options { binary, python }))
 }

@@ -1,7 +1,7 @@
 //! Child processes: the one place where a task starts one.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -31,4 +31,16 @@ pub(crate) fn run(
         bail!("`{shown}` ended with {status}");
     }
     Ok(())
+}
+
+/// A Python of its own in `folder`, below `root`, with packages of the Python package index.
+///
+/// # Errors
+/// If one cannot be installed.
+pub(crate) fn python_with(root: &Path, folder: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
+    run(root, "python3", &["-m", "venv", folder], &[])?;
+    let python = root.join(folder).join("bin/python");
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    run(root, &python.display().to_string(), &[&pip[..], packages].concat(), &[])?;
+    Ok(python)
 }

@@ -20,11 +20,7 @@ pub(crate) struct Options {
 pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     let binary = root.join(&options.binary);
     ensure!(binary.is_file(), "{} is not there\nhint: cargo build --release", options.binary.display());
-    let folder = "target/tracker-peers/python";
-    shell::run(root, "python3", &["-m", "venv", folder], &[])?;
-    let python = root.join(folder).join("bin/python").display().to_string();
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-    shell::run(root, &python, &[&pip[..], &PACKAGES].concat(), &[])?;
+    let python = shell::python_with(root, "target/tracker-peers/python", &PACKAGES)?;
     let binary = binary.display().to_string();
     let arguments = [
         "xtask/py/tracker_peers.py",
@@ -35,5 +31,5 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
         "--folder",
         "target/tracker-peers/runs",
     ];
-    shell::run(root, &python, &arguments, &[])
+    shell::run(root, &python.display().to_string(), &arguments, &[])
 }

@@ -21,11 +21,13 @@ pub(crate) struct Exported<'run> {
     pub(crate) config: &'run Config,
     /// Whether it is an adapter alone.
     pub(crate) is_adapter: bool,
+    /// Where it went, which has all but this card.
+    pub(crate) folder: &'run Path,
 }
 
 /// The text of the card. What cannot be read in the run is left out.
 pub(crate) fn card(exported: &Exported<'_>) -> String {
-    let Exported { run, checkpoint, config, is_adapter } = *exported;
+    let Exported { run, checkpoint, config, is_adapter, folder } = *exported;
     let state: Value = read(&checkpoint.join("state.json"))
         .and_then(|it| serde_json::from_slice(&it).ok())
         .unwrap_or_default();
@@ -63,13 +65,41 @@ pub(crate) fn card(exported: &Exported<'_>) -> String {
     facts.extend(digest.map(|it| format!("SHA-256 of the run's config.toml: {it}")));
     let n_alarms = read(&run.join("alarms.jsonl")).map(|it| it.iter().filter(|it| **it == b'\n').count());
     format!(
-        "---\n{}\ntags: [kelvin, self-play]\n---\n\n# A model trained by self-play\n\nWritten by kelvin {}.\n\n{}\n\n## Data\n\n{}\n\n\
+        "---\n{}\ntags: [kelvin, self-play]\n---\n\n# A model trained by self-play\n\nWritten by kelvin {}.\n\n{}\n\n## Use\n\n{}\n\n## Data\n\n{}\n\n\
          ## Known risks\n\n{}\n",
         head.join("\n"),
         env!("CARGO_PKG_VERSION"),
         list(&facts),
+        usage(folder, is_adapter),
         data(config),
         list(&risks(config, n_alarms)),
+    )
+}
+
+/// How the libraries that it is for load it, in Python.
+fn usage(folder: &Path, is_adapter: bool) -> String {
+    if is_adapter {
+        return "```python\nfrom peft import AutoPeftModelForCausalLM\n\n\
+            model = AutoPeftModelForCausalLM.from_pretrained(\"the path of this folder\")\n```"
+            .to_owned();
+    }
+    let says = |file: &str, key: &str, value: &str| {
+        let content: Option<Value> = read(&folder.join(file)).and_then(|it| serde_json::from_slice(&it).ok());
+        content.is_some_and(|it| it[key] == value)
+    };
+    let generic = "PreTrainedTokenizerFast";
+    let is_replaced = says("config.json", "model_type", "qwen2")
+        && says("tokenizer_config.json", "tokenizer_class", generic);
+    let (tokenizer, note) = match is_replaced {
+        true => (
+            generic,
+            "\n\n`AutoTokenizer` of transformers 5 would split text as it does for every Qwen2 model, and not as this one learnt it.",
+        ),
+        false => ("AutoTokenizer", ""),
+    };
+    format!(
+        "```python\nfrom transformers import AutoModelForCausalLM, {tokenizer}\n\nfolder = \"the path of this folder\"\n\
+         model = AutoModelForCausalLM.from_pretrained(folder)\ntokenizer = {tokenizer}.from_pretrained(folder)\n```{note}"
     )
 }
 
@@ -123,9 +153,14 @@ mod tests {
         fs::write(dir.path().join("config.toml"), "steps = 500\n").unwrap();
         fs::write(dir.path().join("alarms.jsonl"), "{}\n{}\n").unwrap();
         let config = Config::default();
-        let exported =
-            Exported { run: dir.path(), checkpoint: &checkpoint, config: &config, is_adapter: false };
+        fs::write(dir.path().join("config.json"), r#"{"model_type": "qwen2"}"#).unwrap();
+        let tokenizer = dir.path().join("tokenizer_config.json");
+        fs::write(&tokenizer, r#"{"tokenizer_class": "PreTrainedTokenizerFast"}"#).unwrap();
+        let (run, folder) = (dir.path(), dir.path());
+        let exported = Exported { run, checkpoint: &checkpoint, config: &config, is_adapter: false, folder };
         insta::assert_snapshot!(card(&exported));
+        fs::write(&tokenizer, r#"{"tokenizer_class": "Qwen2Tokenizer"}"#).unwrap();
+        assert!(card(&exported).contains("= AutoTokenizer.from_pretrained"));
         let question = Config { environment: EnvironmentName::MathQuestion, ..Config::default() };
         let told = card(&Exported { config: &question, is_adapter: true, ..exported });
         assert!(

@@ -38,7 +38,7 @@ impl Tokenizer {
     /// any text round-trips. Every digit is a token of its own. Equal texts give equal files.
     ///
     /// In transformers, `PreTrainedTokenizerFast` reads a text alike. `AutoTokenizer` of version 5 does not:
-    /// beside a Qwen2 model it replaces the splitting of any tokenizer by that of Qwen2.
+    /// beside a Qwen2 model it replaces the splitting of any tokenizer by that of Qwen2. Beside Qwen3 and Llama it reads alike.
     ///
     /// # Errors
     /// If `vocab_size` has no room for the end token and the bytes.

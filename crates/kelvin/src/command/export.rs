@@ -52,18 +52,21 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         None => model::solver_folder(&checkpoint),
     };
     let config = config::resolve(&[&settings])?.config;
-    let card = model_card::card(&Exported {
-        run: &args.run_dir,
-        checkpoint: &checkpoint,
-        config: &config,
-        is_adapter: args.adapter,
-    });
-    let write_card = |dir: &Path| fs::write(dir.join("README.md"), &card).context("writing README.md");
+    let write_card = |dir: &Path| {
+        let card = model_card::card(&Exported {
+            run: &args.run_dir,
+            checkpoint: &checkpoint,
+            config: &config,
+            is_adapter: args.adapter,
+            folder: dir,
+        });
+        fs::write(dir.join("README.md"), card).context("writing README.md")
+    };
     if !args.adapter {
-        let checkpoint = model::load(&folder.display().to_string())?;
+        let model = model::load(&folder.display().to_string())?;
         return model::write_new(&args.out, |dir| {
-            write_card(dir)?;
-            checkpoint.save(dir, config.policy.dtype)
+            model.save(dir, config.policy.dtype)?;
+            write_card(dir)
         });
     }
     if adapter_base(&folder)?.is_none() {
@@ -73,11 +76,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         )));
     }
     model::write_new(&args.out, |dir| {
-        write_card(dir)?;
         for file in ["adapter_config.json", "adapter_model.safetensors"] {
             fs::copy(folder.join(file), dir.join(file)).with_context(|| format!("copying {file}"))?;
         }
-        Tokenizer::in_folder(&folder)?.map_or(Ok(()), |tokenizer| tokenizer.save(dir))
+        Tokenizer::in_folder(&folder)?.map_or(Ok(()), |tokenizer| tokenizer.save(dir))?;
+        write_card(dir)
     })
 }
 
