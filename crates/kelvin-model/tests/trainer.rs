@@ -1,5 +1,7 @@
 //! Bits of the trainer do not depend on threads, order of work or what came before; bad batches are refused.
 
+use std::{thread, time::Duration};
+
 use kelvin_core::{
     objective::{Aggregation, KlEstimator, KlTerm, Normalisation, Objective, Surrogate},
     policy::{AdamParams, LossStats},
@@ -119,6 +121,22 @@ fn a_gradient_that_is_stopped_leaves_nothing() {
         let expected = fresh.forward_backward(&batch, &OBJECTIVE).unwrap();
         assert_eq!(stopped.forward_backward(&batch, &OBJECTIVE).unwrap(), expected);
         assert_eq!(bits(stopped.gradient()), bits(fresh.gradient()));
+        // Wherever it is heard.
+        for micros in [0, 30, 100, 300, 1000, 3000, 10_000] {
+            let (stop, mut struck) = (Stop::default(), TrainCore::new(params()));
+            struck.listen(stop.clone());
+            let heard = thread::scope(|scope| {
+                scope.spawn(|| {
+                    thread::sleep(Duration::from_micros(micros));
+                    stop.ask();
+                });
+                struck.forward_backward(&batch, &OBJECTIVE)
+            });
+            match heard {
+                Ok(stats) => assert_eq!((stats, bits(struck.gradient())), (expected, bits(fresh.gradient()))),
+                Err(error) => assert!(error.is::<Stopped>() && struck.gradient().iter().all(|it| *it == 0.0)),
+            }
+        }
     });
 }
 

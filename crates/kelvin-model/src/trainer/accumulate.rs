@@ -49,6 +49,7 @@ impl TrainCore {
                 lora: self.learnt.lora(),
                 rope: &self.rope,
                 threads: plan.threads,
+                stop: Some(&self.stop),
             },
             plan,
             batch,
@@ -64,8 +65,13 @@ impl TrainCore {
             let mut sums = Vec::new();
             while let Some((slot_idx, mut gradient)) = slots.take() {
                 let of_slot = chunks.iter().skip(slot_idx).step_by(n_slots);
-                for chunk in of_slot.take_while(|_| !stop.is_asked()) {
-                    sums.extend(job.chunk(chunk, gradient.as_mut(), &mut bench));
+                for chunk in of_slot {
+                    let of_chunk = job.chunk(chunk, gradient.as_mut(), &mut bench);
+                    // Its passes may have ended early.
+                    if stop.is_asked() {
+                        break;
+                    }
+                    sums.extend(of_chunk);
                 }
                 slots.finish(slot_idx, gradient);
             }

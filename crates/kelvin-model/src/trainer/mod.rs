@@ -117,7 +117,7 @@ impl TrainCore {
         }
     }
 
-    /// Ends a gradient between two chunks of its batch from now on, when `stop` is asked.
+    /// Ends a gradient between two layers from now on, when `stop` is asked.
     pub fn listen(&mut self, stop: Stop) {
         self.stop = stop;
     }

@@ -1,5 +1,7 @@
 //! Embedding and layers: from tokens to the last residual stream, and back.
 
+use kelvin_core::stop::Stop;
+
 use super::{
     embedding,
     layer::{Layer, Saved, Scratch},
@@ -49,9 +51,15 @@ pub(crate) struct Backbone<'model> {
     /// Reaches beyond the longest sequence.
     pub(crate) rope: &'model RopeTable,
     pub(crate) threads: Threads,
+    /// Once it is asked, passes end at the next layer, and what they leave is of no use.
+    pub(crate) stop: Option<&'model Stop>,
 }
 
 impl Backbone<'_> {
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.is_some_and(Stop::is_asked)
+    }
+
     fn layer<'pass>(&'pass self, idx: usize, ragged: &'pass Ragged) -> Layer<'pass> {
         let layout = &self.params.layout;
         Layer {
@@ -79,6 +87,9 @@ impl Backbone<'_> {
         let x = sized(x, tokens.len() * hidden);
         embedding::forward(tokens, &self.params.flat[layout.embed.clone()], hidden, x);
         for (idx, input) in inputs.iter_mut().enumerate() {
+            if self.is_stopped() {
+                return;
+            }
             if keep == Keep::Inputs {
                 sized(input, x.len()).copy_from_slice(x);
             }
@@ -93,6 +104,10 @@ impl Backbone<'_> {
         let Workspace { ragged, x, dx, kept, inputs, saved, scratch, .. } = workspace;
         let layout = &self.params.layout;
         for idx in (0..layout.layers.len()).rev() {
+            // What the forward pass kept is not all there, if it was asked before that ended.
+            if self.is_stopped() {
+                return;
+            }
             let layer = self.layer(idx, ragged);
             let saved = match kept {
                 Keep::Nothing => panic!("a backward pass follows a forward pass that keeps"),

@@ -138,7 +138,7 @@ fn assert_attends(config: &ModelConfig, ragged: &Ragged, qkv: &[f32], out: &[f32
 
 /// A model whose weights learn, on one thread.
 fn whole<'model>(params: &'model Params, rope: &'model RopeTable) -> Backbone<'model> {
-    Backbone { params, lora: None, rope, threads: Threads::One }
+    Backbone { params, lora: None, rope, threads: Threads::One, stop: None }
 }
 
 #[test]

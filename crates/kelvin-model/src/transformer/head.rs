@@ -65,7 +65,7 @@ impl Head {
         let (hidden, vocab) = (config.hidden_size, config.vocab_size);
         let weight = matrix(&backbone);
         self.gather(backbone, x, predicted);
-        for block in blocks(predicted.rows.len(), vocab) {
+        for block in blocks(predicted.rows.len(), vocab).take_while(|_| !backbone.is_stopped()) {
             let logits = sized(&mut self.logits, block.len() * vocab);
             let normed = &self.normed[block.start * hidden..block.end * hidden];
             weight.forward(normed, block.len(), logits, false);
@@ -94,7 +94,7 @@ impl Head {
         self.gather(backbone, x, predicted);
         let n = predicted.rows.len();
         let dnormed = sized(&mut self.dnormed, n * hidden);
-        for block in blocks(n, vocab) {
+        for block in blocks(n, vocab).take_while(|_| !backbone.is_stopped()) {
             let logits = sized(&mut self.logits, block.len() * vocab);
             let floats = block.start * hidden..block.end * hidden;
             let normed = &self.normed[floats.clone()];

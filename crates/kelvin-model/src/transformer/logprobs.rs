@@ -32,7 +32,7 @@ pub fn forward_logprobs<S: AsRef<[u32]> + Sync>(
     let config = &params.layout.config;
     let longest = rows.iter().copied().max().unwrap_or(0);
     let rope = RopeTable::new(config.head_dim, &config.rope, longest);
-    let backbone = Backbone { params, rope: &rope, lora: None, threads: Threads::One };
+    let backbone = Backbone { params, rope: &rope, lora: None, threads: Threads::One, stop: None };
     let chunks = balanced_chunks(&rows, CHUNK_ROWS);
     let scored: Vec<Vec<f32>> = chunks
         .par_iter()

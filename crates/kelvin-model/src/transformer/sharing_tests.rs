@@ -45,7 +45,7 @@ fn pass(backbone: Backbone, keep: Keep, n_learnt: usize) -> [Vec<u32>; 3] {
 fn threads_and_recomputation_change_no_bit() {
     let (params, rope, lora) = model();
     for (lora, n_learnt) in [(None, params.layout.len), (Some(&lora), lora.flat.len())] {
-        let backbone = |threads| Backbone { params: &params, lora, rope: &rope, threads };
+        let backbone = |threads| Backbone { params: &params, lora, rope: &rope, threads, stop: None };
         let expected = pass(backbone(Threads::One), Keep::All, n_learnt);
         assert!(expected[2].iter().any(|&bits| f32::from_bits(bits).abs() > 1e-3));
         for n_threads in [1, 2, 3] {
