@@ -161,6 +161,12 @@ pub trait Sampler: Send + Sync {
     /// If the text cannot be tokenised.
     fn prompt_len(&self, prompt: &str) -> anyhow::Result<usize>;
 
+    /// Ends draws and scores from now on with [`Stopped`](crate::stop::Stopped) soon after `stop` is asked, as
+    /// [`Trainer::listen`] does for a policy that learns.
+    fn listen(&mut self, stop: Stop) {
+        drop(stop);
+    }
+
     /// What was done so far; zeros if the backend does not count.
     fn stats(&self) -> SamplerStats {
         SamplerStats::default()

@@ -9,6 +9,7 @@ use kelvin_core::{
     policy::{AdamParams, LossStats, OptimStats, Player, Policy, Sampler},
     rollout::{Role, Sample},
     seed::Seed,
+    stop::Stop,
     task::{Step, Task, TaskType},
 };
 
@@ -55,6 +56,14 @@ impl RunState {
             posed: Posed::default(),
             r_zero: Memory::default(),
             pending: None,
+        }
+    }
+
+    /// Has policies and reference end long work soon after `stop` is asked.
+    pub fn listen(&mut self, stop: &Stop) {
+        self.policies.0.iter_mut().for_each(|it| it.trainer.listen(stop.clone()));
+        if let Some(reference) = &mut self.reference {
+            reference.listen(stop.clone());
         }
     }
 

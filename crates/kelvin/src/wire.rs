@@ -227,7 +227,10 @@ fn cannot_load(name: &str) -> String {
 mod tests {
     use std::fs;
 
-    use kelvin_core::rollout::Role;
+    use kelvin_core::{
+        rollout::Role,
+        stop::{Stop, Stopped},
+    };
 
     use crate::config::{Raw, resolve};
 
@@ -268,7 +271,7 @@ mod tests {
         let model = format!("policy.model={}", golden().display());
         let mut seen = Vec::new();
         for dtype in ["policy.dtype=f32", "policy.dtype=bf16"] {
-            let state = state(&config(&[&model, "objective.kl_coefficient=0.01", dtype]), None).unwrap();
+            let mut state = state(&config(&[&model, "objective.kl_coefficient=0.01", dtype]), None).unwrap();
             let sequences = [vec![1, 5, 9, 30, 2, 77]];
             let player = state.policies.player(Role::Solver).sampler.logprobs(&sequences, 1.0).unwrap();
             assert_eq!(
@@ -277,6 +280,15 @@ mod tests {
                 "{dtype}"
             );
             seen.push(player);
+            // Both hear that they are to end.
+            let stop = Stop::default();
+            state.listen(&stop);
+            stop.ask();
+            let told = [
+                state.reference.as_ref().unwrap().logprobs(&sequences, 1.0),
+                state.policies.player(Role::Solver).sampler.logprobs(&sequences, 1.0),
+            ];
+            assert!(told.into_iter().all(|it| it.unwrap_err().is::<Stopped>()), "{dtype}");
         }
         assert_ne!(seen[0], seen[1], "the weights are not those of bf16");
     }

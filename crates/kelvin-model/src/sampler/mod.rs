@@ -145,11 +145,6 @@ impl NativeSampler {
         }
     }
 
-    /// Ends what it does with [`Stopped`](kelvin_core::stop::Stopped) soon after `stop` is asked.
-    pub fn listen(&mut self, stop: Stop) {
-        self.stop = stop;
-    }
-
     /// Draws from `params`, which are of the same shape, from now on.
     pub(crate) fn publish(&mut self, params: &Params) {
         self.store.forget();
@@ -365,6 +360,10 @@ impl Sampler for NativeSampler {
 
     fn prompt_len(&self, prompt: &str) -> anyhow::Result<usize> {
         Ok(self.tokenizer.encode(prompt)?.len())
+    }
+
+    fn listen(&mut self, stop: Stop) {
+        self.stop = stop;
     }
 
     fn stats(&self) -> SamplerStats {

@@ -6,6 +6,7 @@ use anyhow::{Context, bail, ensure};
 use kelvin_core::{
     policy::{Completions, Indexed, Sampler},
     rollout::SampleRequest,
+    stop::Stop,
     vocabulary::Vocabulary,
 };
 use tokio::{sync::Semaphore, task::JoinSet};
@@ -33,6 +34,10 @@ impl BaseModel {
 impl Sampler for BaseModel {
     fn serve(&self, _: Receiver<Indexed<SampleRequest>>, _: Completions) -> anyhow::Result<()> {
         bail!("a reference is compared with, nothing is drawn from it")
+    }
+
+    fn listen(&mut self, stop: Stop) {
+        self.engine.threads.listen(stop);
     }
 
     /// By drawing one token after each sequence, which nobody reads: servers say what they think of a prompt.

@@ -201,7 +201,7 @@ fn a_run_that_is_asked_to_stop_stops_drawing() {
     let (server, dir) = (Server::start(World::new(Engine::Vllm)), tempfile::tempdir().unwrap());
     let mut rollouts = rollouts(settings(Engine::Vllm, &[&server], dir.path()), Exported::Adapter);
     let stop = Stop::default();
-    rollouts.listen(stop.clone());
+    Trainer::listen(&mut rollouts, stop.clone());
     rollouts.sample(requests(0)).unwrap();
     stop.ask();
     let error = rollouts.sample(requests(1)).unwrap_err();

@@ -229,7 +229,7 @@ fn it_stops_when_asked() {
     let mut policy = policy(&server);
     let batch = samples(&draws(&policy, 0));
     let stop = Stop::default();
-    policy.listen(stop.clone());
+    Trainer::listen(&mut policy, stop.clone());
     stop.ask();
     server.with(|it| it.is_down = true);
     let request = kelvin_core::rollout::SampleRequest {

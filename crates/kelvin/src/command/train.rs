@@ -214,9 +214,7 @@ fn play(
     interrupt: &Interrupt,
 ) -> anyhow::Result<()> {
     let settings = config.run_settings(world.n_judges());
-    for policy in &mut state.policies.0 {
-        policy.trainer.listen(interrupt.stop());
-    }
+    state.listen(&interrupt.stop());
     let mut tracking = Tracking::begin(config, &dir.path, &history)?;
     let mut progress = Progress::new(&settings, watching, history, interrupt);
     let exam = world.examiner.as_ref().map(|it| it.exam(settings.n_judges));
