@@ -1,7 +1,5 @@
 //! What is lost, late, cut, said twice or of other weights changes nothing.
 
-use std::time::Duration;
-
 use kelvin_core::{policy::Exported, seed::Seed};
 use kelvin_remote::rollouts::{Engine, RolloutSettings};
 
@@ -35,7 +33,7 @@ fn faults_change_nothing() {
             let rates = Rates { late: 0.0, ..Rates::all(0.02) };
             let seen = run(kind, |idx, server| {
                 let seed = Seed::new(number).nth(idx as u64);
-                server.with(|it| it.faults = Some(Faults { seed, rates, late: Duration::ZERO }));
+                server.with(|it| it.faults = Some(Faults { seed, rates }));
             });
             assert_eq!(seen, expected, "{kind:?} {number}");
         }
@@ -61,7 +59,7 @@ fn every_kind_of_fault_is_survived() {
         let seen = run(kind, |idx, server| {
             if idx == 0 {
                 let seed = Seed::new(number as u64);
-                server.with(|it| it.faults = Some(Faults { seed, rates, late: Duration::ZERO }));
+                server.with(|it| it.faults = Some(Faults { seed, rates }));
             }
         });
         assert_eq!(seen, expected, "fault {number}");
@@ -75,7 +73,7 @@ fn late_answers_are_not_waited_for() {
     let rates = Rates { late: 0.03, ..Rates::default() };
     let seen = run(KINDS[0], |idx, server| {
         let seed = Seed::new(7).nth(idx as u64);
-        server.with(|it| it.faults = Some(Faults { seed, rates, late: Duration::from_millis(1500) }));
+        server.with(|it| it.faults = Some(Faults { seed, rates }));
     });
     assert_eq!(seen, expected);
 }

@@ -140,7 +140,7 @@ fn faults_of_the_network_lose_and_double_nothing() {
         let (server, run) = (Server::start(World::default()), tempfile::tempdir().unwrap());
         let rates =
             Rates { refused: 0.1, unheard: 0.1, unsaid: 0.1, cut: 0.1, doubled: 0.1, ..Rates::default() };
-        let faults = Faults { seed: Seed::new(seed), rates, late: Duration::ZERO };
+        let faults = Faults { seed: Seed::new(seed), rates };
         server.with(|it| it.faults = Some(faults));
         let mut trackers = begin(&settings(&server, 60.0), run.path());
         add(&mut trackers, 0..20);
@@ -156,7 +156,7 @@ fn faults_of_the_network_lose_and_double_nothing() {
 fn a_process_that_ends_before_the_first_answer_doubles_nothing() {
     let (server, run) = (Server::start(World::default()), tempfile::tempdir().unwrap());
     let rates = Rates { unsaid: 1.0, ..Rates::default() };
-    server.with(|it| it.faults = Some(Faults { seed: Seed::new(1), rates, late: Duration::ZERO }));
+    server.with(|it| it.faults = Some(Faults { seed: Seed::new(1), rates }));
     let trackio = TrackingSettings { mlflow: String::new(), ..settings(&server, 0.0) };
     let mut trackers = begin(&trackio, run.path());
     add(&mut trackers, 0..2);

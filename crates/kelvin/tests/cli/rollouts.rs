@@ -7,7 +7,6 @@ mod world;
 use std::{
     path::Path,
     sync::{Arc, OnceLock},
-    time::Duration,
 };
 
 use kelvin_core::{
@@ -133,7 +132,7 @@ fn a_run_that_servers_draw_for_ends_the_same_whatever_goes_wrong() {
             server.with(|it| {
                 let seed = Seed::new(3).nth(idx as u64);
                 let rates = Rates { late: 0.0, ..Rates::all(0.01) };
-                it.faults = Some(Faults { seed, rates, late: Duration::ZERO });
+                it.faults = Some(Faults { seed, rates });
                 it.world.slip_every = Some(41);
             });
         }

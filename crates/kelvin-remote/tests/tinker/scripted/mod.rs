@@ -12,7 +12,6 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex, PoisonError},
     thread,
-    time::Duration,
 };
 
 use kelvin_core::seed::Seed;
@@ -31,7 +30,7 @@ pub struct Rates {
     pub cut: f64,
     /// It is done and said twice.
     pub doubled: f64,
-    /// No answer for longer than the client waits, then nothing.
+    /// Nothing is done, and nothing is said until the client has gone.
     pub late: f64,
     /// A future is lost.
     pub dropped: f64,
@@ -65,8 +64,6 @@ pub struct Faults {
     pub seed: Seed,
     /// How often.
     pub rates: Rates,
-    /// How long a late answer takes.
-    pub late: Duration,
 }
 
 /// A request as it came.
@@ -181,7 +178,7 @@ fn answer(
     out: &mut TcpStream,
 ) -> std::io::Result<bool> {
     let lock = || shared.lock().unwrap_or_else(PoisonError::into_inner);
-    let (fault, late) = {
+    let fault = {
         let mut shared = lock();
         if shared.is_down {
             return Ok(false);
@@ -193,7 +190,7 @@ fn answer(
         }
         let fault = fault(&shared, request);
         shared.n_struck += u64::from(fault != Fault::None);
-        (fault, shared.faults.map_or(Duration::ZERO, |it| it.late))
+        fault
     };
     match fault {
         Fault::Refused => {
@@ -204,7 +201,8 @@ fn answer(
         }
         Fault::Unheard => return Ok(false),
         Fault::Late => {
-            thread::sleep(late);
+            // It says no more on this connection: its end is what is left to be read.
+            let _ = out.read(&mut [0])?;
             return Ok(false);
         }
         Fault::Dropped => lock().world.drop_future(request),
