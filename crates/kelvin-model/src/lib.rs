@@ -23,7 +23,7 @@ pub use footprint::{Footprint, Load};
 pub use kernels::{Llama3Scaling, Rope};
 pub use lora::{Lora, LoraConfig, LoraTarget, adapter_base};
 pub use params::{Layout, Params, Tensor, WeightSource};
-pub use policy::{NativeOptions, NativePolicy, Pack, Training};
+pub use policy::{NativeOptions, NativePolicy, Pack, THREADS_MAX, Training};
 pub use sampler::NativeSampler;
 pub use text::ModelText;
 pub use tokenizer::{END_OF_TEXT, Tokenizer};

@@ -295,14 +295,18 @@ impl Lora {
     }
 }
 
+/// A step of FNV-1a over words instead of bytes.
+pub(crate) fn fnv(hash: u64, bits: u64) -> u64 {
+    (hash ^ bits).wrapping_mul(0x0000_0100_0000_01b3)
+}
+
 /// A number that tells the weights of two models apart: FNV-1a over blocks, then over the blocks' numbers.
 pub(crate) fn fingerprint(flat: &[f32]) -> u64 {
     const BLOCK: usize = 1 << 16;
-    let fold = |hash: u64, bits: u64| (hash ^ bits).wrapping_mul(0x0000_0100_0000_01b3);
     const START: u64 = 0xcbf2_9ce4_8422_2325;
     let blocks: Vec<u64> = flat
         .par_chunks(BLOCK)
-        .map(|block| block.iter().fold(START, |hash, it| fold(hash, u64::from(it.to_bits()))))
+        .map(|block| block.iter().fold(START, |hash, it| fnv(hash, u64::from(it.to_bits()))))
         .collect();
-    blocks.into_iter().fold(START, fold)
+    blocks.into_iter().fold(START, fnv)
 }

@@ -32,7 +32,7 @@ use crate::{
     tokenizer::Tokenizer,
     trainer::TrainCore,
 };
-pub use options::{NativeOptions, Pack};
+pub use options::{NativeOptions, Pack, THREADS_MAX};
 
 /// What of a model learns, and on which weights. Unlike [`NativeOptions`], these decide results.
 #[derive(Clone, Debug, PartialEq)]

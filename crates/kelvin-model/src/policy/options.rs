@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::trainer::Recompute;
 
 /// The most threads that are started; more would only take turns.
-const THREADS_MAX: usize = 1024;
+pub const THREADS_MAX: usize = 1024;
 
 /// How the native engine works. No result depends on any of these.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

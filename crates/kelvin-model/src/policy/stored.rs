@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use super::NativePolicy;
 use crate::{
     checkpoint::{Checkpoint, Dtype, read_tensors, write_tensors},
-    lora::{Lora, fingerprint},
+    lora::{Lora, fingerprint, fnv},
     params::{Params, Tensor},
     trainer::{Moments, TrainCore},
 };
@@ -16,7 +16,7 @@ pub(super) const OPTIMIZER_SAFETENSORS: &str = "optimizer.safetensors";
 /// Parts of that file, before the names of what learns: moments as in PyTorch's Adam, and where the model's weights
 /// are rounded, those behind them.
 const PARTS: [&str; 3] = ["exp_avg", "exp_avg_sq", "master"];
-/// Steps taken; for adapters followed by [`ON`] and a fingerprint of the weights that they were learnt on. One entry,
+/// Steps taken; for adapters followed by [`ON`] and a fingerprint of the model that they were learnt on. One entry,
 /// because the library writes several in any order.
 const STEP: &str = "step";
 const ON: &str = " on ";
@@ -98,7 +98,8 @@ pub(super) fn restore(policy: &NativePolicy, dir: &Path) -> anyhow::Result<Train
         Model::Adapters(lora) => {
             ensure!(
                 base == policy.base_fingerprint(),
-                "the adapter in {} was learnt on other weights\nhint: resume the run with the model it was started with",
+                "the adapter in {} was learnt on another model (its weights, tokenizer or end tokens differ)\n\
+                 hint: resume the run with the model it was started with",
                 dir.display()
             );
             TrainCore::adapting(policy.core.params().clone(), lora)
@@ -127,8 +128,12 @@ fn require_same(policy: &NativePolicy, stored: &Checkpoint, dir: &Path) -> anyho
 }
 
 impl NativePolicy {
+    /// Of all of the model that adapters leave as it is: weights, tokenizer, end tokens.
     fn base_fingerprint(&self) -> String {
-        format!("{:016x}", self.pool.install(|| fingerprint(&self.core.params().flat)))
+        let weights = self.pool.install(|| fingerprint(&self.core.params().flat));
+        let words = self.tokenizer.json().iter().copied().map(u64::from);
+        let ends = self.end_tokens.iter().map(|it| u64::from(*it));
+        format!("{:016x}", words.chain(ends).fold(weights, fnv))
     }
 }
 

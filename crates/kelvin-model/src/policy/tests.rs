@@ -250,14 +250,25 @@ fn adapters_and_rounded_weights_go_on_bit_for_bit() {
 }
 
 #[test]
-fn adapters_on_other_weights_are_refused() {
+fn adapters_on_another_model_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     trained(adapters()).save(dir.path()).unwrap();
-    let mut other = tiny(true);
-    other.params.flat[0] += 1.0;
-    let mut other = NativePolicy::training(other, NativeOptions::default(), adapters()).unwrap();
-    let error = other.restore(dir.path()).unwrap_err().to_string();
-    assert!(error.contains("learnt on other weights"), "{error}");
+    let changes: [fn(&mut Checkpoint); 3] = [
+        |it| it.params.flat[0] += 1.0,
+        |it| {
+            let json = String::from_utf8(it.tokenizer.json().to_vec()).unwrap() + "\n";
+            it.tokenizer = Tokenizer::from_bytes(json.as_bytes()).unwrap();
+        },
+        |it| it.end_tokens.push(1),
+    ];
+    for change in changes {
+        let mut other = tiny(true);
+        change(&mut other);
+        let mut other = NativePolicy::training(other, NativeOptions::default(), adapters()).unwrap();
+        let error = other.restore(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("learnt on another model"), "{error}");
+    }
+    trained(adapters()).restore(dir.path()).unwrap();
 }
 
 #[test]

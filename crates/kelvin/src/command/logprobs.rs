@@ -10,10 +10,11 @@ use std::{
 
 use anyhow::Context;
 use kelvin_core::policy::Sampler;
-use kelvin_model::{NativeSampler, kernels::Storage};
+use kelvin_model::{NativeSampler, THREADS_MAX, kernels::Storage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::up_to;
 use crate::{
     error::Usage,
     interrupt::Interrupt,
@@ -43,7 +44,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "T", default_value_t = 1.0)]
     temperature: f32,
     /// Threads; 0 is one for each core
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = up_to::<THREADS_MAX>)]
     threads: usize,
 }
 

@@ -87,3 +87,9 @@ pub(crate) fn run(cli: Cli, interrupt: &Interrupt) -> anyhow::Result<()> {
         Command::Man(args) => man::run(&args),
     }
 }
+
+/// An argument that is a number of at most `MAX`.
+fn up_to<const MAX: usize>(text: &str) -> Result<usize, String> {
+    let n: usize = text.parse().map_err(|_| "not a whole number".to_owned())?;
+    if n <= MAX { Ok(n) } else { Err(format!("it is at most {MAX}")) }
+}

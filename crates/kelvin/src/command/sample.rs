@@ -7,12 +7,16 @@ use std::{
 
 use anyhow::Context;
 use kelvin_core::{
-    rollout::{Completion, Finish, SampleRequest, Sampling, is_drawing_temperature},
+    rollout::{
+        Completion, Finish, STOP_BYTES_MAX, STOPS_MAX, SampleRequest, Sampling, is_drawing_temperature,
+    },
     seed::Seed,
 };
+use kelvin_model::THREADS_MAX;
 use serde::Serialize;
 
-use crate::{chat, interrupt::Interrupt, jsonl::Sink, model, ordered};
+use super::up_to;
+use crate::{chat, error::Usage, interrupt::Interrupt, jsonl::Sink, model, ordered};
 
 /// Print completions of a prompt
 #[derive(Debug, clap::Args)]
@@ -39,8 +43,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = share)]
     min_p: f32,
     /// End a completion before this text; may be given several times
-    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new(),
-          allow_hyphen_values = true)]
+    #[arg(long, value_name = "TEXT", value_parser = stop, allow_hyphen_values = true)]
     stop: Vec<String>,
     /// The longest completion, in tokens
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
@@ -64,7 +67,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "f32", value_parser = ["f32", "bf16"])]
     dtype: String,
     /// Threads; 0 is one for each core
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = up_to::<THREADS_MAX>)]
     threads: usize,
 }
 
@@ -73,6 +76,10 @@ pub(crate) struct Args {
 /// # Errors
 /// If the model cannot be used or the prompt does not fit.
 pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
+    if STOPS_MAX < args.stop.len() {
+        let n = args.stop.len();
+        return Err(Usage::error(format!("--stop is given {n} times\nhint: at most {STOPS_MAX} times")));
+    }
     let mut prompt = args.prompt.clone();
     if prompt == "-" {
         prompt.clear();
@@ -132,6 +139,13 @@ struct Line<'it> {
     logprobs: &'it [f32],
     plain_logprobs: &'it [f32],
     finish: Finish,
+}
+
+fn stop(text: &str) -> Result<String, String> {
+    match text.len() {
+        1..=STOP_BYTES_MAX => Ok(text.to_owned()),
+        _ => Err(format!("it has from 1 to {STOP_BYTES_MAX} bytes")),
+    }
 }
 
 fn temperature(text: &str) -> Result<f32, String> {

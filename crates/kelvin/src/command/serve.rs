@@ -16,6 +16,7 @@ use kelvin_exec::PythonExecutor;
 use kelvin_selfplay::reward;
 use kelvin_serve::{Access, ScriptLimits, Served, Settings, bind};
 
+use super::up_to;
 use crate::{
     config::{self, Config, EnvironmentName, Raw, threads_or_cores},
     error::{Usage, note},
@@ -285,11 +286,6 @@ impl LimitArgs {
             },
         }
     }
-}
-
-fn up_to<const MAX: usize>(text: &str) -> Result<usize, String> {
-    let n: usize = text.parse().map_err(|_| "not a whole number".to_owned())?;
-    if n <= MAX { Ok(n) } else { Err(format!("it is at most {MAX}")) }
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

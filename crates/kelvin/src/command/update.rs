@@ -12,7 +12,7 @@ use kelvin_selfplay::settings::{Loss, Misfit, ObjectiveSettings, OptimizerSettin
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::{Raw, settings},
+    config::{Raw, check_threads, settings},
     error::Usage,
     interrupt::Interrupt,
     jsonl::{Rows, Sink},
@@ -203,6 +203,7 @@ impl UpdateConfig {
             ..OptimizerSettings::default()
         };
         fits(settings.check())?;
+        check_threads("threads", self.threads)?;
         Ok(settings.at(1))
     }
 }

@@ -6,7 +6,7 @@ use kelvin_core::{
     rollout::{STOP_BYTES_MAX, STOPS_MAX, Sampling, is_drawing_temperature},
     task::TaskType,
 };
-use kelvin_model::{Dtype, LoraConfig, NativeOptions};
+use kelvin_model::{Dtype, LoraConfig, NativeOptions, THREADS_MAX};
 use kelvin_remote::{
     check_draw,
     rollouts::{Engine, RolloutSettings},
@@ -77,7 +77,8 @@ fn counts(config: &Config) -> anyhow::Result<()> {
 
 fn policy(config: &Config) -> anyhow::Result<()> {
     let PolicySettings { backend, dtype, lora, options, .. } = &config.policy;
-    let NativeOptions { max_rows, prefill_chunk, kv_bytes_max, .. } = options;
+    let NativeOptions { threads, max_rows, prefill_chunk, kv_bytes_max, .. } = options;
+    check_threads("policy.threads", *threads)?;
     for (key, value) in
         [("max_rows", max_rows), ("prefill_chunk", prefill_chunk), ("kv_bytes_max", kv_bytes_max)]
     {
@@ -91,6 +92,13 @@ fn policy(config: &Config) -> anyhow::Result<()> {
         Backend::Tinker => remote(config)?,
     }
     rollouts(config)
+}
+
+/// # Errors
+/// If they are more than the native engine starts.
+pub(crate) fn check_threads(key: &str, threads: usize) -> anyhow::Result<()> {
+    let range = format!("at most {THREADS_MAX}; 0 is one for each core");
+    require(threads <= THREADS_MAX, key, threads, &range)
 }
 
 /// What servers cannot draw, and what they would draw for nobody.

@@ -10,7 +10,7 @@ mod python;
 mod raw;
 mod resolved;
 
-pub(crate) use check::check_lora;
+pub(crate) use check::{check_lora, check_threads};
 pub(crate) use going_on::{MODEL, require_same};
 pub(crate) use preset::Preset;
 pub(crate) use python::PythonSettings;

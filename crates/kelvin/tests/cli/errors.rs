@@ -54,6 +54,33 @@ fn mistakes_get_one_message_and_a_hint() {
     assert!(rows.ends_with("not json\n"), "a refused command leaves its input alone");
 }
 
+/// Limits that the engine has are known before it starts.
+#[test]
+fn arguments_beyond_their_limits_are_wrong_usage() {
+    let dir = tempfile::tempdir().unwrap();
+    let run_dir = dir.path().join("run").to_str().unwrap().to_owned();
+    let sample = ["sample", "embedded", "--prompt", "x"];
+    let stops = ["--stop", "x"].repeat(17);
+    let long = "x".repeat(1025);
+    let cases: [Vec<&str>; 6] = [
+        [&sample[..], &["--threads", "1025"]].concat(),
+        [&sample[..], &stops].concat(),
+        [&sample[..], &["--stop", &long]].concat(),
+        vec!["logprobs", "embedded", "--threads", "1025"],
+        vec!["bench", "train", "--threads", "-1"],
+        vec!["train", "--run-dir", &run_dir, "--set", "policy.threads=1025"],
+    ];
+    let mut transcript = String::new();
+    for args in &cases {
+        let ran = feed(command(args), "");
+        assert_eq!(ran.code, Some(2), "{args:?}: {}", ran.err);
+        transcript.push_str(&without(&told(args, &ran), dir.path()).replace(&long, "(1025 letters)"));
+        transcript.push('\n');
+    }
+    insta::assert_snapshot!(transcript);
+    assert!(!dir.path().join("run").exists());
+}
+
 /// Before any model is read.
 #[test]
 fn an_update_that_does_not_fit_is_refused() {

@@ -6,12 +6,13 @@ use clap::ValueEnum;
 use kelvin_core::seed::Seed;
 use kelvin_model::{
     Checkpoint, Family, KeptFields, LoraConfig, ModelConfig, NativePolicy, NativeSampler, Params, Rope,
-    Tensor, Tokenizer, Training, WeightSource,
+    THREADS_MAX, Tensor, Tokenizer, Training, WeightSource,
     kernels::{gemm_peak_gflops, memory_bandwidth},
 };
 use kelvin_selfplay::clock::Stopwatch;
 use serde_json::{Map, json};
 
+use super::super::up_to;
 use crate::{
     config::{check_lora, threads_or_cores},
     error::Usage,
@@ -34,7 +35,7 @@ pub(super) struct ModelArgs {
     #[arg(long, default_value = "f32", value_parser = ["f32", "bf16"])]
     dtype: String,
     /// Threads; 0 is one for each core
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = up_to::<THREADS_MAX>)]
     threads: usize,
     /// Times the whole is measured
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]

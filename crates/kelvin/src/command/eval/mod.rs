@@ -16,8 +16,10 @@ use kelvin_core::{
 };
 use kelvin_env::benchmarks::DataFolder;
 use kelvin_exec::{ExecutorOptions, PythonExecutor};
+use kelvin_model::THREADS_MAX;
 use kelvin_selfplay::benchmark::{Course, Drawn, Sample, ask, regrade};
 
+use super::up_to;
 use crate::{
     benchmarks::{self, Asked, OpenedBenchmark, open_all},
     chat,
@@ -98,7 +100,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "f32", value_parser = ["f32", "bf16"])]
     dtype: String,
     /// Threads of the model and programs running at once; 0 is one for each core
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = up_to::<THREADS_MAX>)]
     workers: usize,
     /// The Python interpreter; without it, the first usable one is searched for
     #[arg(long, value_name = "PATH")]
