@@ -31,7 +31,7 @@ pub struct Near {
     pub task_type: TaskType,
     /// Of a reference that it was shown.
     pub reference: bool,
-    /// Of a task of its type that can be drawn, or of an earlier proposal of the step.
+    /// Of a task of its type that can be drawn, or of an earlier proposal of the step that was not refused.
     pub buffer: bool,
 }
 
@@ -144,8 +144,11 @@ impl Fresh {
         let fresh = self.by_type.entry(task.task_type).or_default();
         near.buffer = fresh.holds_similar(&sketch, similarity)
             || buffer.holds_similar(task.task_type, &sketch, similarity);
-        fresh.insert(self.n_seen, sketch);
-        self.n_seen += 1;
+        // What is not admitted is nowhere to be near to.
+        if near.refusal(&scene.settings.azr).is_none() {
+            fresh.insert(self.n_seen, sketch);
+            self.n_seen += 1;
+        }
         Ok(Some(near))
     }
 }

@@ -59,7 +59,8 @@ pub(super) fn behaviours(
 
 /// Comment lines at the beginning: the working of a compact answer.
 fn n_comments_before(response: &str) -> usize {
-    response.trim_start().lines().take_while(|line| line.trim_start().starts_with('#')).count()
+    let lines = response.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.take_while(|line| line.starts_with('#')).count()
 }
 
 /// What stands before the last answer.
@@ -274,6 +275,7 @@ mod tests {
         let working = |n_lines: f64| [(Behaviour::WorkingLines, n_lines)];
         assert_eq!(compact(TaskType::Deduction, "x = 1"), working(0.0));
         assert_eq!(compact(TaskType::Abduction, "# 1 + 2 = 3\n# 3 * 2 = 6\n6\n# late"), working(2.0));
+        assert_eq!(compact(TaskType::Deduction, "# 1 + 2 = 3\n\n# 3 * 2 = 6\n6"), working(2.0));
         assert_eq!(compact(TaskType::Induction, "def f(x): return x").len(), 2);
     }
 

@@ -61,8 +61,10 @@ pub struct Settings {
     pub returns_none_allowed: bool,
     /// The longest message of an induction task, in characters. Default 4,096, about 1,024 tokens.
     pub message_chars_max: usize,
-    /// A message leaks if it shares this many consecutive tokens with the program; 0 turns this off, and only a
-    /// definition of a function leaks. Default 16: longer than a phrase of code that a description would quote.
+    /// Whether a message leaks that defines a function. Default true; the original looks at no message.
+    pub leak_programs: bool,
+    /// A message leaks if it shares this many consecutive tokens with the program; 0 turns this off. Default 16: longer
+    /// than a phrase of code that a description would quote.
     pub leak_tokens: usize,
     /// Statements that programs of error tasks may not use (`banned_keywords_for_errors_and_exceptions`). Default none:
     /// exceptions of a program's own are part of the task (azr.md section 1.6).
@@ -95,6 +97,7 @@ impl Default for Settings {
             induction_reward: InductionReward::default(),
             returns_none_allowed: true,
             message_chars_max: 4096,
+            leak_programs: true,
             leak_tokens: 16,
             banned_error_keywords: Vec::new(),
             composite_wrappers_allowed: false,

@@ -104,7 +104,10 @@ impl PythonTriplet {
             );
             return Ok(Err(Rejection::new(Reason::PromptTooLong, detail)));
         }
-        if contains_program(&message) || leak::shares_tokens(&message, program, self.settings.leak_tokens) {
+        let Settings { leak_programs, leak_tokens, .. } = self.settings;
+        if (leak_programs && contains_program(&message))
+            || leak::shares_tokens(&message, program, leak_tokens)
+        {
             return Ok(Err(Rejection::new(Reason::Leak, message)));
         }
         Ok(self.validate_program(program, inputs)?.map(|valid| {

@@ -63,7 +63,7 @@ pub struct AzrSettings {
     /// What becomes of a proposal that the buffer holds already.
     pub duplicates: Duplicates,
     /// What becomes of a proposal that is nearly one of the references it was shown, or nearly a task of its type that
-    /// can be drawn; of seeds too.
+    /// can be drawn; of proposed seeds too, not of those in files.
     pub near_duplicates: NearDuplicates,
     /// From which similarity on that is so: the share of what two tasks are made of that both have (Jaccard), as sketches
     /// estimate it, give or take 0.04. Of pairs at 0.8 the search through the buffer finds 99 in 100, at 0.6 a half.

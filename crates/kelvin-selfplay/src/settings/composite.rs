@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Misfit, require};
 
+/// The seed stage comes before it.
+const FIRST_STEP: Step = 1;
+
 /// Composite programs: whether a proposal is one, and of how many helpers. Off by default.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -27,15 +30,15 @@ pub struct CompositeSettings {
 pub struct CompositeScheduler {
     /// Whether anything grows.
     pub enabled: bool,
-    /// The step at which the most helpers become one more.
+    /// The step from which the most helpers grow.
     pub count_start: Step,
-    /// Steps from there to each next one.
+    /// Steps from there to the first more, and from each to the next.
     pub count_interval: Step,
     /// Where that ends.
     pub count_max: usize,
-    /// The step at which the probability first grows.
+    /// The step from which the probability grows.
     pub chance_start: Step,
-    /// Steps from there to each next time.
+    /// Steps from there to the first time, and from each to the next.
     pub chance_interval: Step,
     /// Where that ends.
     pub chance_max: f64,
@@ -75,7 +78,7 @@ impl CompositeSettings {
     /// Probability that a proposal of this step is a composite.
     pub fn chance_at(&self, step: Step) -> f64 {
         let it = &self.scheduler;
-        if step < self.start_step {
+        if step < self.start_step.max(FIRST_STEP) {
             return 0.0;
         }
         let grown = self.chance
@@ -96,8 +99,11 @@ impl CompositeSettings {
         let share = |it: f64| (0.0..=1.0).contains(&it);
         let it = &self.scheduler;
         require(share(self.chance), "composite.chance", self.chance, "from 0 to 1")?;
-        require(1 <= self.n_min, "composite.n_min", self.n_min, "at least 1")?;
-        require(self.n_min <= self.n_max, "composite.n_max", self.n_max, "at least composite.n_min")?;
+        // Configurations of the original that have none write bounds that no composite could have.
+        if 0.0 < self.chance || it.enabled {
+            require(1 <= self.n_min, "composite.n_min", self.n_min, "at least 1")?;
+            require(self.n_min <= self.n_max, "composite.n_max", self.n_max, "at least composite.n_min")?;
+        }
         let interval = "composite.scheduler.count_interval";
         require(1 <= it.count_interval, interval, it.count_interval, "at least 1")?;
         let interval = "composite.scheduler.chance_interval";
@@ -109,9 +115,9 @@ impl CompositeSettings {
 }
 
 impl CompositeScheduler {
-    /// How often something has grown that grows at `start` and every `interval` steps from there.
+    /// How often something has grown by `step` that grows every `interval` steps after `start`.
     fn n_times(&self, step: Step, start: Step, interval: Step) -> Step {
-        if step < start { 0 } else { 1 + (step - start) / interval }
+        step.saturating_sub(start) / interval
     }
 }
 
@@ -125,6 +131,8 @@ mod tests {
         assert!((0..2000).all(|step| off.chance_at(step) == 0.0));
         let on = CompositeSettings { chance: 0.5, start_step: 10, ..off };
         assert_eq!([9, 10, 1000].map(|step| on.chance_at(step)), [0.0, 0.5, 0.5]);
+        let soon = CompositeSettings { start_step: 0, ..on };
+        assert_eq!([0, 1].map(|step| soon.chance_at(step)), [0.0, 0.5], "the seed stage has none");
         assert_eq!([1, 1000].map(|step| on.n_helpers_at(step)), [(1, 3); 2]);
     }
 
@@ -134,8 +142,8 @@ mod tests {
         let scheduler = CompositeScheduler { enabled: true, ..CompositeScheduler::default() };
         let settings = CompositeSettings { chance: 0.5, n_max: 1, scheduler, ..CompositeSettings::default() };
         let at = [100, 101, 150, 151, 201, 9999];
-        assert_eq!(at.map(|step| settings.n_helpers_at(step).1), [1, 2, 2, 3, 3, 3]);
-        let chances = [0.5, 0.51, 0.51, 0.52, 0.53, 0.8];
+        assert_eq!(at.map(|step| settings.n_helpers_at(step).1), [1, 1, 1, 2, 3, 3]);
+        let chances = [0.5, 0.5, 0.5, 0.51, 0.52, 0.8];
         for (step, chance) in at.into_iter().zip(chances) {
             assert!((settings.chance_at(step) - chance).abs() < 1e-12, "{step}");
         }
@@ -150,8 +158,10 @@ mod tests {
         assert_eq!(misfit(default), None);
         assert_eq!(misfit(CompositeSettings { chance: 1.5, ..default }), Some("composite.chance"));
         assert_eq!(misfit(CompositeSettings { chance: f64::NAN, ..default }), Some("composite.chance"));
-        assert_eq!(misfit(CompositeSettings { n_min: 0, ..default }), Some("composite.n_min"));
-        assert_eq!(misfit(CompositeSettings { n_min: 4, ..default }), Some("composite.n_max"));
+        let on = CompositeSettings { chance: 0.5, ..default };
+        assert_eq!(misfit(CompositeSettings { n_min: 0, ..on }), Some("composite.n_min"));
+        assert_eq!(misfit(CompositeSettings { n_min: 4, ..on }), Some("composite.n_max"));
+        assert_eq!(misfit(CompositeSettings { n_min: 0, n_max: 0, ..default }), None);
         let scheduler = CompositeScheduler { count_interval: 0, ..default.scheduler };
         assert_eq!(
             misfit(CompositeSettings { scheduler, ..default }),

@@ -24,8 +24,8 @@ pub(super) enum Means {
     Words(&'static str, &'static [(&'static str, &'static str)]),
     /// This key, which holds a list, with its one value.
     Listed(&'static str),
-    /// These keys, where its -1 is our 0.
-    MinusOneIsZero(&'static [&'static str]),
+    /// These keys, with another number.
+    Number(&'static [&'static str], fn(i64) -> i64),
     /// Nothing, for the reason given; nor is anything below it.
     Nothing(&'static str),
 }
@@ -57,8 +57,8 @@ pub(super) fn meaning(key: &str, value: &Value) -> Result<Option<Meaning>, Refus
         }
         Means::Same(keys) => all(keys, plain(value)),
         Means::Listed(own) => vec![(*own, Value::Array(vec![value.clone()]))],
-        Means::MinusOneIsZero(keys) => match value {
-            Value::Integer(-1) => all(keys, Value::Integer(0)),
+        Means::Number(keys, ours) => match value {
+            Value::Integer(theirs) => all(keys, Value::Integer(ours(*theirs))),
             other => all(keys, plain(other)),
         },
         Means::Word(own, words) => vec![(*own, translated(key, value, words)?)],
@@ -94,7 +94,11 @@ fn plain(value: &Value) -> Value {
 }
 
 fn translated(key: &str, value: &Value, words: &[(&str, &str)]) -> Result<Value, Refused> {
-    let ours = words.iter().find(|(theirs, _)| value.as_str() == Some(theirs));
+    let said = match plain(value) {
+        Value::String(word) => word,
+        other => other.to_string(),
+    };
+    let ours = words.iter().find(|(theirs, _)| said == *theirs);
     match ours {
         Some((_, ours)) => Ok(Value::String((*ours).to_owned())),
         None => {
@@ -137,7 +141,7 @@ mod tests {
 
     fn keys(alias: &Alias) -> Vec<&'static str> {
         match alias.means {
-            Means::Same(keys) | Means::MinusOneIsZero(keys) => keys.to_vec(),
+            Means::Same(keys) | Means::Number(keys, _) => keys.to_vec(),
             Means::Word(key, _) | Means::Words(key, _) | Means::Listed(key) => vec![key],
             Means::Nothing(_) => Vec::new(),
         }
@@ -201,6 +205,23 @@ mod tests {
         let config = settled.unwrap().config;
         assert_eq!(config.azr.seed_files, [std::path::PathBuf::from("seeds.jsonl")]);
         assert_eq!((config.azr.solver_only_steps, config.python.entry), (0, kelvin_python::Entry::AnyFirst));
+        // Off there, and two helpers at most.
+        let config = set(&[
+            "azr.data_selection_strategy.composite_start_step=-1",
+            "azr.data_selection_strategy.composite_function_n_min=0",
+            "azr.data_selection_strategy.composite_function_n_max=0",
+        ]);
+        let composite = config.unwrap().config.azr.composite;
+        assert_eq!((composite.start_step, composite.n_helpers_at(1)), (u32::MAX, (0, 0)));
+        let config = set(&["composite_function_n_max=3", "composite_chance=0.5", "composite_start_step=1"]);
+        assert_eq!(config.unwrap().config.azr.composite.n_helpers_at(1), (1, 2));
+        assert!(set(&["composite_function_n_min=0", "composite_chance=0.5"]).is_err());
+        // One setting for all three, which may be said thrice.
+        let all = ["answer", "f_input_answer", "f_output_answer"];
+        let sets = all
+            .map(|it| format!("azr.reward.generation_reward_config.{it}_diversity_reward.hierarchical=True"));
+        let config = set(&[&sets[0], &sets[1], &sets[2]]).unwrap().config;
+        assert_eq!(config.intrinsic.diversity, kelvin_selfplay::settings::Diversity::Hierarchical);
         assert!(!set(&["train_propose=False"]).unwrap().config.azr.train_propose);
         let config = set(&["data.max_response_length=77"]).unwrap().config.sampling;
         assert_eq!([config.propose, config.eval].map(|it| it.max_new_tokens), [77, 77]);
@@ -224,7 +245,7 @@ mod tests {
     fn what_has_no_counterpart_is_refused_with_why() {
         let mut told = String::new();
         for text in [
-            "n_samples = 4\n[azr]\nn_estimate = 4",
+            "n_samples = 4\n[azr]\nn_estimate = 5",
             "clip_ratio = 0.2\nclip_ratio_high = 0.28",
             "pred_data_mix_strategy = \"newest\"",
             "algorithm.adv_estimator = \"grpo\"",

@@ -76,6 +76,7 @@ fn paper() -> Config {
             proposal_form: ProposalForm::Valid,
             seeds: SeedRules { strip: BARE_SEEDS, ..kelvin.python.seeds },
             induction_pairs: InductionPairs::All,
+            leak_programs: false,
             leak_tokens: 0,
             message_chars_max: NO_LIMIT,
             composite_wrappers_allowed: true,
@@ -113,6 +114,7 @@ fn code() -> Config {
             reject_multiple_functions: true,
             seeds: SeedRules { whole_response: true, strip: BARE_SEEDS },
             missing_result: MissingResult::Skip,
+            leak_programs: false,
             leak_tokens: 0,
             message_chars_max: NO_LIMIT,
             // The scripts' list; error tasks are off in them, as in every preset.

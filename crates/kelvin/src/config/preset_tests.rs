@@ -86,6 +86,7 @@ const ROWS: &[Row] = &[
     ("python.equality", "13 row 9", ["\"strict\"", "\"strict\"", "\"python\""]),
     same("python.output_bytes", "3", "4096"),
     same("python.returns_none_allowed", "3", "true"),
+    ("python.leak_programs", "1.6", ["true", "false", "false"]),
     ("python.leak_tokens", "1.6", ["16", "0", "0"]),
     ("python.message_chars_max", "1.6", ["4096", "1000000", "1000000"]),
     ("steps", "13 row 3", ["500", "500", "960"]),

@@ -83,6 +83,8 @@ pub(crate) struct PythonSettings {
     pub(crate) returns_none_allowed: bool,
     /// The longest message of an induction task, in characters.
     pub(crate) message_chars_max: usize,
+    /// Whether a message leaks that defines a function.
+    pub(crate) leak_programs: bool,
     /// A message leaks if it shares this many tokens in a row with the program; 0 turns this off.
     pub(crate) leak_tokens: usize,
     /// Statements that programs of error tasks may not use: raise, assert, try, except
@@ -115,6 +117,7 @@ impl Default for PythonSettings {
             induction_reward,
             returns_none_allowed,
             message_chars_max,
+            leak_programs,
             leak_tokens,
             banned_error_keywords,
             composite_wrappers_allowed,
@@ -157,6 +160,7 @@ impl Default for PythonSettings {
             induction_reward,
             returns_none_allowed,
             message_chars_max,
+            leak_programs,
             leak_tokens,
             banned_error_keywords,
             composite_wrappers_allowed,
@@ -218,6 +222,7 @@ impl PythonSettings {
             induction_reward: self.induction_reward,
             returns_none_allowed: self.returns_none_allowed,
             message_chars_max: self.message_chars_max,
+            leak_programs: self.leak_programs,
             leak_tokens: self.leak_tokens,
             banned_error_keywords: self.banned_error_keywords.clone(),
             composite_wrappers_allowed: self.composite_wrappers_allowed,

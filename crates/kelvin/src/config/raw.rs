@@ -152,10 +152,12 @@ impl Raw {
     }
 
     /// # Errors
-    /// If a key is written by two names, of which the later would win unseen.
+    /// If a key is written by two names with two values, of which the later would win unseen.
     fn require_one_name(&self) -> anyhow::Result<()> {
         for (idx, entry) in self.entries.iter().enumerate() {
-            let before = self.entries[..idx].iter().find(|it| it.key == entry.key && it.alias != entry.alias);
+            let before = self.entries[..idx]
+                .iter()
+                .find(|it| it.key == entry.key && it.alias != entry.alias && it.value != entry.value);
             if let Some(before) = before {
                 let key = entry.key.join(".");
                 let [first, second] =

@@ -73,7 +73,7 @@ const MISTAKES: &[&str] = &[
     "[eval]\ntask_types = [\"error\", \"error\"]",
     "[python]\nbanned_error_keywords = [\"rise\"]",
     "[azr.composite]\nchance = 2",
-    "[azr.composite]\nn_min = 4",
+    "[azr.composite]\nchance = 0.5\nn_min = 4",
     "[python]\ntimeout_s = inf",
     "[sampling.estimate]\ntemperature = 0",
     "[sampling.solve]\ntemperature = 0.5",

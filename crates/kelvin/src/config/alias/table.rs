@@ -1,8 +1,10 @@
 //! Every setting of the original that a user may bring along, and what it is here.
 
+use kelvin_core::task::Step;
+
 use super::{
     Alias,
-    Means::{self, Listed, MinusOneIsZero, Nothing, Same, Word, Words},
+    Means::{self, Listed, Nothing, Number, Same, Word, Words},
 };
 
 /// See the module. The first that fits counts, so that whole sections come last.
@@ -54,7 +56,10 @@ pub(in crate::config) const TABLE: &[Alias] = &[
         Word("azr.advantage", &[("reinforce_plus_plus", "trr_plus_plus")]),
     ),
     named(&["azr.seed"], Same(&["seed"])),
-    named(&["pretrain_pred_steps", "azr.pretrain_pred_steps"], MinusOneIsZero(&["azr.solver_only_steps"])),
+    named(
+        &["pretrain_pred_steps", "azr.pretrain_pred_steps"],
+        Number(&["azr.solver_only_steps"], minus_one_is_zero),
+    ),
     named(&["azr.data_selection_strategy.update_iteration", "update_iteration"], Same(&["azr.new_window"])),
     named(&["azr.seed_dataset", "seed_dataset"], Listed("azr.seed_files")),
     named(&["azr.code_f_seed_dataset", "code_f_seed_dataset"], Listed("azr.induction_seed_files")),
@@ -66,7 +71,7 @@ pub(in crate::config) const TABLE: &[Alias] = &[
     // Composite programs: section 10. Its upper bound is exclusive there and inclusive here.
     named(
         &["azr.data_selection_strategy.composite_start_step", "composite_start_step"],
-        Same(&["azr.composite.start_step"]),
+        Number(&["azr.composite.start_step"], never_below_one),
     ),
     named(
         &["azr.data_selection_strategy.composite_chance", "composite_chance"],
@@ -78,7 +83,7 @@ pub(in crate::config) const TABLE: &[Alias] = &[
     ),
     named(
         &["azr.data_selection_strategy.composite_function_n_max", "composite_function_n_max"],
-        Same(&["azr.composite.n_max"]),
+        Number(&["azr.composite.n_max"], without_the_bound),
     ),
     named(
         &["azr.data_selection_strategy.composite_scheduler", "composite_scheduler"],
@@ -93,18 +98,100 @@ pub(in crate::config) const TABLE: &[Alias] = &[
         &["azr.reward.generation_reward_config.use_original_code_as_ref", "use_original_code_as_ref"],
         Same(&["intrinsic.use_original_code_as_ref"]),
     ),
-    named(&["complexity_reward.coef"], Same(&["intrinsic.complexity.coefficient"])),
-    named(&["complexity_reward.max"], Same(&["intrinsic.complexity.max"])),
-    named(&["halstead_reward.coef"], Same(&["intrinsic.halstead.coefficient"])),
-    named(&["halstead_reward.max"], Same(&["intrinsic.halstead.max"])),
-    named(&["mean_edit_distance_reward.coef"], Same(&["intrinsic.mean_edit_distance.coefficient"])),
-    named(&["mean_edit_distance_reward.max"], Same(&["intrinsic.mean_edit_distance.max"])),
-    named(&["answer_diversity_reward.coef"], Same(&["intrinsic.answer_diversity.coefficient"])),
-    named(&["answer_diversity_reward.max"], Same(&["intrinsic.answer_diversity.max"])),
-    named(&["f_input_answer_diversity_reward.coef"], Same(&["intrinsic.input_diversity.coefficient"])),
-    named(&["f_input_answer_diversity_reward.max"], Same(&["intrinsic.input_diversity.max"])),
-    named(&["f_output_answer_diversity_reward.coef"], Same(&["intrinsic.output_diversity.coefficient"])),
-    named(&["f_output_answer_diversity_reward.max"], Same(&["intrinsic.output_diversity.max"])),
+    named(
+        &["azr.reward.generation_reward_config.complexity_reward.coef", "complexity_reward.coef"],
+        Same(&["intrinsic.complexity.coefficient"]),
+    ),
+    named(
+        &["azr.reward.generation_reward_config.complexity_reward.max", "complexity_reward.max"],
+        Same(&["intrinsic.complexity.max"]),
+    ),
+    named(
+        &["azr.reward.generation_reward_config.halstead_reward.coef", "halstead_reward.coef"],
+        Same(&["intrinsic.halstead.coefficient"]),
+    ),
+    named(
+        &["azr.reward.generation_reward_config.halstead_reward.max", "halstead_reward.max"],
+        Same(&["intrinsic.halstead.max"]),
+    ),
+    named(
+        &[
+            "azr.reward.generation_reward_config.mean_edit_distance_reward.coef",
+            "mean_edit_distance_reward.coef",
+        ],
+        Same(&["intrinsic.mean_edit_distance.coefficient"]),
+    ),
+    named(
+        &[
+            "azr.reward.generation_reward_config.mean_edit_distance_reward.max",
+            "mean_edit_distance_reward.max",
+        ],
+        Same(&["intrinsic.mean_edit_distance.max"]),
+    ),
+    named(
+        &["azr.reward.generation_reward_config.answer_diversity_reward.coef", "answer_diversity_reward.coef"],
+        Same(&["intrinsic.answer_diversity.coefficient"]),
+    ),
+    named(
+        &["azr.reward.generation_reward_config.answer_diversity_reward.max", "answer_diversity_reward.max"],
+        Same(&["intrinsic.answer_diversity.max"]),
+    ),
+    named(
+        &[
+            "azr.reward.generation_reward_config.f_input_answer_diversity_reward.coef",
+            "f_input_answer_diversity_reward.coef",
+        ],
+        Same(&["intrinsic.input_diversity.coefficient"]),
+    ),
+    named(
+        &[
+            "azr.reward.generation_reward_config.f_input_answer_diversity_reward.max",
+            "f_input_answer_diversity_reward.max",
+        ],
+        Same(&["intrinsic.input_diversity.max"]),
+    ),
+    named(
+        &[
+            "azr.reward.generation_reward_config.f_output_answer_diversity_reward.coef",
+            "f_output_answer_diversity_reward.coef",
+        ],
+        Same(&["intrinsic.output_diversity.coefficient"]),
+    ),
+    named(
+        &[
+            "azr.reward.generation_reward_config.f_output_answer_diversity_reward.max",
+            "f_output_answer_diversity_reward.max",
+        ],
+        Same(&["intrinsic.output_diversity.max"]),
+    ),
+    named(
+        &[
+            "azr.reward.generation_reward_config.answer_diversity_reward.hierarchical",
+            "answer_diversity_reward.hierarchical",
+            "azr.reward.generation_reward_config.f_input_answer_diversity_reward.hierarchical",
+            "f_input_answer_diversity_reward.hierarchical",
+            "azr.reward.generation_reward_config.f_output_answer_diversity_reward.hierarchical",
+            "f_output_answer_diversity_reward.hierarchical",
+        ],
+        Word("intrinsic.diversity", &[("true", "hierarchical"), ("false", "flat")]),
+    ),
+    named(
+        &[
+            "azr.reward.generation_reward_config.complexity_reward.enabled",
+            "complexity_reward.enabled",
+            "azr.reward.generation_reward_config.halstead_reward.enabled",
+            "halstead_reward.enabled",
+            "azr.reward.generation_reward_config.mean_edit_distance_reward.enabled",
+            "mean_edit_distance_reward.enabled",
+            "azr.reward.generation_reward_config.answer_diversity_reward.enabled",
+            "answer_diversity_reward.enabled",
+            "azr.reward.generation_reward_config.f_input_answer_diversity_reward.enabled",
+            "f_input_answer_diversity_reward.enabled",
+            "azr.reward.generation_reward_config.f_output_answer_diversity_reward.enabled",
+            "f_output_answer_diversity_reward.enabled",
+        ],
+        Nothing("a coefficient over 0 turns a term on, and 0 turns it off"),
+    ),
     // The environment: sections 1 and 3.
     named(
         &["azr.reward.generation_reward_config.reject_multiple_functions", "reject_multiple_functions"],
@@ -149,6 +236,21 @@ pub(in crate::config) const TABLE: &[Alias] = &[
         ],
         Same(&["python.banned_error_keywords"]),
     ),
+    // What follows the first word of it has no effect in the original's reward.
+    named(
+        &["reward_fn.extraction_type", "extraction_type"],
+        Word(
+            "python.answer",
+            &[
+                ("answer_conditional", "tags"),
+                ("answer_addition", "tags"),
+                ("answer", "tags"),
+                ("boxed", "boxed"),
+                ("none", "plain"),
+            ],
+        ),
+    ),
+    named(&["reward_fn.boxed_retry", "boxed_retry"], Same(&["python.boxed_retry"])),
     named(&["azr.problem_types", "problem_types"], Words("python.task_types", TASK_TYPES)),
     named(
         &["azr.reward.code_f_reward_type", "code_f_reward_type"],
@@ -172,7 +274,10 @@ pub(in crate::config) const TABLE: &[Alias] = &[
     named(&["actor_rollout_ref.model.path"], Same(&["policy.model"])),
     named(&["actor_rollout_ref.actor.optim.lr"], Same(&["optimizer.learning_rate"])),
     named(&["actor_rollout_ref.actor.optim.weight_decay"], Same(&["optimizer.weight_decay"])),
-    named(&["actor_rollout_ref.actor.optim.lr_warmup_steps"], MinusOneIsZero(&["optimizer.warmup_steps"])),
+    named(
+        &["actor_rollout_ref.actor.optim.lr_warmup_steps"],
+        Number(&["optimizer.warmup_steps"], minus_one_is_zero),
+    ),
     named(&["actor_rollout_ref.actor.grad_clip"], Same(&["optimizer.grad_clip"])),
     named(
         &["actor_rollout_ref.actor.clip_ratio", "clip_ratio"],
@@ -205,12 +310,15 @@ pub(in crate::config) const TABLE: &[Alias] = &[
     ),
     named(
         &["actor_rollout_ref.rollout.top_k"],
-        MinusOneIsZero(&[
-            "sampling.propose.top_k",
-            "sampling.solve.top_k",
-            "sampling.estimate.top_k",
-            "sampling.seed.top_k",
-        ]),
+        Number(
+            &[
+                "sampling.propose.top_k",
+                "sampling.solve.top_k",
+                "sampling.estimate.top_k",
+                "sampling.seed.top_k",
+            ],
+            minus_one_is_zero,
+        ),
     ),
     // The run: sections 6 and 7.
     named(&["trainer.total_training_steps"], Same(&["steps"])),
@@ -224,12 +332,8 @@ pub(in crate::config) const TABLE: &[Alias] = &[
         ),
     ),
     named(
-        &["reward_fn.extraction_type", "extraction_type", "reward_fn.boxed_retry", "boxed_retry"],
-        Nothing("the prompt set says how answers are marked, see python.prompt_set"),
-    ),
-    named(
         &["azr.reward.extract_code_block", "extract_code_block"],
-        Nothing("the parser of the prompt set finds the answer, see python.prompt_set"),
+        Nothing("an answer is looked for as in the original where that is true, which its scripts all have"),
     ),
     named(&["azr.ast_check", "ast_check"], Nothing("a program that does not parse is always rejected")),
     named(
@@ -314,6 +418,20 @@ const LENGTHS: &[&str] = &[
     "sampling.seed.max_new_tokens",
     "sampling.eval.max_new_tokens",
 ];
+
+fn minus_one_is_zero(theirs: i64) -> i64 {
+    if theirs == -1 { 0 } else { theirs }
+}
+
+/// Where the original needs a step over 0 for a thing to begin, and any other turns it off.
+fn never_below_one(theirs: i64) -> i64 {
+    if theirs < 1 { i64::from(Step::MAX) } else { theirs }
+}
+
+/// A bound that is not among the values, to the last one that is.
+fn without_the_bound(theirs: i64) -> i64 {
+    (theirs - 1).max(0)
+}
 
 const fn named(names: &'static [&'static str], means: Means) -> Alias {
     Alias { names, means }
