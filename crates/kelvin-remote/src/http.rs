@@ -228,7 +228,7 @@ impl Http {
     }
 
     /// A server's words without the key, should it repeat it, and without what a terminal would obey.
-    fn told(&self, text: &str) -> String {
+    pub(crate) fn told(&self, text: &str) -> String {
         let text = match &self.key {
             Some(Secret(key)) if !key.is_empty() => text.replace(key.as_str(), "(key)"),
             _ => text.to_owned(),

@@ -24,6 +24,7 @@ use tokio::{
 use crate::{
     Served,
     app::{Ending, app},
+    clock::Moment,
     settings::Settings,
 };
 
@@ -99,29 +100,33 @@ impl Listening {
     ) -> anyhow::Result<()> {
         let listener = net::TcpListener::from_std(self.listener).context("the port cannot be polled")?;
         let (tell, mut ending) = watch::channel(false);
+        let tell = Arc::new(tell);
+        let teller = Arc::clone(&tell);
         tokio::spawn(async move {
             while !is_ending() {
                 sleep(LOOK_EVERY).await;
             }
-            tell.send_replace(true);
-            // Sockets that begin meanwhile hear of it too.
-            tell.closed().await;
+            teller.send_replace(true);
         });
         let (grace, n_seats) = (settings.grace, settings.connections_max);
         let app = app(served, settings, ending.clone());
-        accept(listener, app, n_seats, grace, &mut ending).await;
+        let left = accept(listener, app, n_seats, grace, &mut ending).await;
+        drop(ending);
+        // Sockets have left their connections behind; each of them listens for the end until it is over.
+        let _ = timeout(left, tell.closed()).await;
         Ok(())
     }
 }
 
-/// Answers on a port, on so many connections at once, until the end is asked for; then lets calls finish for a while.
+/// Answers on a port, on so many connections at once, until the end is asked for; then lets calls finish for a while, and gives what
+/// is left of it.
 pub(crate) async fn accept(
     listener: net::TcpListener,
     app: Router,
     n_seats: usize,
     grace: Duration,
     ending: &mut Ending,
-) {
+) -> Duration {
     let n_seats = n_seats.clamp(1, CONNECTIONS_MAX);
     let seats = Arc::new(Semaphore::new(n_seats));
     loop {
@@ -149,7 +154,9 @@ pub(crate) async fn accept(
     drop(listener);
     // All seats are free once every connection has ended.
     let n_seats = u32::try_from(n_seats).expect("seats are a number of connections");
+    let since = Moment::now();
     let _ = timeout(grace, seats.acquire_many(n_seats)).await;
+    grace.saturating_sub(since.passed())
 }
 
 /// Serves a connection to its end; once the server is to end, no further than the call that it is in.

@@ -157,14 +157,26 @@ impl Episodes {
 
     fn fresh_id(&self) -> String {
         let mut known = self.lock();
-        known.n_begun += 1;
-        format!("episode-{}", known.n_begun)
+        loop {
+            known.n_begun += 1;
+            let id = format!("episode-{}", known.n_begun);
+            // A caller may have called its own so.
+            if !known.by_id.contains_key(&id) {
+                return id;
+            }
+        }
     }
 
     /// Keeps an episode; one of the same name is over.
     pub(crate) fn keep(&self, episode: Episode, seat: OwnedSemaphorePermit) {
         let waiting = Waiting { episode, since: Moment::now(), seat };
         self.lock().by_id.insert(waiting.episode.id.clone(), waiting);
+    }
+
+    /// Keeps an episode that got no verdict, unless its name was given to another one meanwhile.
+    pub(crate) fn put_back(&self, episode: Episode, seat: OwnedSemaphorePermit) {
+        let id = episode.id.clone();
+        self.lock().by_id.entry(id).or_insert(Waiting { episode, since: Moment::now(), seat });
     }
 
     /// Takes an episode out, so that no second call steps it meanwhile. Without a name it is the only one there is.

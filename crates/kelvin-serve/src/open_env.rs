@@ -20,7 +20,7 @@ pub(crate) async fn reset(
     State(desk): State<Desk>,
     Given(call): Given<Beginning>,
 ) -> Result<Response, Refusal> {
-    let seat = desk.episodes.seat().ok_or(Refusal::Busy)?;
+    let seat = desk.episodes.seat().ok_or(Refusal::Full)?;
     let episode = Episode::begin(&desk, call)?;
     let seen = ok(&episode.first_sight());
     desk.episodes.keep(episode, seat);
@@ -54,7 +54,7 @@ struct Held<'desk> {
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         if let Some((episode, seat)) = self.inner.take() {
-            self.desk.episodes.keep(episode, seat);
+            self.desk.episodes.put_back(episode, seat);
         }
     }
 }

@@ -20,6 +20,8 @@ pub(crate) enum Refusal {
     Status(StatusCode, String),
     /// No place to wait in: 503.
     Busy,
+    /// No place for another episode: 503.
+    Full,
     /// No answer in time: 504.
     Late,
     /// The sandbox or another part of the world is broken: 500.
@@ -37,7 +39,7 @@ impl Refusal {
         match self {
             Refusal::Malformed(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Refusal::Status(status, _) => *status,
-            Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::Busy | Refusal::Full => StatusCode::SERVICE_UNAVAILABLE,
             Refusal::Late => StatusCode::GATEWAY_TIMEOUT,
             Refusal::Broken(_) | Refusal::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -47,6 +49,9 @@ impl Refusal {
         match self {
             Refusal::Malformed(why) | Refusal::Status(_, why) | Refusal::Broken(why) => why,
             Refusal::Busy => "as many calls wait as may\nhint: ask again later, or raise --waiting-max",
+            Refusal::Full => {
+                "as many episodes are open as may\nhint: step those that are, or raise --sessions-max or lower --session-idle"
+            }
             Refusal::Late => "no answer within the deadline\nhint: ask again, or raise --deadline",
             Refusal::Panicked => "a mistake of kelvin's own; the server's standard error has it",
         }
@@ -57,7 +62,7 @@ impl IntoResponse for Refusal {
     /// As FastAPI, which the servers that are stood in for are written with, says it: the message under `detail`.
     fn into_response(self) -> Response {
         let mut response = reply(self.status(), &json!({ "detail": self.message() }));
-        if matches!(self, Refusal::Busy) {
+        if matches!(self, Refusal::Busy | Refusal::Full) {
             response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_S);
         }
         response

@@ -58,7 +58,7 @@ impl RunPage {
         let answer = move || {
             runtime.block_on(async {
                 let Ok(listener) = net::TcpListener::from_std(listener) else { return };
-                accept(listener, router, CONNECTIONS_MAX, Duration::ZERO, &mut ended).await;
+                let _ = accept(listener, router, CONNECTIONS_MAX, Duration::ZERO, &mut ended).await;
             });
         };
         let thread = thread::Builder::new().name("kelvin-metrics".into());

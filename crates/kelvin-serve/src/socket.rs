@@ -90,9 +90,13 @@ async fn converse(mut socket: WebSocket, desk: &Desk, names_session: bool) -> Re
             Ok(Some(Err(gone))) => return Err(gone),
             Err(_) => return socket.send(Message::Close(None)).await,
         };
-        match answer(desk, &mut episode, text.as_str()).await {
-            Some(reply) => socket.send(Message::text(reply.to_string())).await?,
-            None => return socket.send(Message::Close(None)).await,
+        let Some(reply) = answer(desk, &mut episode, text.as_str()).await else {
+            return socket.send(Message::Close(None)).await;
+        };
+        // Who reads nothing gives up its seat as who says nothing does.
+        match timeout(desk.settings.session_idle, socket.send(Message::text(reply.to_string()))).await {
+            Ok(sent) => sent?,
+            Err(_) => return Ok(()),
         }
     }
 }

@@ -45,6 +45,8 @@ class Client:
             said = self.call("/get_reward", {"responses": responses[part], "labels": labels[part]})
             logs = said.pop("extra_logs")
             for name, values in {**said, **logs}.items():
+                if len(values) != len(responses[part]):
+                    raise KelvinError(f"{len(values)} {name} for {len(responses[part])} responses")
                 whole[name].extend(values)
         return whole
 
@@ -111,9 +113,11 @@ class Client:
 
     def _line(self):
         line = getattr(self._local, "line", None)
-        if line is not None:
+        # A process that forked has its parent's line: two that speak on one read each other's answers.
+        if line is not None and self._local.process == os.getpid():
             return line, False
         of = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
+        self._local.process = os.getpid()
         self._local.line = of(self._parts.hostname, self._parts.port, timeout=self._timeout_s)
         return self._local.line, True
 

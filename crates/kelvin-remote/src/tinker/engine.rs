@@ -160,7 +160,10 @@ impl Link {
                 Ok(read) => read,
                 // The server holds a question as long as it likes: it is asked anew, within the whole time.
                 Err(Failure::Late) => continue,
-                Err(Failure::Passing(what)) if what.starts_with("status 408") => continue,
+                Err(Failure::Passing(what)) if what.starts_with("status 408") => {
+                    self.http.pause(0).await;
+                    continue;
+                }
                 Err(Failure::Passing(_)) if failed < self.settings.retries => {
                     self.http.pause(failed).await;
                     failed += 1;
@@ -178,7 +181,7 @@ impl Link {
                 continue;
             }
             if let Some(error) = said["error"].as_str() {
-                let words = error.to_owned();
+                let words = self.http.told(error);
                 return Err(match said["category"].as_str() {
                     Some("server" | "unknown") => Failure::Passing(words),
                     Some(_) | None => Failure::Refused { status: 400, words },

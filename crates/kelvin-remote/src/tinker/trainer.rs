@@ -54,6 +54,8 @@ pub struct TinkerPolicy {
     engine: Arc<Engine>,
     vocabulary: Arc<dyn Vocabulary>,
     shape: Shape,
+    /// What the adapters that live were begun with, or are to be.
+    beginning: From,
     /// Made when first needed: a run that goes on begins with loading.
     live: Mutex<Option<Live>>,
     applied: Applied,
@@ -109,14 +111,15 @@ impl TinkerPolicy {
         let Adapters { base_model, rank, seed } = adapters;
         let shape = Shape { base_model, rank, seed: seed.value() >> 33 };
         let (live, applied) = (Mutex::new(None), Applied::default());
-        TinkerPolicy { engine, vocabulary, shape, live, applied, is_stale: false }
+        let beginning = From::Nothing;
+        TinkerPolicy { engine, vocabulary, shape, beginning, live, applied, is_stale: false }
     }
 
     /// The adapters, made if they are not there yet.
     fn live(&self) -> anyhow::Result<Live> {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         if live.is_none() {
-            *live = Some(self.begin(&From::Nothing)?);
+            *live = Some(self.begin(&self.beginning)?);
         }
         Ok(live.clone().expect("it was made above"))
     }
@@ -131,6 +134,8 @@ impl TinkerPolicy {
     fn begin_anew(&mut self, from: &From) -> anyhow::Result<()> {
         // The old ones go first: a server may have no place for both.
         *self.live.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+        // Should it fail, whoever asks again gets this state and no other.
+        self.beginning = from.clone();
         let live = self.begin(from)?;
         *self.live.get_mut().unwrap_or_else(PoisonError::into_inner) = Some(live);
         (self.applied, self.is_stale) = (Applied::default(), false);

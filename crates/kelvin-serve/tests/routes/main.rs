@@ -1,5 +1,6 @@
 //! Every route without a port: what trainers send, what they get, and what none of them should.
 
+mod ending;
 mod hostile;
 mod overload;
 mod toy;

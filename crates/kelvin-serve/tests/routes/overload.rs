@@ -79,3 +79,46 @@ fn an_episode_outlives_a_call_that_is_late() {
     };
     assert_eq!(status, 200);
 }
+
+/// An episode whose name was given to another one while a call stepped it is over: answers are to what was asked last.
+#[test]
+fn a_late_step_does_not_bring_an_old_episode_back() {
+    let toy = Toy::new(Settings { running_max: 1, waiting_max: 2, ..settings() });
+    toy.runtime.block_on(async {
+        let ask = |route: &str, body: Value| answer(toy.router.clone(), json_post(route, &body));
+        let json = |bytes: Vec<u8>| serde_json::from_slice::<Value>(&bytes).unwrap();
+        let step = json!({ "action": { "response": "0" }, "episode_id": "e" });
+        let working = tokio::spawn(ask("/run_code", waiting()));
+        let before = json(ask("/reset", json!({ "seed": 1, "episode_id": "e" })).await.2);
+        let late = tokio::spawn(ask("/step", step.clone()));
+        loop {
+            let state = Request::get("/state?episode_id=e").body(Body::empty()).unwrap();
+            if json(answer(toy.router.clone(), state).await.2)["episode_id"].is_null() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        let asked = json(ask("/reset", json!({ "seed": 4, "episode_id": "e" })).await.2);
+        assert_ne!(
+            asked["observation"]["prompt"], before["observation"]["prompt"],
+            "the seeds pose two tasks"
+        );
+        late.abort();
+        late.await.unwrap_err();
+        toy.barrier.open();
+        working.await.unwrap();
+        let (status, _, seen) = ask("/step", step).await;
+        assert_eq!(
+            (status, &json(seen)["observation"]["prompt"]),
+            (StatusCode::OK, &asked["observation"]["prompt"])
+        );
+    });
+}
+
+#[test]
+fn names_that_callers_chose_are_not_given_out_again() {
+    let toy = Toy::new(settings());
+    toy.post("/reset", &json!({ "episode_id": "episode-1" }));
+    let (_, second) = toy.post("/reset", &json!({}));
+    assert_eq!(second["observation"]["metadata"]["episode_id"], "episode-2");
+}

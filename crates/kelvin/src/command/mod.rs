@@ -93,3 +93,11 @@ fn up_to<const MAX: usize>(text: &str) -> Result<usize, String> {
     let n: usize = text.parse().map_err(|_| "not a whole number".to_owned())?;
     if n <= MAX { Ok(n) } else { Err(format!("it is at most {MAX}")) }
 }
+
+/// An argument that is a number from 1 to `MAX`.
+fn from_one_to<const MAX: usize>(text: &str) -> Result<usize, String> {
+    match up_to::<MAX>(text)? {
+        0 => Err("it is at least 1".to_owned()),
+        n => Ok(n),
+    }
+}

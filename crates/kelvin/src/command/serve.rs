@@ -16,7 +16,7 @@ use kelvin_exec::PythonExecutor;
 use kelvin_selfplay::reward;
 use kelvin_serve::{Access, ScriptLimits, Served, Settings, bind};
 
-use super::up_to;
+use super::{from_one_to, up_to};
 use crate::{
     config::{self, Config, EnvironmentName, Raw, threads_or_cores},
     error::{Usage, note},
@@ -97,16 +97,16 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "S", default_value_t = 120.0, value_parser = seconds)]
     deadline: f64,
     /// MiB of a body or message
-    #[arg(long, value_name = "MB", default_value_t = 16, value_parser = up_to::<1024>)]
+    #[arg(long, value_name = "MB", default_value_t = 16, value_parser = from_one_to::<1024>)]
     body_max: usize,
     /// Answers graded, or tasks given, in one call
-    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = up_to::<65_536>)]
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = from_one_to::<65_536>)]
     batch_max: usize,
     /// Connections; more wait
-    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = up_to::<65_536>)]
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = from_one_to::<65_536>)]
     connections_max: usize,
     /// Episodes open at once, each socket being one
-    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = up_to::<65_536>)]
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = from_one_to::<65_536>)]
     sessions_max: usize,
     /// Seconds after which an episode without a message ends
     #[arg(long, value_name = "S", default_value_t = 600.0, value_parser = seconds)]
@@ -121,10 +121,10 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "MB", default_value_t = 4096, value_parser = up_to::<1_048_576>)]
     memory_max: usize,
     /// MiB that a program of /run_code may write
-    #[arg(long, value_name = "MB", default_value_t = 8, value_parser = up_to::<1024>)]
+    #[arg(long, value_name = "MB", default_value_t = 8, value_parser = from_one_to::<1024>)]
     output_max: usize,
     /// Threads that read and write calls; programs have their own
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = up_to::<256>)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = from_one_to::<256>)]
     io_threads: usize,
 }
 
