@@ -20,7 +20,7 @@ use kelvin_core::{
     },
     rollout::SampleRequest,
     seed::Seed,
-    stop::Stop,
+    stop::{Stop, Stopped},
 };
 
 use crate::{
@@ -262,8 +262,14 @@ impl Trainer for NativePolicy {
                 }
             }
         }
-        let stats =
-            self.pool.install(|| self.core.forward_backward_part(part.samples, objective, part.whole))?;
+        let given =
+            self.pool.install(|| self.core.forward_backward_part(part.samples, objective, part.whole));
+        let stats = given.inspect_err(|error| {
+            // The gradient so far is gone with it.
+            if error.is::<Stopped>() {
+                self.applied.batches.clear();
+            }
+        })?;
         self.applied.batches.retain(|(id, _, _)| *id == update);
         self.applied.batches.push((update, digest, stats));
         Ok(stats)

@@ -153,8 +153,13 @@ fn special_tokens(tokenizer: &Map<String, Json>) -> Vec<(String, Value)> {
     SPECIAL_TOKENS.iter().filter_map(spelled).collect()
 }
 
+/// Steps that a template may take: a thousand times those that a long conversation takes.
+const FUEL: u64 = 20_000_000;
+
 fn render_template(template: &str, tokens: &[(String, Value)], chat: &Chat<'_>) -> anyhow::Result<String> {
     let mut environment = Environment::new();
+    // A template is somebody else's program.
+    environment.set_fuel(Some(FUEL));
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
     environment.set_syntax(syntax.context("a setting of blanks is a syntax")?);
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
@@ -187,7 +192,7 @@ fn without_generation_tags(template: &str) -> String {
     let mut text = String::new();
     let mut rest = template;
     while let Some(start) = rest.find("{%") {
-        let Some(len) = rest[start..].find("%}") else { break };
+        let Some(len) = rest[start + 2..].find("%}").map(|it| it + 2) else { break };
         let tag = &rest[start + 2..start + len];
         text.push_str(&rest[..start + 2]);
         match tag.trim_matches(|letter: char| letter.is_whitespace() || "-+".contains(letter)) {

@@ -52,8 +52,9 @@ pub fn run() -> ExitCode {
             return ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(error::EXIT_USAGE));
         }
     };
-    let result = Interrupt::install()
-        .context("cannot catch signals")
+    let result = kelvin_model::kernels::simd::wanted()
+        .map_err(error::Usage::error)
+        .and_then(|_| Interrupt::install().context("cannot catch signals"))
         .and_then(|interrupt| command::run(cli, &interrupt));
     match result {
         Ok(()) => ExitCode::SUCCESS,

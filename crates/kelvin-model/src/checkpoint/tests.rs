@@ -243,6 +243,13 @@ fn a_stored_tied_head_must_be_the_embedding() {
     flat[head.start] += 1.0;
     write_flat(&path, &tensors, &flat);
     assert!(message(dir.path()).contains("differs from"));
+    // Of another type of the same size, as the file's header says it.
+    let mut bytes = fs::read(&path).unwrap();
+    let known = br#""lm_head.weight":{"dtype":"F"#;
+    let at = bytes.windows(known.len()).position(|it| it == known).unwrap() + known.len();
+    bytes[at - 1] = b'I';
+    fs::write(&path, bytes).unwrap();
+    assert!(message(dir.path()).contains("lm_head.weight is of type I32"), "{}", message(dir.path()));
 }
 
 #[test]

@@ -123,6 +123,8 @@ fn check_tensors(needed: &[Tensor], files: &WeightFiles<'_>, tied: bool) -> anyh
         let tied_head = tied && name == HEAD && embedding.is_some_and(|it| it.shape == info.shape);
         if !derived && !tied_head {
             complaints.push(format!("{name} is unexpected"));
+        } else if tied_head && !is_readable(info.dtype) {
+            complaints.push(format!("{name} is of type {:?}", info.dtype));
         }
     }
     if complaints.is_empty() {

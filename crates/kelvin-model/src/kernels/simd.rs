@@ -28,22 +28,27 @@ impl Level {
     }
 }
 
-static LEVEL: LazyLock<Level> = LazyLock::new(|| match std::env::var("KELVIN_SIMD") {
-    Ok(name) => {
-        let wanted = Level::ALL.into_iter().find(|level| level.as_str() == name);
-        // A typo must not silently change the arithmetic.
-        let wanted =
-            wanted.unwrap_or_else(|| panic!("KELVIN_SIMD is {name:?}, not portable, avx2 or avx512"));
-        wanted.min(detected())
-    }
-    Err(_) => detected(),
+static LEVEL: LazyLock<Level> = LazyLock::new(|| match wanted() {
+    Ok(wanted) => wanted.map_or_else(detected, |it| it.min(detected())),
+    // A typo must not silently change the arithmetic.
+    Err(why) => panic!("{why}"),
 });
+
+/// The level that the environment variable `KELVIN_SIMD` names, if it is set.
+///
+/// # Errors
+/// If it names none, in words for people.
+pub fn wanted() -> Result<Option<Level>, String> {
+    let Some(name) = std::env::var_os("KELVIN_SIMD") else { return Ok(None) };
+    let known = Level::ALL.into_iter().find(|level| name == level.as_str());
+    known.map(Some).ok_or_else(|| format!("KELVIN_SIMD is {name:?}\nhint: portable, avx2 or avx512"))
+}
 
 /// The instruction set in use: the machine's best, or the one that the environment variable `KELVIN_SIMD`
 /// names (`portable`, `avx2`, `avx512`) if the machine has it and its best below that if not.
 ///
 /// # Panics
-/// If `KELVIN_SIMD` has another value.
+/// If `KELVIN_SIMD` has another value, which [`wanted`] finds out before.
 pub fn level() -> Level {
     #[cfg(test)]
     if let Some(forced) = forced::LEVEL.get() {

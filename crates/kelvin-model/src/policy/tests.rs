@@ -317,3 +317,26 @@ fn training_alone_packs_nothing() {
     }
     assert_eq!(draws(&sparing), draws(&keeping));
 }
+
+/// What was given before a stop is gone with it, and is given again.
+#[test]
+fn a_stopped_update_is_given_whole_again() {
+    let (mut stopped, mut spared) = (policy(), policy());
+    let batch = batch(&spared);
+    let whole = Normalisation::of(&batch);
+    let parts = [&batch[..3], &batch[3..]];
+    let part = |idx: usize| Part { idx, samples: parts[idx], whole: &whole };
+    stopped.forward_backward_part(1, part(0), &objective()).unwrap();
+    let stop = Stop::default();
+    Trainer::listen(&mut stopped, stop.clone());
+    stop.ask();
+    stopped.forward_backward_part(1, part(1), &objective()).unwrap_err();
+    Trainer::listen(&mut stopped, Stop::default());
+    for policy in [&mut stopped, &mut spared] {
+        for idx in 0..2 {
+            policy.forward_backward_part(1, part(idx), &objective()).unwrap();
+        }
+        policy.optim_step(1, &ADAM).unwrap();
+    }
+    assert_eq!(learnt(&stopped), learnt(&spared));
+}

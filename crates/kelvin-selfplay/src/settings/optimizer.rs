@@ -28,7 +28,7 @@ pub struct OptimizerSettings {
     pub beta2: f64,
     /// Added to the root of the second moment.
     pub eps: f64,
-    /// Decoupled weight decay.
+    /// Decoupled weight decay, of matrices alone: neither norms nor biases.
     pub weight_decay: f64,
     /// Largest global gradient norm; 0 turns clipping off.
     pub grad_clip: f64,

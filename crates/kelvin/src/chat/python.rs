@@ -8,6 +8,9 @@ use minijinja::{
     value::{Kwargs, ValueKind},
 };
 
+/// Blanks of a level.
+const INDENT_MAX: usize = 64;
+
 /// How `json.dumps` lays out what it writes.
 struct Layout {
     /// Blanks of one level; `None` writes one line.
@@ -24,7 +27,13 @@ pub(super) fn tojson(value: &Value, kwargs: Kwargs) -> Result<Value, Error> {
         None => None,
         Some(indent) => Some(match indent.as_str() {
             Some(text) => text.to_owned(),
-            None => " ".repeat(usize::try_from(indent)?),
+            None => match usize::try_from(indent)? {
+                n_blanks @ ..=INDENT_MAX => " ".repeat(n_blanks),
+                _ => {
+                    let why = format!("tojson indents by at most {INDENT_MAX} blanks");
+                    return Err(Error::new(ErrorKind::InvalidOperation, why));
+                }
+            },
         }),
     };
     let separators = kwargs.get::<Option<Vec<String>>>("separators")?;

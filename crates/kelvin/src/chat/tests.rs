@@ -113,3 +113,25 @@ fn generation_tags_keep_their_blanks() {
     let expected = "a {%- if true -%} b {% endif +%} {{ generation }} {% if x %} {% open";
     assert_eq!(without_generation_tags(marked), expected);
 }
+
+/// Templates come with models, which come from anywhere.
+#[test]
+fn a_template_that_is_no_template_or_never_ends_is_an_error() {
+    let render = |template: &str| {
+        let none = Value::from(());
+        let chat = Chat {
+            messages: &none,
+            tools: &none,
+            add_generation_prompt: true,
+            variables: &[],
+            unix_seconds: 0,
+        };
+        render_template(template, &[], &chat).map_err(|it| format!("{it:#}"))
+    };
+    assert_eq!(render("{{ '{%}' }}"), Ok("{%}".to_owned()));
+    assert!(render("a {%} b").is_err());
+    let long = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
+    assert!(render(long).unwrap_err().contains("fuel"));
+    assert_eq!(render("{{ [1]|tojson(indent=1) }}"), Ok("[\n 1\n]".to_owned()));
+    assert!(render("{{ [1]|tojson(indent=9999999999999) }}").unwrap_err().contains("at most 64"));
+}

@@ -99,7 +99,7 @@ struct UpdateConfig {
     beta2: f64,
     /// Added to the root of the second moment.
     eps: f64,
-    /// Decoupled weight decay.
+    /// Decoupled weight decay, of matrices alone: neither norms nor biases.
     weight_decay: f64,
     /// Largest global gradient norm; 0 turns clipping off.
     gradient_clip: f64,

@@ -197,7 +197,7 @@ pub(crate) struct TrainSettings {
     pub(crate) warmup: f64,
     /// What is left of it at the end, as a share.
     pub(crate) floor: f64,
-    /// Decoupled weight decay.
+    /// Decoupled weight decay, of matrices alone: neither norms nor biases.
     pub(crate) weight_decay: f64,
     /// Second decay of AdamW.
     pub(crate) beta2: f64,

@@ -77,6 +77,12 @@ fn arguments_beyond_their_limits_are_wrong_usage() {
         transcript.push_str(&without(&told(args, &ran), dir.path()).replace(&long, "(1025 letters)"));
         transcript.push('\n');
     }
+    let args = ["sample", "embedded", "--prompt", "x"];
+    let mut typo = command(&args);
+    typo.env("KELVIN_SIMD", "avx");
+    let ran = feed(typo, "");
+    assert_eq!(ran.code, Some(2), "{}", ran.err);
+    transcript.push_str(&format!("KELVIN_SIMD=avx {}", told(&args, &ran)));
     insta::assert_snapshot!(transcript);
     assert!(!dir.path().join("run").exists());
 }
