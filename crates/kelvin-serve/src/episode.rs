@@ -130,6 +130,9 @@ pub(crate) struct Episodes {
 #[derive(Default)]
 struct Known {
     n_begun: u64,
+    n_taken: u64,
+    /// The newest episode of each name that is being stepped.
+    in_hand: HashMap<String, u64>,
     by_id: HashMap<String, Waiting>,
 }
 
@@ -137,6 +140,29 @@ struct Waiting {
     episode: Episode,
     since: Moment,
     seat: OwnedSemaphorePermit,
+}
+
+impl Known {
+    fn wait(&mut self, episode: Episode, seat: OwnedSemaphorePermit) {
+        self.by_id.insert(episode.id.clone(), Waiting { episode, since: Moment::now(), seat });
+    }
+
+    /// Nobody steps it any more. Whether no other of its name began since it was taken.
+    fn let_go(&mut self, taken: &Taken) -> bool {
+        let id = &taken.episode.id;
+        let is_newest = self.in_hand.get(id) == Some(&taken.number);
+        if is_newest {
+            self.in_hand.remove(id);
+        }
+        is_newest
+    }
+}
+
+/// An episode that a call steps.
+pub(crate) struct Taken {
+    pub(crate) episode: Episode,
+    seat: OwnedSemaphorePermit,
+    number: u64,
 }
 
 impl Episodes {
@@ -161,29 +187,37 @@ impl Episodes {
             known.n_begun += 1;
             let id = format!("episode-{}", known.n_begun);
             // A caller may have called its own so.
-            if !known.by_id.contains_key(&id) {
+            if !known.by_id.contains_key(&id) && !known.in_hand.contains_key(&id) {
                 return id;
             }
         }
     }
 
-    /// Keeps an episode; one of the same name is over.
+    /// Keeps an episode; one of the same name is over, also if it is being stepped.
     pub(crate) fn keep(&self, episode: Episode, seat: OwnedSemaphorePermit) {
-        let waiting = Waiting { episode, since: Moment::now(), seat };
-        self.lock().by_id.insert(waiting.episode.id.clone(), waiting);
+        let mut known = self.lock();
+        known.in_hand.remove(&episode.id);
+        known.wait(episode, seat);
     }
 
-    /// Keeps an episode that got no verdict, unless its name was given to another one meanwhile.
-    pub(crate) fn put_back(&self, episode: Episode, seat: OwnedSemaphorePermit) {
-        let id = episode.id.clone();
-        self.lock().by_id.entry(id).or_insert(Waiting { episode, since: Moment::now(), seat });
+    /// Keeps an episode that was taken and got no verdict, unless another of its name began meanwhile.
+    pub(crate) fn put_back(&self, taken: Taken) {
+        let mut known = self.lock();
+        if known.let_go(&taken) {
+            known.wait(taken.episode, taken.seat);
+        }
+    }
+
+    /// An episode that was taken is over.
+    pub(crate) fn end(&self, taken: &Taken) {
+        self.lock().let_go(taken);
     }
 
     /// Takes an episode out, so that no second call steps it meanwhile. Without a name it is the only one there is.
     ///
     /// # Errors
     /// If there is none of that name, or there are several and none is named.
-    pub(crate) fn take(&self, id: Option<&str>) -> Result<(Episode, OwnedSemaphorePermit), Refusal> {
+    pub(crate) fn take(&self, id: Option<&str>) -> Result<Taken, Refusal> {
         let mut known = self.lock();
         known.by_id.retain(|_, it| it.since.passed() < self.idle);
         let id = match (id, known.by_id.len()) {
@@ -200,7 +234,12 @@ impl Episodes {
             }
         };
         match known.by_id.remove(&id) {
-            Some(Waiting { episode, seat, .. }) => Ok((episode, seat)),
+            Some(Waiting { episode, seat, .. }) => {
+                known.n_taken += 1;
+                let number = known.n_taken;
+                known.in_hand.insert(id, number);
+                Ok(Taken { episode, seat, number })
+            }
             None => {
                 let why = "no episode of that name is open: it is done, being stepped, or idled too long";
                 Err(Refusal::Status(StatusCode::NOT_FOUND, why.to_owned()))

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::Desk,
-    episode::{Action, Beginning, Episode, Standing},
+    episode::{Action, Beginning, Episode, Standing, Taken},
     given::Given,
     refusal::{Refusal, ok},
 };
@@ -37,24 +37,26 @@ pub(crate) struct Step {
 
 /// `POST /step`. A call that got no verdict may be made again.
 pub(crate) async fn step(State(desk): State<Desk>, Given(call): Given<Step>) -> Result<Response, Refusal> {
-    let (episode, seat) = desk.episodes.take(call.episode_id.as_deref())?;
-    let mut held = Held { desk: &desk, inner: Some((episode, seat)) };
-    let (episode, _) = held.inner.as_mut().expect("it was put there");
+    let taken = desk.episodes.take(call.episode_id.as_deref())?;
+    let mut held = Held { desk: &desk, taken: Some(taken) };
+    let Taken { episode, .. } = held.taken.as_mut().expect("it was put there");
     let seen = episode.step(&desk, call.action).await?;
-    held.inner = None;
+    if let Some(taken) = held.taken.take() {
+        desk.episodes.end(&taken);
+    }
     Ok(ok(&seen))
 }
 
 /// An episode that goes back when the call ends without a verdict, also because nobody waits for one any more.
 struct Held<'desk> {
     desk: &'desk Desk,
-    inner: Option<(Episode, tokio::sync::OwnedSemaphorePermit)>,
+    taken: Option<Taken>,
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        if let Some((episode, seat)) = self.inner.take() {
-            self.desk.episodes.put_back(episode, seat);
+        if let Some(taken) = self.taken.take() {
+            self.desk.episodes.put_back(taken);
         }
     }
 }

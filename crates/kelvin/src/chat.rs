@@ -153,7 +153,7 @@ fn special_tokens(tokenizer: &Map<String, Json>) -> Vec<(String, Value)> {
     SPECIAL_TOKENS.iter().filter_map(spelled).collect()
 }
 
-/// Steps that a template may take: a thousand times those that a long conversation takes.
+/// Steps that a template may take, so that each of them ends.
 const FUEL: u64 = 20_000_000;
 
 fn render_template(template: &str, tokens: &[(String, Value)], chat: &Chat<'_>) -> anyhow::Result<String> {

@@ -99,15 +99,16 @@ fn require_served(config: &Config, examined: &Examined) -> anyhow::Result<()> {
         )));
     }
     let clip = config.optimizer.grad_clip;
-    if clip != 0.0 && clips.is_none() {
-        note(&format!(
-            "{server} does not say what its optimizer knows: optimizer.grad_clip = {clip} is sent, and may be passed over"
-        ));
-    }
-    if clip != 0.0 && *clips == Some(false) {
-        return Err(Usage::error(format!(
+    match clips {
+        Some(false) if clip != 0.0 => Err(Usage::error(format!(
             "optimizer.grad_clip = {clip} cannot be had at {server}, whose optimizer clips nothing\nhint: set it to 0"
-        )));
+        ))),
+        None if clip != 0.0 => {
+            note(&format!(
+                "{server} does not say what its optimizer knows: optimizer.grad_clip = {clip} is sent, and may be passed over"
+            ));
+            Ok(())
+        }
+        Some(_) | None => Ok(()),
     }
-    Ok(())
 }

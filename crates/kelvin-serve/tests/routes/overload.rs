@@ -115,6 +115,27 @@ fn a_late_step_does_not_bring_an_old_episode_back() {
     });
 }
 
+/// Nor where the new one is over by then.
+#[test]
+fn an_old_episode_does_not_outlive_its_successor() {
+    let toy = Toy::new(Settings { running_max: 2, ..settings() });
+    toy.runtime.block_on(async {
+        let ask = |route: &str, body: Value| answer(toy.router.clone(), json_post(route, &body));
+        let step = |response: &str| json!({ "action": { "response": response }, "episode_id": "e" });
+        ask("/reset", json!({ "episode_id": "e" })).await;
+        let old = tokio::spawn(ask("/step", step("wait")));
+        while !toy.barrier.is_reached() {
+            tokio::task::yield_now().await;
+        }
+        ask("/reset", json!({ "episode_id": "e" })).await;
+        assert_eq!(ask("/step", step("0")).await.0, StatusCode::OK);
+        old.abort();
+        old.await.unwrap_err();
+        assert_eq!(ask("/step", step("0")).await.0, StatusCode::NOT_FOUND);
+        toy.barrier.open();
+    });
+}
+
 #[test]
 fn names_that_callers_chose_are_not_given_out_again() {
     let toy = Toy::new(settings());

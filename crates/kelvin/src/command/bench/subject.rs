@@ -12,8 +12,8 @@ use kelvin_model::{
 use kelvin_selfplay::clock::Stopwatch;
 use serde_json::{Map, json};
 
-use super::super::up_to;
 use crate::{
+    command::up_to,
     config::{check_lora, threads_or_cores},
     error::Usage,
     model,

@@ -71,7 +71,7 @@ pub(in crate::config) const TABLE: &[Alias] = &[
     // Composite programs: section 10. Its upper bound is exclusive there and inclusive here.
     named(
         &["azr.data_selection_strategy.composite_start_step", "composite_start_step"],
-        Number(&["azr.composite.start_step"], never_below_one),
+        Number(&["azr.composite.start_step"], never_unless_positive),
     ),
     named(
         &["azr.data_selection_strategy.composite_chance", "composite_chance"],
@@ -424,7 +424,7 @@ fn minus_one_is_zero(theirs: i64) -> i64 {
 }
 
 /// Where the original needs a step over 0 for a thing to begin, and any other turns it off.
-fn never_below_one(theirs: i64) -> i64 {
+fn never_unless_positive(theirs: i64) -> i64 {
     if theirs < 1 { i64::from(Step::MAX) } else { theirs }
 }
 
