@@ -156,26 +156,15 @@ fn batch(drawn: &[Completion]) -> Vec<Sample> {
     drawn.iter().enumerate().map(sample).collect()
 }
 
-/// Norms of gradients of many objectives, by the server and by the native engine on the same adapters.
-fn norms(peer: &Peer, drawn: &[Completion], state: &Path, measured: &mut BTreeMap<String, f64>) {
-    let checkpoint = Checkpoint::load(Path::new(&peer.model)).unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let shifted = |it: &[f32], by: f32| {
-        it.iter().enumerate().map(|(at, it)| it + by * (at as f32 * 1.7).sin()).collect::<Vec<f32>>()
-    };
-    let mut samples = batch(drawn);
-    for (sample, it) in samples.iter_mut().zip(drawn) {
-        sample.old_logprobs = shifted(&it.plain_logprobs, 0.3);
-        sample.reference_logprobs = shifted(&it.plain_logprobs, 0.8);
-        sample.sampler_logprobs = shifted(&it.plain_logprobs, 0.2);
-    }
+/// What is compared, and which side makes the loss of it.
+fn objectives() -> Vec<(&'static str, Losses, Objective)> {
     let infinite = Surrogate::PpoClip { low: 0.2, high: 0.28, dual: f64::INFINITY };
     let cispo = Surrogate::Cispo { low: 0.2, high: 0.28 };
     let plain =
         |surrogate, aggregation| Objective { constant_length: 16, ..Objective::new(surrogate, aggregation) };
     let kl = Some(KlTerm { estimator: KlEstimator::K3, coefficient: 0.3 });
     let likelihood = Surrogate::Likelihood;
-    let objectives = [
+    vec![
         ("ours/likelihood, token", Losses::Ours, plain(likelihood, Aggregation::Token)),
         ("ours/likelihood, sequence", Losses::Ours, plain(likelihood, Aggregation::Sequence)),
         ("ours/likelihood, group_token", Losses::Ours, plain(likelihood, Aggregation::GroupToken)),
@@ -195,29 +184,76 @@ fn norms(peer: &Peer, drawn: &[Completion], state: &Path, measured: &mut BTreeMa
         ),
         ("server/ppo", Losses::Server, plain(infinite, Aggregation::GroupToken)),
         ("server/cispo", Losses::Server, plain(cispo, Aggregation::Token)),
-    ];
+    ]
+}
+
+/// Norms of gradients of many objectives, by the server and by the native engine on the same adapters.
+fn norms(peer: &Peer, drawn: &[Completion], state: &Path, measured: &mut BTreeMap<String, f64>) {
+    let checkpoint = Checkpoint::load(Path::new(&peer.model)).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let shifted = |it: &[f32], by: f32| {
+        it.iter().enumerate().map(|(at, it)| it + by * (at as f32 * 1.7).sin()).collect::<Vec<f32>>()
+    };
+    let mut samples = batch(drawn);
+    for (sample, it) in samples.iter_mut().zip(drawn) {
+        sample.old_logprobs = shifted(&it.plain_logprobs, 0.3);
+        sample.reference_logprobs = shifted(&it.plain_logprobs, 0.8);
+        sample.sampler_logprobs = shifted(&it.plain_logprobs, 0.2);
+    }
     for losses in [Losses::Ours, Losses::Server] {
         let mut policy = peer.policy(losses);
-        // Makes the adapters and publishes them; a step that moves nothing leaves them what they are.
-        draws(&policy);
-        let adapter = fetched(peer, state, dir.path());
-        let lora = Lora::load(&adapter, &checkpoint.config).unwrap();
-        let mut native = TrainCore::adapting(checkpoint.params.clone(), lora);
-        let of_these = objectives.iter().filter(|it| it.1 == losses);
-        for (update, (name, _, objective)) in (1..).zip(of_these) {
-            let whole = Normalisation::of(&samples);
-            let expected = native.forward_backward_part(&samples, objective, &whole).unwrap();
-            let norm = native.optim_step(&STILL).unwrap().grad_norm;
-            let said = policy.forward_backward(update, &samples, objective).unwrap();
-            let found = policy.optim_step(update, &STILL).unwrap().grad_norm;
-            let mut note = |what: &str, value: f64| {
-                measured.insert(format!("{what}/{name}"), value);
-            };
-            note("gradient norm, relative", (found - norm).abs() / norm);
-            note("loss", (said.loss - expected.loss).abs());
-            assert!(1e-3 < norm, "{name}: a norm of {norm} shows nothing");
+        let of_these: Vec<_> = objectives().into_iter().filter(|it| it.1 == losses).collect();
+        let step = Objective::new(Surrogate::Likelihood, Aggregation::Token);
+        let mut update = 0;
+        for stage in ["", " after a step"] {
+            // Makes the adapters where there are none, and has them written.
+            draws(&policy);
+            let adapter = fetched(peer, state, dir.path());
+            let lora = Lora::load(&adapter, &checkpoint.config).unwrap();
+            let mut native = TrainCore::adapting(checkpoint.params.clone(), lora);
+            for (name, _, objective) in &of_these {
+                let whole = Normalisation::of(&samples);
+                let expected = native.forward_backward_part(&samples, objective, &whole).unwrap();
+                let norm = norm_of_shared(&native);
+                native.optim_step(&STILL).unwrap();
+                update += 1;
+                let said = policy.forward_backward(update, &samples, objective).unwrap();
+                let found = policy.optim_step(update, &STILL).unwrap().grad_norm;
+                let mut note = |what: &str, value: f64| {
+                    measured.insert(format!("{what}{stage}/{name}"), value);
+                };
+                note("gradient norm, relative", (found - norm).abs() / norm);
+                note("loss", (said.loss - expected.loss).abs());
+                assert!(1e-3 < norm, "{name}: a norm of {norm} shows nothing");
+            }
+            update += 1;
+            policy.forward_backward(update, &samples, &step).unwrap();
+            policy.optim_step(update, &ADAM).unwrap();
+            policy.publish(update).unwrap();
         }
     }
+}
+
+/// The norm of the gradient held if, as in this server, one matrix A serves queries, keys and values of a layer, and one
+/// both ways into its MLP: the gradient of what is shared is the sum of theirs.
+fn norm_of_shared(native: &TrainCore) -> f64 {
+    let gradient = native.gradient();
+    let mut shared: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for tensor in native.learnt().1 {
+        let name = match tensor.name.contains("lora_A") {
+            true => tensor
+                .name
+                .replace("k_proj", "q_proj")
+                .replace("v_proj", "q_proj")
+                .replace("up_proj", "gate_proj"),
+            false => tensor.name,
+        };
+        let sum = shared.entry(name).or_insert_with(|| vec![0.0; tensor.range.len()]);
+        for (sum, it) in sum.iter_mut().zip(&gradient[tensor.range]) {
+            *sum += f64::from(*it);
+        }
+    }
+    shared.values().flatten().map(|it| it * it).sum::<f64>().sqrt()
 }
 
 /// The newest adapters that the server has written, unpacked into a folder that the native engine reads.

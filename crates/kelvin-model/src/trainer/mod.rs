@@ -243,8 +243,8 @@ impl TrainCore {
     pub fn check_whole(&self) -> Result<()> {
         ensure!(
             !self.is_lost,
-            "a step left weights or moments that are not finite, and the model is lost
-hint: go on from the newest              checkpoint with a lower learning rate or weight decay"
+            "a step left weights or moments that are not finite, and the model is lost\nhint: go on from the newest \
+             checkpoint with a lower learning rate or weight decay"
         );
         Ok(())
     }
