@@ -8,6 +8,9 @@ USERFAULTFD, FOR_USER_MODE, SECCOMP, NEW_LISTENER = 323, 1, 317, 8
 EXIT_OUT_OF_MEMORY, EXIT_UNCONFINED = 77, 99
 # What the pipe of jobs holds at once; `restore/mod.rs` has the same number.
 JOB_BYTES = 1 << 16
+# glibc's names of what `mallopt` sets, and what a child that is set back holds for its programs.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+HEAP_PIECE_BYTES, HEAP_PIECES = 1 << 18, 16
 
 
 class Filter(ctypes.Structure):
@@ -180,6 +183,7 @@ def stand(fields):
     text = ctypes.create_string_buffer(fields.body[fields.at :], len(fields.body) - fields.at)
     libc.munmap(ctypes.addressof(heard), resource.getpagesize())
     heard = ctypes.c_uint64()
+    reserve_heap()
     tracker = libc.syscall(USERFAULTFD, FOR_USER_MODE | posix.O_CLOEXEC | posix.O_NONBLOCK)
     if tracker < 0:
         posix._exit(EXIT_UNCONFINED)
@@ -192,6 +196,19 @@ def stand(fields):
     posix.close(listener)
     while frame := posix.read(JOBS, JOB_BYTES):
         Job(Fields(frame[5:])).answer()
+
+
+def reserve_heap():
+    """Takes what small programs come to want of the kernel, which would be told of it, and gives it to the C library
+    to keep. It counts as the programs' own."""
+    try:
+        libc.mallopt(M_TRIM_THRESHOLD, 1 << 30)
+        libc.mallopt(M_MMAP_THRESHOLD, 2 * HEAP_PIECE_BYTES)
+    except AttributeError:
+        return  # not glibc
+    libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+    for piece in [libc.malloc(HEAP_PIECE_BYTES) for _ in range(HEAP_PIECES)]:
+        libc.free(piece)
 
 
 class Job:

@@ -267,7 +267,8 @@ pub(super) mod leaks {
             let busy = wait_for(&|| children_of(forker).first().copied()).expect("it spins");
             signal("-STOP", &[forker, busy]);
             std::thread::sleep(Duration::from_secs(3));
-            signal("-CONT", &[forker, busy]);
+            // The program first: once the worker goes on, it may have ended it.
+            signal("-CONT", &[busy, forker]);
             came.join().unwrap()
         });
         assert_eq!(came, ["0.5"]);

@@ -1,6 +1,6 @@
 //! Children that are set back: what a program leaves behind is gone, and who cannot be set back is not used again.
 
-use kelvin_core::executor::{Calls, HashSeed, Job};
+use kelvin_core::executor::{Calls, HashSeed, Job, Names};
 use kelvin_exec::PythonExecutor;
 
 use super::attacks::ESCAPE;
@@ -156,6 +156,20 @@ fn who_asks_the_kernel_for_what_lasts_is_not_set_back() {
             assert_eq!(run_restored(&executor, &job(PLAIN, &["1"])), ["2"], "after {body}");
         }
     }
+}
+
+/// What small programs take of the C library's heap was taken beforehand, with every set of modules.
+#[test]
+fn memory_of_small_programs_is_not_asked_for() {
+    let executor = executor(1);
+    let takes = "def f(x):\n    return sum(map(len, [str(i) * 4096 for i in range(x)]))";
+    for names in [Names::Literals, Names::Library] {
+        for _ in 0..20 {
+            let job = Job { names, ..job(takes, &["200"]) };
+            assert_eq!(run_restored(&executor, &job), [(4096 * 490).to_string()]);
+        }
+    }
+    assert_eq!(executor.metrics().n_unsound, 0);
 }
 
 #[test]
