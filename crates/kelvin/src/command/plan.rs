@@ -11,8 +11,9 @@ use crate::{
     jsonl::Sink,
     plan::{
         self,
-        cluster::{Asked, Engine, Gpu, Plan, Range},
+        cluster::{Asked, Engine, Gpu, Means, Plan, Range, Tokens},
         footprint,
+        hosted::Hosted,
     },
 };
 
@@ -38,15 +39,15 @@ pub(crate) struct Args {
         hide_possible_values = true
     )]
     gpu: Gpu,
-    /// What draws and learns
+    /// What draws and learns; `tinker` is a hosted server, which is paid by the token
     #[arg(
         long,
         value_enum,
-        value_name = "native|vllm|sglang",
+        value_name = "native|vllm|sglang|tinker",
         default_value = "native",
         hide_possible_values = true
     )]
-    engine: Engine,
+    engine: Place,
     /// Cores that run programs; 0 is those of this machine
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000))]
     cores: u32,
@@ -59,6 +60,18 @@ pub(crate) struct Args {
     /// One JSON object instead of text
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Place {
+    /// kelvin's own engine, on two cores of this kind of machine
+    Native,
+    /// vLLM draws, the same GPUs learn
+    Vllm,
+    /// SGLang draws, the same GPUs learn
+    Sglang,
+    /// A hosted server of the Tinker protocol does both
+    Tinker,
 }
 
 /// Prints the plan.
@@ -76,45 +89,53 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let Some(model) = model else {
         return Err(missing.unwrap_or_else(|| Usage::error("the shape of the model is not known")));
     };
-    let footprint = footprint(&config, &model.config)?;
-    let asked = Asked {
-        engine: args.engine,
-        gpu: args.gpu,
-        gpus: args.gpus as usize,
-        cores: threads_or_cores(args.cores as usize),
+    let n_weights = Layout::new(&model.config).len as u64;
+    let means = Means {
         response_tokens: args.response_tokens.map(f64::from),
         prompt_tokens: args.prompt_tokens.map(f64::from),
     };
-    let n_weights = Layout::new(&model.config).len as u64;
-    let n_learnt = footprint.n_learnt;
-    let planned = Plan::of(&config, &model.config, n_learnt, n_weights, asked);
-    let mut out = Sink::stdout();
-    if args.json {
-        out.row(&planned)?;
-    } else {
-        if args.engine == Engine::Native {
-            out.text(&plan::describe(&config, Some(&model))?)?;
-            out.text("\n")?;
+    let engine = match args.engine {
+        Place::Native => Engine::Native,
+        Place::Vllm => Engine::Vllm,
+        Place::Sglang => Engine::Sglang,
+        Place::Tinker => {
+            let hosted = Hosted::of(&config, n_weights, means);
+            return print(args, &hosted, || Ok(hosted_text(&hosted, config.steps)));
         }
-        out.text(&text(&planned, config.steps))?;
+    };
+    let footprint = footprint(&config, &model.config)?;
+    let asked = Asked {
+        engine,
+        gpu: args.gpu,
+        gpus: args.gpus as usize,
+        cores: threads_or_cores(args.cores as usize),
+        means,
+    };
+    let planned = Plan::of(&config, &model.config, footprint.n_learnt, n_weights, asked);
+    print(args, &planned, || {
+        let mut text = text(&planned, config.steps);
+        if engine == Engine::Native {
+            text = plan::describe(&config, Some(&model))? + "\n" + &text;
+        }
+        Ok(text)
+    })
+}
+
+fn print(
+    args: &Args,
+    planned: &impl serde::Serialize,
+    text: impl FnOnce() -> anyhow::Result<String>,
+) -> anyhow::Result<()> {
+    let mut out = Sink::stdout();
+    match args.json {
+        true => out.row(planned)?,
+        false => out.text(&text()?)?,
     }
     out.flush()
 }
 
-fn text(plan: &Plan, n_steps: u32) -> String {
-    let span = |name: &str, it: Range, unit: &str, more: &str| {
-        let values = format!("{} to {} {unit}", number(it[0]), number(it[1]));
-        format!("{}\n", format!("{name:<14} {values:<26} {more}").trim_end())
-    };
-    let Plan { asked, tokens, .. } = plan;
-    let on = match asked.engine {
-        Engine::Native => "kelvin's engine on two cores".to_owned(),
-        Engine::Vllm | Engine::Sglang => {
-            format!("{} x {:?} with {}", asked.gpus, asked.gpu, format!("{:?}", asked.engine).to_lowercase())
-        }
-    };
-    let mut text = format!("--- a step on {on}\n");
-    text += &format!(
+fn rows(tokens: &Tokens) -> String {
+    format!(
         "{} rows of {} tokens behind prompts of {}, on average: {} tokens drawn, {} learnt from, {} programs\n",
         tokens.rows,
         number(tokens.response_mean),
@@ -122,7 +143,46 @@ fn text(plan: &Plan, n_steps: u32) -> String {
         number(tokens.drawn),
         number(tokens.learnt),
         tokens.programs
-    );
+    )
+}
+
+fn span(name: &str, it: Range, unit: &str, more: &str) -> String {
+    let values = format!("{} to {} {unit}", number(it[0]), number(it[1]));
+    format!("{}\n", format!("{name:<14} {values:<26} {more}").trim_end())
+}
+
+fn hosted_text(plan: &Hosted, n_steps: u32) -> String {
+    let tokens = |name: &str, it: f64| format!("{name:<14} {} tokens\n", number(it));
+    let mut text = "--- a step at a hosted server of the Tinker protocol\n".to_owned();
+    text += &rows(&plan.tokens);
+    text += &tokens("prompts", plan.prefilled);
+    text += &tokens("drawn", plan.tokens.drawn);
+    text += &tokens("scored", plan.scored);
+    text += &tokens("learnt", plan.tokens.learnt);
+    text += &span("step", plan.step_usd, "USD", "");
+    text += &span("run", plan.run_usd, "USD", &format!("of {n_steps} steps"));
+    text + HOSTED_ASSUMED
+}
+
+const HOSTED_ASSUMED: &str = "
+--- assumed
+- Prices of Qwen3-8B by the lists of January and October 2026; other models cost by their weights, whether they are offered or not.
+- Every row pays for its prompt, in drawing and in learning; what is kept of equal prompts may be cheaper.
+- A pass for log-probabilities alone costs as a prompt at the least, as learning at the most.
+- Nothing for checkpoints, and evaluation is left out.
+How long it takes is not known: nobody publishes it. A server of your own is planned as the engine that draws in it.
+";
+
+fn text(plan: &Plan, n_steps: u32) -> String {
+    let asked = &plan.asked;
+    let on = match asked.engine {
+        Engine::Native => "kelvin's engine on two cores".to_owned(),
+        Engine::Vllm | Engine::Sglang => {
+            format!("{} x {:?} with {}", asked.gpus, asked.gpu, format!("{:?}", asked.engine).to_lowercase())
+        }
+    };
+    let mut text = format!("--- a step on {on}\n");
+    text += &rows(&plan.tokens);
     if let (Some(bytes), Some(fits), Some(rows)) = (plan.memory_bytes, plan.fits, plan.kv_rows_max) {
         let more =
             if fits { format!("room for {rows} rows at once") } else { "does not fit: more GPUs".into() };

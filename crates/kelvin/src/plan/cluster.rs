@@ -16,7 +16,7 @@ use crate::config::Config;
 pub(crate) type Range = [f64; 2];
 
 /// What draws and learns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Engine {
     /// kelvin's own, on two cores of this kind of machine
@@ -94,7 +94,13 @@ pub(crate) struct Asked {
     pub(crate) gpus: usize,
     /// Cores that run programs.
     pub(crate) cores: usize,
-    /// Means; of responses none for a quarter of their limits, of prompts none for a half.
+    #[serde(flatten)]
+    pub(crate) means: Means,
+}
+
+/// Tokens on average; of responses none for a quarter of their limits, of prompts none for a half.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Means {
     pub(crate) response_tokens: Option<f64>,
     pub(crate) prompt_tokens: Option<f64>,
 }
@@ -146,7 +152,7 @@ impl Plan {
         asked: Asked,
     ) -> Plan {
         let step = Step::of(config);
-        let tokens = tokens(&step, &asked);
+        let tokens = tokens(&step, asked.means, asked.engine == Engine::Native);
         let rates = rates(model, n_learnt, n_weights, &asked, &tokens);
         let over = |tokens: f64, rate: Range| [tokens / rate[1], tokens / rate[0]];
         let (draw_s, learn_s) = (over(tokens.drawn, rates.drawn), over(tokens.learnt, rates.learnt));
@@ -218,23 +224,20 @@ impl Plan {
     }
 }
 
-fn tokens(step: &Step, asked: &Asked) -> Tokens {
+/// With `is_shared`, a prompt of several rows is computed once where they are learnt from.
+pub(super) fn tokens(step: &Step, means: Means, is_shared: bool) -> Tokens {
     let rows = step.proposals + step.solutions + step.estimates;
-    let response_mean = asked.response_tokens.unwrap_or(step.new_tokens as f64 / rows as f64 / 4.0);
-    let prompt_mean = asked.prompt_tokens.unwrap_or(step.prompt_tokens as f64 / rows as f64 / 2.0);
-    // A prompt of several rows is computed once, in drawing and natively in learning.
+    let response_mean = means.response_tokens.unwrap_or(step.new_tokens as f64 / rows as f64 / 4.0);
+    let prompt_mean = means.prompt_tokens.unwrap_or(step.prompt_tokens as f64 / rows as f64 / 2.0);
     let groups = (step.proposals + step.proposals * 2).max(1);
-    let share = match asked.engine {
-        Engine::Native => groups.min(step.trained) as f64,
-        Engine::Vllm | Engine::Sglang => step.trained as f64,
-    };
+    let n_prompts = if is_shared { groups.min(step.trained) } else { step.trained };
     let programs = step.executions.iter().map(|it| it.validate + it.estimate + it.solve).sum();
     Tokens {
         rows,
         response_mean,
         prompt_mean,
         drawn: rows as f64 * response_mean,
-        learnt: step.trained as f64 * response_mean + share * prompt_mean,
+        learnt: step.trained as f64 * response_mean + n_prompts as f64 * prompt_mean,
         programs,
     }
 }

@@ -2,6 +2,7 @@
 //! weight is read.
 
 pub(crate) mod cluster;
+pub(crate) mod hosted;
 mod memory;
 mod queue;
 mod r_zero;

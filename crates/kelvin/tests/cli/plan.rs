@@ -36,6 +36,48 @@ fn more_gpus_take_less_time_and_hold_less_each() {
     assert_eq!(eight, of("8"), "equal inputs give equal plans");
 }
 
+/// Paid by the token: what is asked for more costs more, and nobody says how long it takes.
+#[test]
+fn a_hosted_server_is_paid_by_the_token() {
+    let path = config("azr-qwen2.5-coder-7b.toml");
+    let of = |set: &[&str]| {
+        planned(&[&[path.as_str(), "--engine", "tinker", "--response-tokens", "500"], set].concat())
+    };
+    let ours = of(&[]);
+    let theirs = [
+        "policy.backend=tinker",
+        "policy.remote.losses=server",
+        "policy.remote.url=http://127.0.0.1:1",
+        "objective.dual_clip=inf",
+        "objective.entropy_coefficient=0",
+    ];
+    let theirs = of(&theirs.map(|it| ["--set", it]).concat());
+    let kl = of(&["--set", "objective.kl_coefficient=0.1"]);
+    let usd =
+        |plan: &Value| plan["step_usd"].as_array().unwrap().iter().map(|it| it.as_f64().unwrap()).collect();
+    let [least, most]: [f64; 2] = Vec::try_into(usd(&ours)).unwrap();
+    // By hand: 7.62 of 8.19 billion weights; prompts of 1920 rows, tokens drawn, and 384 rows scored and learnt from.
+    let (rows, prompt) = (1920.0, ours["tokens"]["prompt_mean"].as_f64().unwrap());
+    let learnt = 384.0 * (prompt + 500.0);
+    let expected =
+        [(0.13, 0.40, 0.13, 0.40), (0.195, 0.60, 0.44, 0.44)].map(|(prefill, sample, score, train)| {
+            7.615_616_512 / 8.19
+                * 1e-6
+                * (rows * (prompt * prefill + 500.0 * sample) + learnt * (score + train))
+        });
+    assert!(
+        (least - expected[0]).abs() < 1e-6 && (most - expected[1]).abs() < 1e-6,
+        "{least} {most} {expected:?}"
+    );
+    assert_eq!((ours["scored"].as_f64(), theirs["scored"].as_f64()), (Some(learnt), Some(0.0)));
+    assert_eq!(kl["scored"].as_f64(), Some(2.0 * learnt));
+    assert_eq!(ours["run_usd"][1].as_f64(), Some(500.0 * most));
+    let ran = run(&["plan", &path, "--engine", "tinker"]);
+    assert!(
+        ran.out.contains("USD") && ran.out.contains("not known") && ran.out.lines().all(|it| it.len() <= 140)
+    );
+}
+
 /// Also what is not known is said.
 #[test]
 fn what_is_not_planned() {

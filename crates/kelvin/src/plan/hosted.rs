@@ -1,0 +1,57 @@
+//! What a run costs at a hosted server of the Tinker protocol, which is paid by the token. How long it takes nobody
+//! publishes. `docs/plan.md` has the sources and what is wrong with each.
+
+use kelvin_remote::tinker::Losses;
+use serde::Serialize;
+
+use super::{
+    cluster::{Means, Range, Tokens, tokens},
+    step::Step,
+};
+use crate::config::Config;
+
+/// US dollars for a million tokens of Qwen3-8B: by the list of January 2026, and by that of October.
+const PREFILL_USD: Range = [0.13, 0.195];
+const SAMPLE_USD: Range = [0.40, 0.60];
+const TRAIN_USD: Range = [0.40, 0.44];
+/// The weights of that model; others are taken to cost by theirs.
+const ANCHOR_WEIGHTS: f64 = 8.19e9;
+
+/// The plan of a step, and what all of them cost.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Hosted {
+    pub(crate) tokens: Tokens,
+    /// Tokens of prompts that are drawn behind: each row sends its own.
+    pub(crate) prefilled: f64,
+    /// Tokens whose log-probabilities alone are asked for: for losses that are made here, and behind a KL term.
+    pub(crate) scored: f64,
+    pub(crate) step_usd: Range,
+    pub(crate) run_usd: Range,
+}
+
+impl Hosted {
+    pub(crate) fn of(config: &Config, n_weights: u64, means: Means) -> Hosted {
+        let tokens = tokens(&Step::of(config), means, false);
+        let prefilled = tokens.rows as f64 * tokens.prompt_mean;
+        let passes = [config.policy.remote.losses == Losses::Ours, 0.0 < config.objective.kl_coefficient];
+        let scored = passes.iter().filter(|it| **it).count() as f64 * tokens.learnt;
+        let scale = n_weights as f64 / ANCHOR_WEIGHTS * 1e-6;
+        // What a pass without a gradient costs is not said: as a prompt at the least, as learning at the most.
+        let score_usd = [PREFILL_USD[0], TRAIN_USD[1]];
+        let usd = |at: usize| {
+            scale
+                * (prefilled * PREFILL_USD[at]
+                    + tokens.drawn * SAMPLE_USD[at]
+                    + scored * score_usd[at]
+                    + tokens.learnt * TRAIN_USD[at])
+        };
+        let step_usd = [usd(0), usd(1)];
+        Hosted {
+            tokens,
+            prefilled,
+            scored,
+            step_usd,
+            run_usd: step_usd.map(|it| it * f64::from(config.steps)),
+        }
+    }
+}
