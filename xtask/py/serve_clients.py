@@ -3,7 +3,7 @@
     python serve_clients.py --binary target/release/kelvin --package python/kelvin_rl [--out FILE]
 
 Needs what is to be tried: openenv, requests with verl (its files alone: pip install --no-deps verl), aiohttp with openrlhf
-(--no-deps), verifiers, trl (--no-deps). What is not installed is named and left out; the exit status is 1 if a check fails.
+(--no-deps), verifiers, trl with torch. What is not installed is named and left out; the exit status is 1 if a check fails.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import sys
 import traceback
 import types
 
-PACKAGES = ["openenv", "verl", "openrlhf", "trl", "verifiers", "requests", "aiohttp", "nemo-gym"]
+PACKAGES = ["openenv", "verl", "openrlhf", "trl", "torch", "verifiers", "requests", "aiohttp", "nemo-gym"]
 
 
 def main():
@@ -264,7 +264,89 @@ def trl_reward_function(server):
             log_metric=print,
         )
         equal(got, [1.0, 0.0])
-    return "the keywords of GRPOTrainer's call as its source has them; texts and messages. The trainer itself was not run"
+    return "the keywords of GRPOTrainer's call as its source has them; texts and messages"
+
+
+def trl_trainer(server):
+    """Two steps of GRPO. Every other completion is the right answer, so that what the trainer logs is known."""
+    import copy
+    import tempfile
+
+    import datasets
+    import torch
+    import transformers
+    import trl
+
+    config = transformers.Qwen2Config(
+        vocab_size=257,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=8192,
+    )
+    torch.manual_seed(0)
+    model = transformers.Qwen2ForCausalLM(config)
+    before = copy.deepcopy(model.state_dict())
+    rows = [it for it in kelvin_rl.dataset_rows(server.client()) if it["task_type"] == "deduction"][:2]
+    right = {it["prompt"][0]["content"]: answer(json.loads(it["label"])["payload"]["output"]) for it in rows}
+    asked, tokenizer = [], byte_tokenizer()
+
+    def rollout(prompts, trainer):
+        texts = [right[it[0]["content"]] if at % 2 == 0 else answer("'no'") for at, it in enumerate(prompts)]
+        asked.extend(texts)
+        ids = [[*tokenizer(it)["input_ids"], tokenizer.eos_token_id] for it in texts]
+        return {
+            "prompt_ids": [tokenizer(it[0]["content"])["input_ids"] for it in prompts],
+            "completion_ids": ids,
+            "logprobs": [[-5.5] * len(it) for it in ids],
+        }
+
+    with tempfile.TemporaryDirectory() as folder:
+        settings = trl.GRPOConfig(
+            output_dir=folder,
+            use_cpu=True,
+            report_to="none",
+            per_device_train_batch_size=4,
+            num_generations=4,
+            max_completion_length=256,
+            max_steps=2,
+            learning_rate=1e-3,
+            logging_steps=1,
+            bf16=False,
+            disable_tqdm=True,
+        )
+        trainer = trl.GRPOTrainer(
+            model=model,
+            args=settings,
+            train_dataset=datasets.Dataset.from_list(rows),
+            processing_class=tokenizer,
+            reward_funcs=kelvin_rl.reward_funcs(server.client()),
+            rollout_func=rollout,
+        )
+        trainer.train()
+    logged = [it for it in trainer.state.log_history if "reward" in it]
+    equal([it["reward"] for it in logged], [0.5, 0.5])
+    equal([it["rewards/kelvin_reward/mean"] for it in logged], [0.5, 0.5])
+    moved = sum(not torch.equal(before[name], it) for name, it in trainer.model.state_dict().items())
+    assert moved, "no weight has moved"
+    return f"GRPOTrainer, 2 steps, {len(asked)} completions graded over HTTP, mean reward 0.5 as made, {moved} tensors moved"
+
+
+def byte_tokenizer():
+    """A token a byte, and an end."""
+    import tokenizers
+    import transformers
+
+    texts = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+    of_byte = tokenizers.models.BPE(vocab={text: at for at, text in enumerate(texts)}, merges=[])
+    made = tokenizers.Tokenizer(of_byte)
+    made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    made.decoder = tokenizers.decoders.ByteLevel()
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<end>", pad_token="<end>")
+    tokenizer.chat_template = "{% for it in messages %}{{ it.content }}{% endfor %}"
+    return tokenizer
 
 
 def verifiers_taskset(server):
@@ -302,6 +384,7 @@ CHECKS = [
     (["aiohttp"], slime_body),
     (["openrlhf", "aiohttp"], open_rlhf_executor),
     (["trl"], trl_reward_function),
+    (["trl", "torch", "datasets"], trl_trainer),
     (["verifiers"], verifiers_taskset),
 ]
 

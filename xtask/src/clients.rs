@@ -18,13 +18,11 @@ struct Group {
     alone: &'static [&'static str],
 }
 
-const GROUPS: [Group; 2] = [
+const GROUPS: [Group; 3] = [
     Group { name: "openenv", whole: &["openenv"], alone: &[] },
-    Group {
-        name: "trainers",
-        whole: &["requests", "aiohttp", "verifiers"],
-        alone: &["verl", "openrlhf", "trl"],
-    },
+    Group { name: "trainers", whole: &["requests", "aiohttp", "verifiers"], alone: &["verl", "openrlhf"] },
+    // With PyTorch, six gigabytes.
+    Group { name: "trl", whole: &["trl"], alone: &[] },
 ];
 
 /// Where.
@@ -33,6 +31,9 @@ pub(crate) struct Options {
     /// The kelvin that serves
     #[arg(long, default_value = "target/release/kelvin")]
     binary: PathBuf,
+    /// Only this environment: openenv, trainers or trl, which takes six gigabytes
+    #[arg(long)]
+    only: Option<String>,
     /// The folder for a report of each environment
     #[arg(long, default_value = "target/serve-clients")]
     out: PathBuf,
@@ -46,7 +47,10 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     );
     let of = |path: &Path| root.join(path).display().to_string();
     fs::create_dir_all(root.join(&options.out))?;
-    for group in &GROUPS {
+    let is_asked = |it: &&Group| options.only.as_deref().is_none_or(|only| only == it.name);
+    let groups: Vec<&Group> = GROUPS.iter().filter(is_asked).collect();
+    ensure!(!groups.is_empty(), "no environment has that name\nhint: openenv, trainers or trl");
+    for group in groups {
         let python = filled(root, group)?;
         let out = options.out.join(format!("{}.json", group.name));
         let arguments = [

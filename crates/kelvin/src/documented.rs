@@ -82,7 +82,9 @@ impl Sources {
             let name = field.ident.as_ref()?.to_string();
             let mut of = written(&field.ty);
             // A name of a struct's own file wins over one elsewhere.
-            if !of.contains("::") && self.structs.iter().any(|it| it.0 == *path && it.1.ident == of) {
+            let is_beside = self.structs.iter().any(|it| it.0 == *path && it.1.ident == of)
+                || self.enums.iter().any(|it| it.0 == *path && it.1.name == of);
+            if !of.contains("::") && is_beside {
                 of = format!("{}::{of}", path.file_stem()?.to_str()?);
             }
             if has_serde(&field.attrs, "flatten") {

@@ -210,7 +210,9 @@ fn policy(config: &Config, name: &str, from: Option<&Path>) -> anyhow::Result<Po
             let learner = NativePolicy::training(checkpoint, config.policy.native_options(), training)?;
             match config.policy.rollouts.engine {
                 Engine::Off => Box::new(learner),
-                Engine::Vllm | Engine::Sglang => Box::new(remote::rollouts(config, name, learner)?),
+                Engine::Vllm | Engine::VllmGrpc | Engine::Sglang => {
+                    Box::new(remote::rollouts(config, name, learner)?)
+                }
             }
         }
         // Its checkpoint names a state on the server.

@@ -1,6 +1,6 @@
 //! Drawing at vLLM and SGLang while another trainer learns here.
 //!
-//! [`settings`] says what can be chosen; `shelf` writes weights into a folder of their own for each publication; `vllm` and
+//! [`settings`] says what can be chosen; `shelf` writes weights into a folder of their own for each publication; `vllm`, `vllm_grpc` and
 //! `sglang` are what goes over the wire; `server` is one server as it is asked; `fleet` keeps several at the
 //! newest weights, `known` says which draws next; `trainer` puts it behind the seams of kelvin-core. docs/engines/rollouts.md has the
 //! picture.
@@ -13,6 +13,7 @@ mod sglang;
 mod shelf;
 mod trainer;
 mod vllm;
+mod vllm_grpc;
 
 pub use settings::{Engine, RolloutSettings};
 pub use trainer::Rollouts;

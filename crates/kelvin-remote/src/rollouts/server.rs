@@ -11,6 +11,7 @@ use super::{
     sglang,
     shelf::Version,
     vllm,
+    vllm_grpc::Grpc,
 };
 use crate::{
     drawing::{Drawn, Row},
@@ -22,6 +23,8 @@ const JSON: &str = "application/json";
 /// A server of one of the engines.
 pub(super) struct Server {
     http: Http,
+    /// What is asked instead, where the engine speaks it; addresses and pauses are those of `http`.
+    grpc: Option<Grpc>,
     engine: Engine,
     /// For a completion, for taking weights, for saying what it holds.
     deadlines: [Duration; 3],
@@ -89,11 +92,15 @@ impl Server {
     /// # Errors
     /// If the address is none, or would send keys in plain text to another machine.
     pub(super) fn new(url: &str, settings: &RolloutSettings, key: Option<&str>) -> anyhow::Result<Server> {
-        let key = key.map(|it| Secret::new(it.to_owned()));
-        let http = Http::new(url, (KeyPlace::Bearer, key), settings.plain_http, settings.manner())?;
+        let secret = key.map(|it| Secret::new(it.to_owned()));
+        let http = Http::new(url, (KeyPlace::Bearer, secret), settings.plain_http, settings.manner())?;
+        let grpc = match settings.engine {
+            Engine::VllmGrpc => Some(Grpc::new(url, key, settings.reply_bytes_max)?),
+            Engine::Off | Engine::Vllm | Engine::Sglang => None,
+        };
         let RolloutSettings { answer_s, load_s, probe_s, .. } = *settings;
         let deadlines = [answer_s, load_s, probe_s].map(Duration::from_secs_f64);
-        Ok(Server { http, engine: settings.engine, deadlines })
+        Ok(Server { http, grpc, engine: settings.engine, deadlines })
     }
 
     /// Its address, for messages.
@@ -112,6 +119,7 @@ impl Server {
         let [answer, ..] = self.deadlines;
         let drawn = match self.engine {
             Engine::Off => unreachable!("there is no server of no engine"),
+            Engine::VllmGrpc => self.called(answer, self.grpc().draw(ask)).await,
             Engine::Vllm => {
                 let asked = self.post(vllm::GENERATE, &vllm::generate(ask), answer).await;
                 vllm::drawn(&asked.map_err(unknown_is_stale)?, name, &ask.id)
@@ -128,7 +136,7 @@ impl Server {
     /// Sees to it that it holds these weights, and says so by `telling` once it may. To ask again is safe: the name tells the
     /// same weights.
     pub(super) async fn take(&self, version: &Version, telling: impl FnOnce()) -> Result<(), Unusable> {
-        if (self.engine, version.exported) == (Engine::Vllm, Exported::Model) {
+        if matches!(self.engine, Engine::Vllm | Engine::VllmGrpc) && version.exported == Exported::Model {
             return Err(Unusable::Refused("it takes adapters alone".into()));
         }
         let holds = self.holds(version).await?;
@@ -136,10 +144,26 @@ impl Server {
         if holds {
             return Ok(());
         }
+        let told = self.load(version).await;
+        // What it says of the request does not count: it may have been done by one whose answer was lost.
+        match (self.holds(version).await?, told) {
+            (true, _) => Ok(()),
+            (false, Ok(())) => {
+                Err(Unusable::Passing(format!("it took {} and does not hold it", version.name)))
+            }
+            (false, Err(why)) => Err(why),
+        }
+    }
+
+    async fn load(&self, version: &Version) -> Result<(), Unusable> {
         let Version { name, path, exported, .. } = version;
+        let [_, load, _] = self.deadlines;
         let (at, body) = match (self.engine, exported) {
-            (Engine::Off, _) | (Engine::Vllm, Exported::Model) => {
+            (Engine::Off, _) | (Engine::Vllm | Engine::VllmGrpc, Exported::Model) => {
                 unreachable!("there is no server of no engine, and vLLM's was refused above")
+            }
+            (Engine::VllmGrpc, Exported::Adapter) => {
+                return self.called(load, self.grpc().load(version)).await;
             }
             (Engine::Vllm, Exported::Adapter) => {
                 ("v1/load_lora_adapter", json!({"lora_name": name, "lora_path": path}))
@@ -153,24 +177,21 @@ impl Server {
                 json!({"model_path": path, "weight_version": name, "flush_cache": true, "abort_all_requests": true}),
             ),
         };
-        let [_, load, _] = self.deadlines;
-        let told = self.post(at, &body, load).await;
-        // What it says of the request does not count: it may have been done by one whose answer was lost.
-        match (self.holds(version).await?, told) {
-            (true, _) => Ok(()),
-            (false, Ok(_)) => Err(Unusable::Passing(format!("it took {name} and does not hold it"))),
-            (false, Err(failure)) => Err(failure.into()),
-        }
+        self.post(at, &body, load).await?;
+        Ok(())
     }
 
     /// Lets go of adapters, if it has them; of weights that others took the place of there is nothing to let go.
     pub(super) async fn release(&self, version: &Version) -> Result<(), Unusable> {
+        let [.., probe] = self.deadlines;
         let at = match (self.engine, version.exported) {
             (_, Exported::Model) => return Ok(()),
+            (Engine::VllmGrpc, Exported::Adapter) => {
+                return self.called(probe, self.grpc().unload(version)).await;
+            }
             (Engine::Sglang, Exported::Adapter) => "unload_lora_adapter",
             (Engine::Off | Engine::Vllm, Exported::Adapter) => "v1/unload_lora_adapter",
         };
-        let [.., probe] = self.deadlines;
         match self.post(at, &json!({"lora_name": version.name}), probe).await {
             // It has not got them.
             Ok(_) | Err(Failure::Refused { status: 400 | 404, .. }) => Ok(()),
@@ -180,6 +201,9 @@ impl Server {
 
     async fn holds(&self, version: &Version) -> Result<bool, Unusable> {
         let [.., probe] = self.deadlines;
+        if let Some(grpc) = &self.grpc {
+            return self.called(probe, grpc.holds(version)).await;
+        }
         let page = async |path: &str| -> Result<Value, Unusable> {
             let reply = within(probe, self.http.get_once(path)).await?;
             serde_json::from_slice(&reply.bytes)
@@ -193,6 +217,24 @@ impl Server {
             }
             Exported::Model => Ok(page("model_info").await?["weight_version"] == version.name.as_str()),
         }
+    }
+
+    fn grpc(&self) -> &Grpc {
+        self.grpc.as_ref().expect("it was made for this engine")
+    }
+
+    /// What a call over gRPC comes to, its words told as those over HTTP.
+    async fn called<T>(
+        &self,
+        deadline: Duration,
+        asked: impl Future<Output = Result<T, Unusable>>,
+    ) -> Result<T, Unusable> {
+        let ended = time::timeout(deadline, asked).await.unwrap_or_else(|_| Err(Failure::Late.into()));
+        ended.map_err(|why| match why {
+            Unusable::Passing(words) => Unusable::Passing(self.http.told(&words)),
+            Unusable::Stale(words) => Unusable::Stale(self.http.told(&words)),
+            Unusable::Refused(words) => Unusable::Refused(self.http.told(&words)),
+        })
     }
 
     async fn post(&self, path: &str, body: &Value, deadline: Duration) -> Result<Reply, Failure> {

@@ -82,6 +82,8 @@ pub enum Engine {
     Off,
     /// Servers of vLLM, in adapters under new names.
     Vllm,
+    /// The same over gRPC, where vLLM's Rust frontend offers it.
+    VllmGrpc,
     /// Servers of SGLang, in adapters under new names or in all weights.
     Sglang,
 }

@@ -1,6 +1,7 @@
 //! Draws at scripted servers of vLLM and SGLang: the protocols, several servers, faults, staleness.
 
 mod faults;
+mod grpc;
 #[path = "../tinker/letters.rs"]
 mod letters;
 mod protocol;

@@ -109,7 +109,7 @@ fn rollouts(config: &Config) -> anyhow::Result<()> {
             true => Ok(()),
             false => Err(Usage::error(
                 "settings of policy.rollouts do nothing with engine = \"off\"\nhint: set policy.rollouts.engine to \
-                 \"vllm\" or \"sglang\", or leave out the others",
+                 \"vllm\", \"vllm_grpc\" or \"sglang\", or leave out the others",
             )),
         };
     }
@@ -123,9 +123,9 @@ fn rollouts(config: &Config) -> anyhow::Result<()> {
         ));
     }
     let has_adapters = 0 < lora.rank;
-    if rollouts.engine == Engine::Vllm && !has_adapters {
+    if matches!(rollouts.engine, Engine::Vllm | Engine::VllmGrpc) && !has_adapters {
         return Err(Usage::error(
-            "policy.rollouts.engine = \"vllm\" takes adapters alone, and with policy.lora.rank = 0 all weights learn\nhint: \
+            "policy.rollouts.engine = \"vllm\" or \"vllm_grpc\" takes adapters alone, and with policy.lora.rank = 0 all weights learn\nhint: \
              set policy.lora.rank, such as to 16, or draw at SGLang",
         ));
     }
