@@ -105,7 +105,14 @@ fn settings(azr: AzrSettings) -> RunSettings {
         steps: 5,
         task_types: TYPES.to_vec(),
         n_judges: 2,
-        azr: AzrSettings { batch_size: 8, n_estimate: 4, seed_factor: 1, n_references: 2, ..azr },
+        azr: AzrSettings {
+            batch_size: 8,
+            n_estimate: 4,
+            seed_factor: 1,
+            n_references: 2,
+            train_estimates: false,
+            ..azr
+        },
         recipe: Recipe::Azr,
         r_zero: RZeroSettings::default(),
         intrinsic: Default::default(),

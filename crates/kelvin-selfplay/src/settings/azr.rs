@@ -190,7 +190,7 @@ impl Default for AzrSettings {
             advantage: Advantage::TrrPlusPlus,
             adv_norm: AdvNorm::TokenWeighted,
             group_advantage: GroupAdvantage::RelativeToTask,
-            train_estimates: false,
+            train_estimates: true,
             train_propose: true,
             include_references: true,
             composite: CompositeSettings::default(),

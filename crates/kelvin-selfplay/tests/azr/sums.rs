@@ -116,6 +116,7 @@ pub(crate) fn settings() -> RunSettings {
             n_estimate: 4,
             seed_factor: 2,
             n_references: 2,
+            train_estimates: false,
             ..AzrSettings::default()
         },
         recipe: Recipe::Azr,

@@ -56,8 +56,9 @@ fn paper() -> Config {
             zero_learnability_reward: 0.0,
             // Equation 8.
             adv_norm: AdvNorm::Sequence,
-            // Section 3.1: n solves for each proposal.
+            // Section 3.1: n solves for each proposal, for its reward alone.
             estimate_stop: EstimateStop::None,
+            train_estimates: false,
             ..kelvin.azr
         },
         // Appendix D.4 measures syntax trees.
@@ -93,6 +94,7 @@ fn code() -> Config {
         steps: 960,
         azr: AzrSettings {
             estimate_stop: EstimateStop::None,
+            train_estimates: false,
             // Both bounds are exclusive in the code.
             composite: CompositeSettings {
                 n_max: 2,

@@ -61,7 +61,7 @@ const ROWS: &[Row] = &[
     same("azr.learnability", "4.2", "\"one_minus\""),
     ("azr.zero_learnability_reward", "13 row 1", ["-0.5", "0.0", "-0.5"]),
     ("azr.solve_lag", "13 row 2", ["1", "0", "1"]),
-    same("azr.train_estimates", "4.2", "false"),
+    ("azr.train_estimates", "4.2", ["true", "false", "false"]),
     same("azr.train_propose", "5.3", "true"),
     same("azr.include_references", "2.3", "true"),
     ("azr.composite.n_max", "13 row 13", ["3", "3", "2"]),

@@ -62,7 +62,8 @@ mod tests {
 
     #[test]
     fn an_update_costs_three_times_a_pass_over_what_it_sees() {
-        let config = Config::default();
+        let mut config = Config::default();
+        config.azr.train_estimates = false;
         let model = find(&config.policy).0.unwrap().config;
         let footprint = super::super::memory::footprint(&config, &model).unwrap();
         let step = Step::of(&config);
