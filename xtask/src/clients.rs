@@ -30,13 +30,13 @@ const GROUPS: [Group; 3] = [
 pub(crate) struct Options {
     /// The kelvin that serves
     #[arg(long, default_value = "target/release/kelvin")]
-    binary: PathBuf,
+    pub(crate) binary: PathBuf,
     /// Only this environment: openenv, trainers or trl, which takes six gigabytes
     #[arg(long)]
-    only: Option<String>,
+    pub(crate) only: Option<String>,
     /// The folder for a report of each environment
     #[arg(long, default_value = "target/serve-clients")]
-    out: PathBuf,
+    pub(crate) out: PathBuf,
 }
 
 pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {

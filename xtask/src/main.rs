@@ -32,7 +32,7 @@ struct Cli {
 enum Task {
     /// Checks the house: the star of crates, budgets, dead files, links, the changelog
     Tidy,
-    /// Runs the long suites (`KELVIN_SLOW=1`, release build), then `readers`
+    /// Runs the long suites (`KELVIN_SLOW=1`, release build), then `readers` and `serve-clients`
     Slow {
         /// Only tests whose name contains this, and no readers
         filter: Option<String>,
@@ -132,5 +132,8 @@ fn slow(root: &Path, filter: Option<&str>, python: Option<PathBuf>) -> anyhow::R
     let tested = shell::run(root, "cargo", &test, &slow);
     let binary = PathBuf::from("target/release/kelvin");
     shell::run(root, "cargo", &["build", "--release", "-p", "kelvin"], &[])?;
-    tested.and(readers::run(root, &readers::Options { binary, python }))
+    let read = readers::run(root, &readers::Options { binary: binary.clone(), python });
+    let out = PathBuf::from("target/serve-clients");
+    let served = clients::run(root, &clients::Options { binary, only: None, out });
+    tested.and(read).and(served)
 }
