@@ -373,15 +373,19 @@ mod tests {
     fn what_a_server_cannot_express_is_named() {
         let ours = TinkerSettings::default();
         let server = TinkerSettings { losses: Losses::Server, ..ours.clone() };
-        let sampled = TinkerSettings { entropy: Entropy::Sampled, ..ours.clone() };
+        let refusing = TinkerSettings { entropy: Entropy::Refuse, ..ours.clone() };
         let plain = objective(Surrogate::Likelihood, Aggregation::Token);
         let kl = Some(KlTerm { estimator: KlEstimator::K2, coefficient: 0.1 });
         let ppo = Surrogate::PpoClip { low: 0.2, high: 0.2, dual: 3.0 };
         for (objective, settings, key) in [
             (plain, &ours, None),
             (Objective { temperature: 0.7, ..plain }, &ours, Some("sampling.solve.temperature")),
-            (Objective { entropy_coefficient: 0.1, ..plain }, &ours, Some("objective.entropy_coefficient")),
-            (Objective { entropy_coefficient: 0.1, ..plain }, &sampled, None),
+            (
+                Objective { entropy_coefficient: 0.1, ..plain },
+                &refusing,
+                Some("objective.entropy_coefficient"),
+            ),
+            (Objective { entropy_coefficient: 0.1, ..plain }, &ours, None),
             (Objective { entropy_coefficient: 0.1, ..plain }, &server, Some("objective.entropy_coefficient")),
             (Objective { kl, ..plain }, &ours, None),
             (Objective { kl, ..plain }, &server, Some("objective.kl_coefficient")),

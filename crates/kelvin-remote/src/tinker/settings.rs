@@ -62,7 +62,7 @@ impl Default for TinkerSettings {
             dialect: Dialect::Auto,
             losses: Losses::Ours,
             gradient: Gradient::MeanPerDatum,
-            entropy: Entropy::Refuse,
+            entropy: Entropy::Sampled,
             sampler_weights: SamplerWeights::Ephemeral,
             concurrent_max: 256,
             data_max: 128,

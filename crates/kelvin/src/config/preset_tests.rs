@@ -185,15 +185,22 @@ fn the_divergences_name_settings_that_there_are() {
     }
 }
 
-/// Every file in configs/ that a run takes resolves; those that pretraining takes have their own test.
+/// Every file in configs/ that a run takes resolves, and also over a server of the Tinker protocol as it is; those that pretraining
+/// takes have their own test.
 #[test]
 fn the_configurations_shipped_resolve() {
+    let over =
+        Raw::parse("[policy]\nbackend = \"tinker\"\nremote.url = \"http://127.0.0.1:8000\"", "run.toml")
+            .unwrap();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
     let mut seen = 0;
     for path in fs::read_dir(folder).unwrap().map(|it| it.unwrap().path()) {
         let is_of_runs = !path.file_name().is_some_and(|it| it.to_string_lossy().starts_with("pretrain"));
         if is_of_runs && path.extension().is_some_and(|it| it == "toml") {
-            resolve(&[&Raw::read(&path).unwrap()]).unwrap_or_else(|error| panic!("{path:?}: {error:#}"));
+            let file = Raw::read(&path).unwrap();
+            for sources in [&[&file][..], &[&file, &over]] {
+                resolve(sources).unwrap_or_else(|error| panic!("{path:?}: {error:#}"));
+            }
             seen += 1;
         }
     }
