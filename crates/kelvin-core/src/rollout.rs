@@ -127,7 +127,7 @@ pub struct Completion {
 pub struct Rollout {
     /// Who drew it.
     pub policy: PolicyName,
-    /// The version of the weights that drew it; an update takes no other.
+    /// The version of the weights that drew it: the policy's at the time, or an older one where an engine elsewhere lagged.
     pub version: u64,
     /// The step it belongs to.
     pub step: Step,

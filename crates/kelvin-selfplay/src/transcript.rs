@@ -17,6 +17,8 @@ struct Line<'step> {
     rollout: &'step Rollout,
     role: Role,
     task_type: TaskType,
+    /// Of the weights that drew it.
+    version: u64,
     prompt: &'step str,
     response: &'step str,
     n_tokens: usize,
@@ -69,6 +71,7 @@ fn line(rollout: &Rollout, reward: Option<f32>) -> Line<'_> {
         rollout,
         role: rollout.role,
         task_type: rollout.task_type,
+        version: rollout.version,
         prompt: &rollout.prompt,
         response: &rollout.completion.text,
         n_tokens: rollout.completion.tokens.len(),

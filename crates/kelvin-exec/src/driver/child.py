@@ -8,7 +8,7 @@ USERFAULTFD, FOR_USER_MODE, SECCOMP, NEW_LISTENER = 323, 1, 317, 8
 EXIT_OUT_OF_MEMORY, EXIT_UNCONFINED = 77, 99
 # What the pipe of jobs holds at once; `restore/mod.rs` has the same number.
 JOB_BYTES = 1 << 16
-# glibc's names of what `mallopt` sets, and what a child that is set back holds for its programs.
+# glibc's names of what `mallopt` sets, and what a child that is set back holds for its programs, which `restore/mod.rs` knows.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 HEAP_PIECE_BYTES, HEAP_PIECES = 1 << 18, 16
 

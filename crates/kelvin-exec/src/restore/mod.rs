@@ -33,6 +33,9 @@ use crate::worker::{GRACE, Lost, Worker};
 /// What the pipe of jobs holds at once; `driver/child.py` has the same number.
 const JOB_BYTES_MAX: usize = 1 << 16;
 
+/// What such a child takes for its programs' heap before their limit holds; `driver/child.py` has the same number in pieces.
+const HEAP_BYTES: u64 = 1 << 22;
+
 /// A worker whose child is set back after each job.
 pub(crate) struct Restorer {
     // Before the worker, so that the child ends first.
@@ -59,11 +62,13 @@ impl From<Lost> for Refused {
 }
 
 impl Restorer {
-    /// Whether a request can go to such a child at all: one input, in one piece, within the time that a child has.
+    /// Whether a request can go to such a child at all: one input, in one piece, within the time that a child has, and
+    /// allowed the memory that was taken beforehand.
     pub(crate) fn takes(request: &Request<'_>) -> bool {
         request.n_inputs() == 1
             && request.texts().map(str::len).sum::<usize>() < JOB_BYTES_MAX / 2
             && request.total_cpu_s() < TOTAL_CPU_S / 2
+            && HEAP_BYTES <= request.limits.memory_bytes
     }
 
     /// Starts a worker; its child comes with the first job.

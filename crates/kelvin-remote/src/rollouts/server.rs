@@ -95,7 +95,7 @@ impl Server {
         let secret = key.map(|it| Secret::new(it.to_owned()));
         let http = Http::new(url, (KeyPlace::Bearer, secret), settings.plain_http, settings.manner())?;
         let grpc = match settings.engine {
-            Engine::VllmGrpc => Some(Grpc::new(url, key, settings.reply_bytes_max)?),
+            Engine::VllmGrpc => Some(Grpc::new(url, key, settings)?),
             Engine::Off | Engine::Vllm | Engine::Sglang => None,
         };
         let RolloutSettings { answer_s, load_s, probe_s, .. } = *settings;

@@ -4,7 +4,7 @@
 //!
 //! Everything that the server would else take from its model's folder is said: top-k, top-p, min-p, penalties, watermarks.
 
-use std::sync::OnceLock;
+use std::{sync::OnceLock, time::Duration};
 
 use anyhow::Context;
 use tonic::{
@@ -20,6 +20,7 @@ use vllm_proto::{
 
 use super::{
     server::{Ask, Unusable},
+    settings::RolloutSettings,
     shelf::Version,
 };
 use crate::drawing::Drawn;
@@ -38,24 +39,35 @@ impl Grpc {
     ///
     /// # Errors
     /// If the address or the key cannot be sent.
-    pub(super) fn new(url: &str, key: Option<&str>, reply_bytes_max: usize) -> anyhow::Result<Grpc> {
-        let endpoint = Endpoint::from_shared(url.to_owned()).context("an address for gRPC")?;
-        let endpoint = match url.starts_with("https:") {
-            true => {
-                endpoint.tls_config(ClientTlsConfig::new().with_native_roots()).context("TLS for gRPC")?
-            }
+    pub(super) fn new(url: &str, key: Option<&str>, settings: &RolloutSettings) -> anyhow::Result<Grpc> {
+        let endpoint = Endpoint::from_shared(url.to_owned()).with_context(|| {
+            format!("{url} is no address for gRPC\nhint: it is like http://127.0.0.1:50051")
+        })?;
+        let is_tls = endpoint.uri().scheme_str().is_some_and(|it| it.eq_ignore_ascii_case("https"));
+        let endpoint = match is_tls {
+            true => endpoint.tls_config(ClientTlsConfig::new().with_native_roots()).context(
+                "the system's certificates cannot be read\nhint: http:// to this machine needs none",
+            )?,
             false => endpoint,
         };
+        // The one connection to a machine that is gone is found to be dead as soon as a server that says nothing.
+        let probe = Duration::from_secs_f64(settings.probe_s);
+        let endpoint = endpoint
+            .tcp_nodelay(true)
+            .connect_timeout(probe)
+            .http2_keep_alive_interval(probe)
+            .keep_alive_timeout(probe)
+            .keep_alive_while_idle(true);
         let bearer = |key: &str| {
-            let mut value: MetadataValue<Ascii> = format!("Bearer {key}")
-                .parse()
-                .ok()
-                .context("the API key has characters that no header can hold")?;
+            let mut value: MetadataValue<Ascii> = format!("Bearer {key}").parse().ok().context(
+                "the API key has characters that no header can hold\nhint: look for a line break at its end",
+            )?;
             value.set_sensitive(true);
             anyhow::Ok(value)
         };
         let bearer = key.map(bearer).transpose()?;
-        Ok(Grpc { endpoint: endpoint.tcp_nodelay(true), channel: OnceLock::new(), bearer, reply_bytes_max })
+        let reply_bytes_max = settings.reply_bytes_max;
+        Ok(Grpc { endpoint, channel: OnceLock::new(), bearer, reply_bytes_max })
     }
 
     fn channel(&self) -> Channel {

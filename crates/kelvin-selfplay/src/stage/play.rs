@@ -303,7 +303,8 @@ impl Stage<'_> {
     ) -> Rollout {
         Rollout {
             policy: self.scene.player.name.clone(),
-            version: self.scene.player.version,
+            // Engines elsewhere may lag.
+            version: self.scene.player.version.saturating_sub(completion.behind),
             step: self.scene.step,
             role,
             task_type,

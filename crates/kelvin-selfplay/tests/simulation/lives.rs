@@ -182,6 +182,7 @@ fn settings(draws: &mut Draws) -> RunSettings {
         buffer_max: 6 + draws.below(30),
         solve_lag: if draws.chance(0.5) { SolveLag::Zero } else { SolveLag::One },
         band: if draws.chance(0.3) { [0.2, 0.8] } else { AzrSettings::default().band },
+        train_estimates: draws.chance(0.5),
         ..AzrSettings::default()
     };
     let iterations = 1 + draws.below(2) as u32;

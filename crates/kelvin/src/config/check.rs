@@ -255,10 +255,11 @@ fn draws(config: &Config) -> anyhow::Result<()> {
         "over 0: greedy draws have nothing to learn from",
     )?;
     let estimate = sampling.estimate.temperature;
-    if config.azr.train_estimates && estimate != solve {
+    if config.recipe == Recipe::Azr && config.azr.train_estimates && estimate != solve {
         return Err(Usage::error(format!(
             "sampling.estimate.temperature is {estimate} and sampling.solve.temperature is {solve}, but with \
-             azr.train_estimates both are trained in one update\nhint: give them the same temperature"
+             azr.train_estimates both are trained in one update\nhint: give them the same temperature, or set \
+             azr.train_estimates to false"
         )));
     }
     require(
@@ -289,7 +290,7 @@ fn learning(config: &Config) -> anyhow::Result<()> {
     )?;
     let width = azr.estimate_width;
     require(0.0 < width && width <= 1.0, "azr.estimate_width", width, "over 0 and at most 1")?;
-    let has_groups = 1 < azr.n_solutions || azr.train_estimates;
+    let has_groups = 1 < azr.n_solutions || azr.train_estimates && 1 < azr.n_estimate;
     if azr.group_advantage != AzrSettings::default().group_advantage && !has_groups {
         return Err(Usage::error(
             "azr.group_advantage compares several solutions of a task, and each task has one\nhint: set \

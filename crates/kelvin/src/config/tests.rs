@@ -75,7 +75,7 @@ const MISTAKES: &[&str] = &[
     "[azr.composite]\nchance = 2",
     "[azr.composite]\nchance = 0.5\nn_min = 4",
     "[python]\ntimeout_s = inf",
-    "[sampling.estimate]\ntemperature = 0",
+    "azr.train_estimates = false\n[sampling.estimate]\ntemperature = 0",
     "[sampling.solve]\ntemperature = 0.5",
     "[sampling.estimate]\ntemperature = 0.5",
     "sampling.eval.temperature = 1e-40",
