@@ -169,8 +169,9 @@ fn what_the_server_lacks_is_refused_by_name() {
     assert!(told(&[]).contains("optimizer.grad_clip = 1 cannot be had"));
     let off = "optimizer.grad_clip=0";
     assert!(told(&[off, "policy.remote.base_model=other"]).contains("has no model \"other\", it has toy"));
+    let said = told(&[off, "objective.entropy_coefficient=0.01", "policy.remote.entropy=refuse"]);
+    assert!(said.contains("objective.entropy_coefficient") && said.contains("hint: "), "{said}");
     for (set, key) in [
-        ("objective.entropy_coefficient=0.01", "objective.entropy_coefficient"),
         ("sampling.solve.top_p=0.9", "sampling.solve"),
         ("policy.remote.losses=server", "objective.kl_coefficient"),
         ("policy.lora.rank=4", "policy.lora"),
