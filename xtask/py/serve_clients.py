@@ -24,6 +24,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--binary", required=True)
     parser.add_argument("--package", required=True, help="the folder of kelvin_rl")
+    parser.add_argument("--needs", nargs="*", default=[], help="packages without which this fails")
     parser.add_argument("--out", help="where the report goes; standard output without it")
     arguments = parser.parse_args()
     sys.path.insert(0, arguments.package)
@@ -31,6 +32,9 @@ def main():
     import kelvin_rl
 
     checks = []
+    for package in arguments.needs:
+        if version(package) is None:
+            checks.append({"check": package, "result": "failed", "detail": "not installed"})
     options = ["--fresh", "8", "--sessions-max", "8"]
     with kelvin_rl.Server(options, binary=arguments.binary) as server:
         for needs, check in CHECKS:

@@ -53,7 +53,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     for group in groups {
         let python = filled(root, group)?;
         let out = options.out.join(format!("{}.json", group.name));
-        let arguments = [
+        let mut arguments = vec![
             "xtask/py/serve_clients.py".to_owned(),
             "--binary".to_owned(),
             of(&options.binary),
@@ -61,13 +61,15 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
             "python/kelvin_rl".to_owned(),
             "--out".to_owned(),
             of(&out),
+            "--needs".to_owned(),
         ];
+        arguments.extend(group.whole.iter().chain(group.alone).map(|it| (*it).to_owned()));
         shell::run(root, &of(&python), &arguments, &[])?;
     }
     Ok(())
 }
 
-/// An environment with the clients. What cannot be installed here is told and left out: the script names it again.
+/// An environment with the clients. What cannot be installed here is told and left out: the script tries the others and fails.
 fn filled(root: &Path, group: &Group) -> anyhow::Result<PathBuf> {
     let folder = format!("target/serve-clients/{}", group.name);
     shell::run(root, "python3", &["-m", "venv", &folder], &[])?;
