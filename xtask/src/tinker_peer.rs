@@ -66,11 +66,10 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     let server = start(root, &python, &model, &state, options.port)?;
     wait(options.port)?;
     let url = format!("http://127.0.0.1:{}", options.port);
-    let (model, state, out) = (text(&model)?, text(&state)?, root.join(&options.out));
+    let (model, out) = (text(&model)?, root.join(&options.out));
     let environment = [
         ("KELVIN_TINKER_URL", url.as_str()),
         ("KELVIN_TINKER_MODEL", model),
-        ("KELVIN_TINKER_STATE", state),
         ("KELVIN_TINKER_OUT", text(&out)?),
     ];
     let test = ["test", "-p", "kelvin", "--test", "tinker_peer", "--", "--nocapture"];

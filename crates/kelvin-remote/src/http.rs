@@ -1,18 +1,21 @@
 //! One HTTP client: deadlines, bounded retries, and keys that appear nowhere.
 //!
 //! What passes by itself (a connection that breaks, a server that is busy or starts again) is asked again with growing
-//! pauses; what a server refuses is an answer. Redirects are not followed: a key goes where the configuration says.
+//! pauses; what a server refuses is an answer. Redirects are not followed, but for files ([`Http::download`]): a key goes where
+//! the configuration says.
 
 use std::{fmt, time::Duration};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use bytes::{Bytes, BytesMut};
 use kelvin_core::seed::Seed;
 use reqwest::{
-    Method, StatusCode, Url,
-    header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+    Method, RequestBuilder, Response, StatusCode, Url,
+    header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION},
     redirect::Policy,
 };
+
+use crate::address::{address, is_loopback};
 
 /// The longest pause between two tries.
 const PAUSE_MAX: Duration = Duration::from_secs(20);
@@ -102,6 +105,8 @@ pub(crate) struct Http {
     client: reqwest::Client,
     base: Url,
     key: Option<Secret>,
+    /// The header that holds it.
+    header: Option<(HeaderName, HeaderValue)>,
     manner: Manner,
 }
 
@@ -117,7 +122,7 @@ impl Http {
         manner: Manner,
     ) -> anyhow::Result<Http> {
         let base = address(url, plain_http)?;
-        let mut headers = HeaderMap::new();
+        let mut shown = None;
         if let Some(Secret(key)) = &key {
             let (header, text) = match place {
                 KeyPlace::Header(name) => (HeaderName::from_static(name), key.clone()),
@@ -127,19 +132,19 @@ impl Http {
                 "the API key has characters that no header can hold\nhint: look for a line break at its end",
             )?;
             value.set_sensitive(true);
-            headers.insert(header, value);
+            shown = Some((header, value));
         }
         // Another part of the program may have chosen one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
-            .default_headers(headers)
             .user_agent(concat!("kelvin/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
             .tcp_nodelay(true)
             .connect_timeout(manner.deadline);
         let client = if manner.keep_alive { client } else { client.pool_max_idle_per_host(0) };
         let client = if is_loopback(&base) { client.no_proxy() } else { client };
-        Ok(Http { client: client.build().context("making an HTTP client")?, base, key, manner })
+        let client = client.build().context("making an HTTP client")?;
+        Ok(Http { client, base, key, header: shown, manner })
     }
 
     /// The server, for messages.
@@ -165,6 +170,11 @@ impl Http {
     /// Sends `body` once.
     pub(crate) async fn post_once(&self, path: &str, body: &Body) -> Result<Reply, Failure> {
         self.once(Method::POST, path, Some(body)).await
+    }
+
+    /// Asks for something to be removed, once.
+    pub(crate) async fn delete_once(&self, path: &str) -> Result<Reply, Failure> {
+        self.once(Method::DELETE, path, None).await
     }
 
     async fn retried(&self, method: Method, path: &str, body: Option<&Body>) -> Result<Reply, Failure> {
@@ -196,21 +206,69 @@ impl Http {
     }
 
     async fn exchange(&self, method: Method, path: &str, body: Option<&Body>) -> Result<Reply, Failure> {
-        let url = self.base.join(path).expect("paths are written in this crate");
-        let mut request = self.client.request(method, url);
+        let mut request = self.own(method, self.url(path));
         if let Some(Body { content_type, encoding, bytes }) = body {
             request = request.header(CONTENT_TYPE, *content_type).body(bytes.clone());
             if let Some(encoding) = encoding {
                 request = request.header(CONTENT_ENCODING, *encoding);
             }
         }
-        let broken = |error: reqwest::Error| Failure::Passing(self.told(&chain(&error)));
-        let mut response = request.send().await.map_err(broken)?;
+        self.read(self.sent(request).await?).await
+    }
+
+    /// Asks for a file, once. Where the server says that it lies elsewhere it is asked for there; another server is not shown the
+    /// key, and is not asked in plain text.
+    pub(crate) async fn download(&self, path: &str, deadline: Duration) -> Result<Bytes, Failure> {
+        let downloads = async {
+            let response = self.sent(self.own(Method::GET, self.url(path))).await?;
+            let status = response.status();
+            let elsewhere = response.headers().get(LOCATION).and_then(|it| it.to_str().ok());
+            let Some(elsewhere) = elsewhere.filter(|_| status.is_redirection()) else {
+                return Ok(self.read(response).await?.bytes);
+            };
+            let refused = |words| Failure::Refused { status: status.as_u16(), words };
+            let url = response.url().join(elsewhere).map_err(|_| refused("it lies nowhere".into()))?;
+            let request = match url.origin() == self.base.origin() {
+                true => self.own(Method::GET, url),
+                false if url.scheme() == "https" && !is_loopback(&url) => self.client.get(url),
+                false => {
+                    let host = url.host_str().unwrap_or_default();
+                    return Err(refused(self.told(&format!("it lies at {host}, which is not asked"))));
+                }
+            };
+            Ok(self.read(self.sent(request).await?).await?.bytes)
+        };
+        tokio::time::timeout(deadline, downloads).await.unwrap_or(Err(Failure::Late))
+    }
+
+    fn url(&self, path: &str) -> Url {
+        self.base.join(path).expect("paths are written in this crate")
+    }
+
+    /// A request that shows the key.
+    fn own(&self, method: Method, url: Url) -> RequestBuilder {
+        let request = self.client.request(method, url);
+        match &self.header {
+            Some((name, value)) => request.header(name, value),
+            None => request,
+        }
+    }
+
+    /// Where a file lies may be a secret: addresses are left out.
+    fn broken(&self, error: reqwest::Error) -> Failure {
+        Failure::Passing(self.told(&chain(&error.without_url())))
+    }
+
+    async fn sent(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        request.send().await.map_err(|it| self.broken(it))
+    }
+
+    async fn read(&self, mut response: Response) -> Result<Reply, Failure> {
         let status = response.status();
         let content_type = response.headers().get(CONTENT_TYPE).and_then(|it| it.to_str().ok());
         let content_type = content_type.unwrap_or_default().to_owned();
         let mut bytes = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(broken)? {
+        while let Some(chunk) = response.chunk().await.map_err(|it| self.broken(it))? {
             bytes.extend_from_slice(&chunk);
             if self.manner.reply_bytes_max < bytes.len() {
                 let words = format!("an answer of over {} bytes", self.manner.reply_bytes_max);
@@ -272,65 +330,9 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// The address of a server.
-///
-/// # Errors
-/// If it is none, or what is said there would go over an open network in plain text without `plain_http`.
-pub(crate) fn address(url: &str, plain_http: bool) -> anyhow::Result<Url> {
-    let mut url: Url = url.trim_end_matches('/').parse().with_context(|| {
-        format!("{url:?} is no address of a server\nhint: write it as http://127.0.0.1:8000 or https://HOST")
-    })?;
-    ensure!(
-        url.username().is_empty() && url.password().is_none(),
-        "the address of the server has a user or a password in it\nhint: keys come from the environment, nothing else is \
-         kept out of logs"
-    );
-    ensure!(
-        url.scheme() == "https" || url.scheme() == "http" && (plain_http || is_loopback(&url)),
-        "{url} is not https\nhint: plain http is for this machine alone; where the network between is trusted, set \
-         plain_http = true"
-    );
-    // So that paths are joined to it, not put in place of its last segment.
-    url.set_path(&format!("{}/", url.path().trim_end_matches('/')));
-    Ok(url)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host_str() {
-        Some("localhost") => true,
-        Some(host) => {
-            let host = host.trim_start_matches('[').trim_end_matches(']');
-            host.parse::<std::net::IpAddr>().is_ok_and(|it| it.is_loopback())
-        }
-        None => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn plain_text_stays_on_this_machine() {
-        for good in
-            ["http://127.0.0.1:8000", "http://localhost/", "http://[::1]:80", "https://example.org/a/b"]
-        {
-            address(good, false).unwrap();
-        }
-        for bad in
-            ["http://192.168.0.4:8000", "http://127.0.0.1.example.org", "ftp://localhost", "nonsense", ""]
-        {
-            assert!(address(bad, false).unwrap_err().to_string().contains("\nhint: "), "{bad}");
-        }
-        address("http://192.168.0.4:8000", true).unwrap();
-        for secret in ["https://user:word@example.org", "http://user:word@example.org"] {
-            assert!(!address(secret, false).unwrap_err().to_string().contains("word@"));
-        }
-        assert_eq!(
-            address("https://h/a/b", false).unwrap().join("api/v1/x").unwrap().path(),
-            "/a/b/api/v1/x"
-        );
-    }
 
     #[test]
     fn keys_are_shown_nowhere() {

@@ -4,6 +4,7 @@
 //! client: deadlines, retries, keys), `drawing` (rows to completions, many at once), [`tinker`] (training and drawing over the
 //! Tinker protocol), [`rollouts`] (drawing at vLLM and SGLang while another trainer learns), [`trackers`].
 
+mod address;
 mod clock;
 mod drawing;
 mod http;

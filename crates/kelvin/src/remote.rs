@@ -4,8 +4,7 @@
 use std::{env, sync::Arc};
 
 use anyhow::Context;
-use kelvin_core::{seed::Seed, vocabulary::Vocabulary};
-use kelvin_model::NativePolicy;
+use kelvin_core::{policy::Exports, seed::Seed, vocabulary::Vocabulary};
 use kelvin_remote::{
     rollouts::Rollouts,
     tinker::{Adapters, BaseModel, Engine, Examined, TinkerPolicy, TinkerSettings},
@@ -34,15 +33,11 @@ fn key(variable: &str) -> Option<String> {
     env::var(variable).ok().filter(|it| !it.is_empty())
 }
 
-/// Lets servers draw for a policy of a run that learns here.
+/// Lets servers draw for a policy of a run that learns here or at another server.
 ///
 /// # Errors
 /// If an address would send keys in plain text to another machine, or the folder for weights cannot be written.
-pub(crate) fn rollouts(
-    config: &Config,
-    name: &str,
-    learner: NativePolicy,
-) -> anyhow::Result<Rollouts<NativePolicy>> {
+pub(crate) fn rollouts<T: Exports>(config: &Config, name: &str, learner: T) -> anyhow::Result<Rollouts<T>> {
     let settings = &config.policy.rollouts;
     let key = key(&settings.api_key_env);
     say(&format!("{name} draws at {}", settings.servers.join(", ")));

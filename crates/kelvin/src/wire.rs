@@ -7,7 +7,7 @@ use kelvin_core::{
     environment::DynEnvironment,
     executor::{Executor, Job, Outcome},
     metrics::Metrics,
-    policy::{Policy, Trainer},
+    policy::{Exports, Policy, Trainer},
     stop::Stop,
 };
 use kelvin_env::{
@@ -199,7 +199,7 @@ fn loaded(policy: &PolicySettings) -> anyhow::Result<Checkpoint> {
 /// # Errors
 /// If its model cannot be read.
 fn policy(config: &Config, name: &str, from: Option<&Path>) -> anyhow::Result<Policy> {
-    let trainer: Box<dyn Trainer> = match config.policy.backend {
+    let trainer = match config.policy.backend {
         Backend::Native => {
             let checkpoint = match from.map(|it| it.join(name)) {
                 // Its tokenizer has the tokens demoted that the run began with.
@@ -207,18 +207,30 @@ fn policy(config: &Config, name: &str, from: Option<&Path>) -> anyhow::Result<Po
                 Some(_) | None => loaded(&config.policy)?,
             };
             let training = config.policy.training(config.seed)?;
-            let learner = NativePolicy::training(checkpoint, config.policy.native_options(), training)?;
-            match config.policy.rollouts.engine {
-                Engine::Off => Box::new(learner),
-                Engine::Vllm | Engine::VllmGrpc | Engine::Sglang => {
-                    Box::new(remote::rollouts(config, name, learner)?)
-                }
-            }
+            drawing(
+                config,
+                name,
+                NativePolicy::training(checkpoint, config.policy.native_options(), training)?,
+            )?
         }
         // Its checkpoint names a state on the server.
-        Backend::Tinker => Box::new(remote::policy(config, name)?),
+        Backend::Tinker => drawing(config, name, remote::policy(config, name)?)?,
     };
     Ok(Policy { name: name.into(), version: 0, trainer })
+}
+
+/// A policy that draws where it learns, or at servers of their own.
+fn drawing<T: Exports + Sync + 'static>(
+    config: &Config,
+    name: &str,
+    learner: T,
+) -> anyhow::Result<Box<dyn Trainer>> {
+    Ok(match config.policy.rollouts.engine {
+        Engine::Off => Box::new(learner),
+        Engine::Vllm | Engine::VllmGrpc | Engine::Sglang => {
+            Box::new(remote::rollouts(config, name, learner)?)
+        }
+    })
 }
 
 fn cannot_load(name: &str) -> String {

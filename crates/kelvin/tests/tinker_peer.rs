@@ -1,15 +1,18 @@
 //! The client against a real server, and that server against the native engine: `cargo xtask tinker-peer` starts SkyRL's and
 //! calls this. Without `KELVIN_TINKER_URL` it prints that it was skipped.
 
-use std::{collections::BTreeMap, env, path::Path, process::Command, sync::Arc};
+use std::{collections::BTreeMap, env, path::Path, sync::Arc};
 
 use kelvin_core::{
     objective::{Aggregation, KlEstimator, KlTerm, Normalisation, Objective, Surrogate},
-    policy::{AdamParams, Sampler, Trainer},
+    policy::{AdamParams, Exports, Sampler, Trainer},
     rollout::{Completion, Sample, SampleRequest, Sampling},
     seed::Seed,
 };
-use kelvin_model::{Checkpoint, Lora, ModelText, NativeOptions, NativePolicy, trainer::TrainCore};
+use kelvin_model::{
+    Checkpoint, Lora, ModelText, NativeOptions, NativePolicy, NativeSampler, kernels::Storage,
+    trainer::TrainCore,
+};
 use kelvin_remote::tinker::{
     Adapters, BaseModel, Engine, Losses, SamplerWeights, TinkerPolicy, TinkerSettings,
 };
@@ -61,7 +64,7 @@ fn a_real_server_agrees_with_the_native_engine() {
     let peer = Peer { url, model, text };
     let mut measured = BTreeMap::new();
     let drawn = scores(&peer, &mut measured);
-    norms(&peer, &drawn, Path::new(&needed("KELVIN_TINKER_STATE")), &mut measured);
+    norms(&peer, &drawn, &mut measured);
     let text = serde_json::to_string_pretty(&measured).unwrap() + "\n";
     println!("{text}");
     std::fs::write(needed("KELVIN_TINKER_OUT"), text).unwrap();
@@ -94,9 +97,8 @@ fn distance(a: &[Vec<f32>], b: &[Vec<f32>]) -> f64 {
 
 /// Log-probabilities of sampler, trainer and base beside the native engine's, before anything is learnt and after a step.
 fn scores(peer: &Peer, measured: &mut BTreeMap<String, f64>) -> Vec<Completion> {
-    let native =
-        NativePolicy::new(Checkpoint::load(Path::new(&peer.model)).unwrap(), NativeOptions::default())
-            .unwrap();
+    let checkpoint = Checkpoint::load(Path::new(&peer.model)).unwrap();
+    let native = NativePolicy::new(checkpoint.clone(), NativeOptions::default()).unwrap();
     let mut policy = peer.policy(Losses::Ours);
     let first = draws(&policy);
     let again = draws(&policy);
@@ -127,6 +129,19 @@ fn scores(peer: &Peer, measured: &mut BTreeMap<String, f64>) -> Vec<Completion> 
     assert_ne!(second, first, "a step at this rate moves draws");
     let scored = policy.logprobs(&sequences(&second), 1.0).unwrap();
     note("sampler and trainer after a step", distance(&plain(&second), &of_response(&scored, &second)));
+    let Checkpoint { config, params, tokenizer, end_tokens, .. } = &checkpoint;
+    let merged = downloaded(&policy, &checkpoint).merged(params);
+    let native = NativeSampler::new(
+        config,
+        &merged,
+        Storage::F32,
+        tokenizer.clone(),
+        end_tokens.clone(),
+        NativeOptions::default(),
+    )
+    .unwrap();
+    let native = native.logprobs(&sequences(&second), 1.0).unwrap();
+    note("trainer and native engine with the downloaded adapters after a step", distance(&scored, &native));
     // A checkpoint, in another client.
     let dir = tempfile::tempdir().unwrap();
     policy.save(dir.path()).unwrap();
@@ -188,9 +203,8 @@ fn objectives() -> Vec<(&'static str, Losses, Objective)> {
 }
 
 /// Norms of gradients of many objectives, by the server and by the native engine on the same adapters.
-fn norms(peer: &Peer, drawn: &[Completion], state: &Path, measured: &mut BTreeMap<String, f64>) {
+fn norms(peer: &Peer, drawn: &[Completion], measured: &mut BTreeMap<String, f64>) {
     let checkpoint = Checkpoint::load(Path::new(&peer.model)).unwrap();
-    let dir = tempfile::tempdir().unwrap();
     let shifted = |it: &[f32], by: f32| {
         it.iter().enumerate().map(|(at, it)| it + by * (at as f32 * 1.7).sin()).collect::<Vec<f32>>()
     };
@@ -206,10 +220,7 @@ fn norms(peer: &Peer, drawn: &[Completion], state: &Path, measured: &mut BTreeMa
         let step = Objective::new(Surrogate::Likelihood, Aggregation::Token);
         let mut update = 0;
         for stage in ["", " after a step"] {
-            // Makes the adapters where there are none, and has them written.
-            draws(&policy);
-            let adapter = fetched(peer, state, dir.path());
-            let lora = Lora::load(&adapter, &checkpoint.config).unwrap();
+            let lora = downloaded(&policy, &checkpoint);
             let mut native = TrainCore::adapting(checkpoint.params.clone(), lora);
             for (name, _, objective) in &of_these {
                 let whole = Normalisation::of(&samples);
@@ -256,30 +267,9 @@ fn norm_of_shared(native: &TrainCore) -> f64 {
     shared.values().flatten().map(|it| it * it).sum::<f64>().sqrt()
 }
 
-/// The newest adapters that the server has written, unpacked into a folder that the native engine reads.
-fn fetched(peer: &Peer, state: &Path, dir: &Path) -> std::path::PathBuf {
-    let mut archives = Vec::new();
-    let mut folders = vec![state.join("checkpoints")];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap().map(|it| it.unwrap()) {
-            let path = entry.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.to_string_lossy().contains("kelvin-draws-") {
-                archives.push((entry.metadata().unwrap().modified().unwrap(), path));
-            }
-        }
-    }
-    let newest = archives.into_iter().max().expect("the server has written adapters").1;
-    let out = dir.join(newest.file_name().unwrap());
-    std::fs::create_dir_all(&out).unwrap();
-    #[expect(clippy::disallowed_methods, reason = "the archive is the server's, and tar is everywhere")]
-    let unpacked = Command::new("tar").arg("-xzf").arg(&newest).arg("-C").arg(&out).status().unwrap();
-    assert!(unpacked.success(), "{}", newest.display());
-    // The server's file names what its library writes; what counts is rank and scale.
-    let targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
-    let config = serde_json::json!({"peft_type": "LORA", "r": 4, "lora_alpha": 32, "target_modules": targets,
-        "base_model_name_or_path": peer.model, "bias": "none", "task_type": "CAUSAL_LM"});
-    std::fs::write(out.join("adapter_config.json"), config.to_string()).unwrap();
-    out
+/// The adapters as they are, downloaded into a folder that the native engine reads.
+fn downloaded(policy: &TinkerPolicy, checkpoint: &Checkpoint) -> Lora {
+    let dir = tempfile::tempdir().unwrap();
+    policy.export_weights(dir.path()).unwrap();
+    Lora::load(dir.path(), &checkpoint.config).unwrap()
 }

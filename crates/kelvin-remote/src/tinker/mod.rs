@@ -2,12 +2,15 @@
 //!
 //! [`settings`] says what can be chosen; `proto`, `wire` and `answers` what goes over the wire, in both dialects; `engine` how a
 //! request becomes an answer; `model` adapters on the server and their session; `losses` how an objective becomes a
-//! server's loss; `sampler`, `scores` and `trainer` the seams of kelvin-core; `examine` what a server says of itself.
+//! server's loss; `sampler`, `scores` and `trainer` the seams of kelvin-core; `export` and `archive` how learnt weights come here;
+//! `examine` what a server says of itself.
 //! docs/engines/tinker.md has the picture.
 
 mod answers;
+mod archive;
 mod engine;
 mod examine;
+mod export;
 mod losses;
 mod model;
 mod proto;

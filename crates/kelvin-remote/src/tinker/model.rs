@@ -21,6 +21,9 @@ use crate::http::{Failure, Reply};
 
 /// The longest that somebody who is done waits to say so.
 const GOODBYE: Duration = Duration::from_secs(2);
+const SAVE_FOR_SAMPLER: &str = "api/v1/save_weights_for_sampler";
+/// What is told of it where it fails.
+const PUBLISHING: &str = "publishing weights to the sampler";
 
 /// What adapters are made like.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,29 +112,35 @@ impl Model {
         answers::object(&reply).and_then(|it| answers::text(&it, "path"))
     }
 
+    /// Saves the weights as they are for whoever draws, under a new name. Gives their path.
+    ///
+    /// # Errors
+    /// If the server fails or refuses.
+    pub(super) async fn save_named(&self) -> anyhow::Result<String> {
+        let link = &self.engine.link;
+        let body = |name| json!({"model_id": self.id, "path": format!("kelvin-draws-{name}"), "type": "save_weights_for_sampler"});
+        let reply = self.save(SAVE_FOR_SAMPLER, body).await.map_err(|it| link.told(PUBLISHING, it))?;
+        answers::object(&reply).and_then(|it| answers::text(&it, "path"))
+    }
+
     /// Makes the weights as they are ready to draw from.
     ///
     /// # Errors
     /// If the server fails or refuses.
     pub(super) async fn save_for_sampler(&self) -> anyhow::Result<Published> {
-        const PATH: &str = "api/v1/save_weights_for_sampler";
         let link = &self.engine.link;
-        let failed = |it| link.told("publishing weights to the sampler", it);
-        let id = &self.id;
         match link.settings.sampler_weights {
             SamplerWeights::Ephemeral => {
                 let body = |name| {
-                    json!({"model_id": id, "sampling_session_seq_id": name, "seq_id": self.seq(),
+                    json!({"model_id": self.id, "sampling_session_seq_id": name, "seq_id": self.seq(),
                         "type": "save_weights_for_sampler"})
                 };
-                let reply = answers::object(&self.save(PATH, body).await.map_err(failed)?)?;
+                let reply =
+                    self.save(SAVE_FOR_SAMPLER, body).await.map_err(|it| link.told(PUBLISHING, it))?;
+                let reply = answers::object(&reply)?;
                 answers::text(&reply, "sampling_session_id").map(Published::Session)
             }
-            SamplerWeights::Named => {
-                let body = |name| json!({"model_id": id, "path": format!("kelvin-draws-{name}"), "type": "save_weights_for_sampler"});
-                let reply = answers::object(&self.save(PATH, body).await.map_err(failed)?)?;
-                answers::text(&reply, "path").map(Published::Path)
-            }
+            SamplerWeights::Named => self.save_named().await.map(Published::Path),
         }
     }
 

@@ -51,7 +51,7 @@ pub struct Adapters {
 
 /// A policy on a server.
 pub struct TinkerPolicy {
-    engine: Arc<Engine>,
+    pub(super) engine: Arc<Engine>,
     vocabulary: Arc<dyn Vocabulary>,
     shape: Shape,
     /// What the adapters that live were begun with, or are to be.
@@ -66,8 +66,8 @@ pub struct TinkerPolicy {
 
 /// Adapters on the server, with their weights that are drawn from.
 #[derive(Clone)]
-struct Live {
-    model: Arc<Model>,
+pub(super) struct Live {
+    pub(super) model: Arc<Model>,
     published: Published,
     next_draw: Arc<AtomicU64>,
 }
@@ -115,8 +115,13 @@ impl TinkerPolicy {
         TinkerPolicy { engine, vocabulary, shape, beginning, live, applied, is_stale: false }
     }
 
+    /// Of its adapters.
+    pub(super) fn rank(&self) -> usize {
+        self.shape.rank
+    }
+
     /// The adapters, made if they are not there yet.
-    fn live(&self) -> anyhow::Result<Live> {
+    pub(super) fn live(&self) -> anyhow::Result<Live> {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         if live.is_none() {
             *live = Some(self.begin(&self.beginning)?);

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    http::{Manner, address},
+    address::address,
+    http::Manner,
     range::{SECONDS, require, seconds},
 };
 

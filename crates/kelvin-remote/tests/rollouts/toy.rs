@@ -13,7 +13,7 @@ use kelvin_core::{
     seed::Seed,
 };
 
-use crate::world::Weights;
+use crate::world::{How, Weights};
 
 /// Tokens: letters, and 0 for the end.
 const SIZE: u64 = 27;
@@ -41,7 +41,7 @@ impl Weights for Weight {
         Ok(Weight(fs::read_to_string(dir.join(weights))?.parse()?))
     }
 
-    fn draw(&self, prompt: &[u32], (seed, max_tokens): (u64, usize)) -> (Vec<u32>, Vec<f32>, bool) {
+    fn draw(&self, prompt: &[u32], How { seed, max_tokens, greedy: _ }: How) -> (Vec<u32>, Vec<f32>, bool) {
         let (mut whole, mut said) = (prompt.to_vec(), Vec::new());
         for at in 0..max_tokens {
             let logprobs = logprobs(self.0, &whole);

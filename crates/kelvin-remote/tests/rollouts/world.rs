@@ -20,7 +20,16 @@ pub trait Weights: Clone + Default + Send + 'static {
     fn read(dir: &Path, exported: Exported) -> anyhow::Result<Self>;
 
     /// Tokens with their log-probabilities, and whether they ended by themselves.
-    fn draw(&self, prompt: &[u32], how: (u64, usize)) -> (Vec<u32>, Vec<f32>, bool);
+    fn draw(&self, prompt: &[u32], how: How) -> (Vec<u32>, Vec<f32>, bool);
+}
+
+/// How a row is drawn.
+#[derive(Clone, Copy)]
+pub struct How {
+    pub seed: u64,
+    pub max_tokens: usize,
+    /// Whether the most likely token follows.
+    pub greedy: bool,
 }
 
 /// A server.
@@ -170,7 +179,7 @@ impl<W: Weights> World<W> {
         };
         let id = body["request_id"].as_str().unwrap_or_default().to_owned();
         self.ids.push(id.clone());
-        let (prompt, how) = row(&body["token_ids"], &asked["seed"], &asked["max_tokens"]);
+        let (prompt, how) = row(&body["token_ids"], asked, ["seed", "max_tokens"]);
         let (tokens, logprobs, ended) = weight.draw(&prompt, how);
         let content = tokens.iter().zip(&logprobs).map(
             |(token, logprob)| json!({"token_id": token, "logprob": logprob, "rank": 1, "top_logprobs": []}),
@@ -215,7 +224,7 @@ impl<W: Weights> World<W> {
             }
         };
         self.ids.push(body["rid"].as_str().unwrap_or_default().to_owned());
-        let (prompt, how) = row(&body["input_ids"], &asked["sampling_seed"], &asked["max_new_tokens"]);
+        let (prompt, how) = row(&body["input_ids"], asked, ["sampling_seed", "max_new_tokens"]);
         let (tokens, logprobs, ended) = weight.draw(&prompt, how);
         let said: Vec<Value> = tokens.iter().zip(&logprobs).map(|(t, l)| json!([l, t, null])).collect();
         Ok(json!({
@@ -231,10 +240,15 @@ impl<W: Weights> World<W> {
     }
 }
 
-/// A row of a request: its prompt, its seed, and how long it may be.
-fn row(prompt: &Value, seed: &Value, max_tokens: &Value) -> (Vec<u32>, (u64, usize)) {
+/// A row of a request: its prompt, and how it is drawn, of which seed and limit have these names.
+fn row(prompt: &Value, asked: &Value, [seed, limit]: [&str; 2]) -> (Vec<u32>, How) {
     let prompt = prompt.as_array().unwrap().iter().map(|it| it.as_u64().unwrap() as u32).collect();
-    (prompt, (seed.as_u64().unwrap(), max_tokens.as_u64().unwrap() as usize))
+    let how = How {
+        seed: asked[seed].as_u64().unwrap(),
+        max_tokens: asked[limit].as_u64().unwrap() as usize,
+        greedy: asked["temperature"].as_f64() == Some(0.0),
+    };
+    (prompt, how)
 }
 
 impl<W: Weights> Answers for World<W> {

@@ -1,11 +1,12 @@
 //! What a client does on a server that behaves.
 
-use std::sync::Arc;
+use std::{fs, sync::Arc};
 
 use kelvin_core::{
     objective::{Aggregation, KlEstimator, KlTerm, Objective, Surrogate},
-    policy::{Policy, Sampler, Trainer},
+    policy::{Exported, Exports, Policy, Sampler, Trainer},
     rollout::{Finish, Sampling},
+    seed::Seed,
     stop::{Stop, Stopped},
     vocabulary::Vocabulary,
 };
@@ -13,7 +14,7 @@ use kelvin_remote::tinker::{BaseModel, Engine, Losses, SamplerWeights, Spoken, T
 
 use crate::{
     letters::Letters,
-    scripted::{Server, world::Dialect},
+    scripted::{Faults, Rates, Server, table::Table, world::Dialect},
     world::{ADAM, OBJECTIVE, draws, policy, policy_with, samples, server, settings},
 };
 
@@ -192,7 +193,7 @@ fn a_saved_state_goes_on() {
     // A model that is left is given back.
     drop(first);
     assert_eq!(server.with(|it| it.world.n_models()), 0);
-    assert!(!std::fs::read_to_string(dir.path().join("tinker.json")).unwrap().contains("tml-key"));
+    assert!(!fs::read_to_string(dir.path().join("tinker.json")).unwrap().contains("tml-key"));
 }
 
 #[test]
@@ -256,7 +257,7 @@ fn it_stops_when_asked() {
     server.with(|it| it.is_down = true);
     let request = kelvin_core::rollout::SampleRequest {
         prompt: "ab".into(),
-        seed: kelvin_core::seed::Seed::new(1),
+        seed: Seed::new(1),
         sampling: Sampling::plain(3).into(),
     };
     assert!(policy.sample(vec![request]).unwrap_err().is::<Stopped>());
@@ -272,4 +273,38 @@ fn a_key_reaches_the_server_and_nobody_else() {
     let engine = Engine::new(settings(&server), Some("tml-wrong".into())).unwrap();
     let told = format!("{:?}", engine.examine().unwrap_err());
     assert!(told.contains("TINKER_API_KEY") && !told.contains("tml-wrong"), "{told}");
+}
+
+/// What a server has learnt comes here as an adapter's folder, also where answers are lost, and leaves nothing behind there.
+#[test]
+fn learnt_weights_come_here() {
+    for rates in [Rates::default(), Rates { late: 0.0, ..Rates::all(0.05) }] {
+        let server = server(Dialect::Protobuf);
+        let mut policy = policy(&server);
+        let batch = samples(&draws(&policy, 0));
+        policy.forward_backward(1, &batch, &OBJECTIVE).unwrap();
+        policy.optim_step(1, &ADAM).unwrap();
+        let n_before = server.with(|it| it.world.n_published());
+        server.with(|it| it.faults = Some(Faults { seed: Seed::new(2), rates }));
+        for _ in 0..10 {
+            let dir = tempfile::tempdir().unwrap();
+            assert_eq!(policy.export_weights(dir.path()).unwrap(), Exported::Adapter);
+            let read = Table::read(&fs::read(dir.path().join("adapter_model.safetensors")).unwrap());
+            let learnt = server.with(|it| it.world.tables()[0].forgetting());
+            assert_eq!(read, learnt);
+            let config = fs::read_to_string(dir.path().join("adapter_config.json")).unwrap();
+            assert!(config.contains("\"target_modules\": ["), "{config}");
+        }
+        server.with(|it| {
+            it.faults = None;
+            let is_quiet = rates.refused == 0.0;
+            assert!(!is_quiet || it.world.n_published() == n_before, "{}", it.world.n_published());
+        });
+        // A server may send nobody elsewhere in plain text, and its key to nobody else.
+        server.with(|it| it.world.archives_at = Some("http://127.0.0.1:9".into()));
+        let dir = tempfile::tempdir().unwrap();
+        let told = policy.export_weights(dir.path()).unwrap_err().to_string();
+        assert!(told.contains("127.0.0.1, which is not asked") && told.contains("hint: "), "{told}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
 }

@@ -116,13 +116,8 @@ fn rollouts(config: &Config) -> anyhow::Result<()> {
     if let Err((key, range)) = rollouts.check() {
         return Err(Usage::error(format!("policy.rollouts.{key} is out of range\nhint: it is {range}")));
     }
-    if *backend == Backend::Tinker {
-        return Err(Usage::error(
-            "policy.rollouts cannot draw for policy.backend = \"tinker\", whose weights never come here\nhint: that backend \
-             draws at its own server; leave policy.rollouts out",
-        ));
-    }
-    let has_adapters = 0 < lora.rank;
+    // Servers of that protocol learn nothing else.
+    let has_adapters = 0 < lora.rank || *backend == Backend::Tinker;
     if matches!(rollouts.engine, Engine::Vllm | Engine::VllmGrpc) && !has_adapters {
         return Err(Usage::error(
             "policy.rollouts.engine = \"vllm\" or \"vllm_grpc\" takes adapters alone, and with policy.lora.rank = 0 all weights learn\nhint: \

@@ -21,12 +21,16 @@ use kelvin_remote::rollouts::Engine;
 use crate::{
     command, feed,
     tinker::{
-        outcome,
-        scripted::{self, Faults, Rates, Server},
+        self, outcome,
+        scripted::{
+            self, Faults, Rates, Server,
+            table::{Base, Table, context},
+            world::Dialect,
+        },
     },
 };
 
-use world::{Weights, World};
+use world::{How, Weights, World};
 
 /// The folder of the model that the binary carries.
 fn base() -> &'static Path {
@@ -57,12 +61,13 @@ impl Weights for Served {
         Ok(Served(Some(Arc::new(sampler))))
     }
 
-    fn draw(&self, prompt: &[u32], (seed, max_new_tokens): (u64, usize)) -> (Vec<u32>, Vec<f32>, bool) {
+    fn draw(&self, prompt: &[u32], How { seed, max_tokens, greedy }: How) -> (Vec<u32>, Vec<f32>, bool) {
         let sampler = self.0.as_ref().expect("nothing is drawn before weights are loaded");
+        let sampling = if greedy { Sampling::greedy(max_tokens) } else { Sampling::plain(max_tokens) };
         let request = SampleRequest {
             prompt: text().decode(prompt).unwrap(),
             seed: Seed::new(seed),
-            sampling: Sampling::plain(max_new_tokens).into(),
+            sampling: sampling.into(),
         };
         let drawn = sampler.sample(vec![request]).unwrap().remove(0);
         assert_eq!(drawn.prompt_tokens[..], *prompt, "the prompt reads as it was written");
@@ -142,4 +147,83 @@ fn a_run_that_servers_draw_for_ends_the_same_whatever_goes_wrong() {
         assert!(servers.iter().all(|it| it.with(|it| 0 < it.n_struck && 0 < it.world.n_drawn)));
         assert_eq!(outcome(&struck), (tasks, rows), "{name}");
     }
+}
+
+/// What a scripted server of the Tinker protocol has learnt, as another engine draws from it.
+#[derive(Clone, Default)]
+struct Downloaded(Option<Arc<Table>>);
+
+impl Weights for Downloaded {
+    fn read(dir: &Path, exported: Exported) -> anyhow::Result<Downloaded> {
+        anyhow::ensure!(
+            exported == Exported::Adapter && dir.join("adapter_config.json").is_file(),
+            "no adapter"
+        );
+        let table = Table::read(&std::fs::read(dir.join("adapter_model.safetensors"))?);
+        Ok(Downloaded(Some(Arc::new(table))))
+    }
+
+    fn draw(&self, prompt: &[u32], How { seed, max_tokens, greedy }: How) -> (Vec<u32>, Vec<f32>, bool) {
+        static BASE: OnceLock<Base> = OnceLock::new();
+        let base = BASE.get_or_init(tinker::base);
+        let table = self.0.clone().unwrap_or_default();
+        let (mut all, mut logprobs, mut ended) = (prompt.to_vec(), Vec::new(), false);
+        while logprobs.len() < max_tokens && !ended {
+            let at = Seed::new(seed).nth(logprobs.len() as u64);
+            let (token, logprob) = table.draw(base, context(&all), greedy, at);
+            all.push(token);
+            logprobs.push(logprob as f32);
+            ended = text().end_tokens().contains(&token);
+        }
+        (all.split_off(prompt.len()), logprobs, ended)
+    }
+}
+
+/// Weights learn at one kind of server and are drawn from at another: the run is the one that draws where it learns.
+#[test]
+fn a_run_that_learns_at_one_server_and_draws_at_others_is_the_same_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let [alone, apart, struck] = ["alone", "apart", "struck"].map(|it| dir.path().join(it));
+    let folder = dir.path().join("weights");
+    let train = |learning: &Server, drawing: &[Server<World<Downloaded>>], dir: &Path| {
+        let mut command = tinker::train_command(learning, dir);
+        if !drawing.is_empty() {
+            let urls: Vec<String> = drawing.iter().map(|it| format!("{:?}", it.url())).collect();
+            let sets = [
+                "policy.rollouts.engine=vllm".to_owned(),
+                format!("policy.rollouts.servers=[{}]", urls.join(",")),
+                format!("policy.rollouts.folder={}", folder.display()),
+                "policy.rollouts.pause_ms=1".to_owned(),
+                "policy.rollouts.rejoin_s=0.05".to_owned(),
+                "policy.rollouts.retries=12".to_owned(),
+            ];
+            command.args(sets.iter().flat_map(|it| ["--set", it]));
+        }
+        let ran = feed(command, "");
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+    };
+    let start = || [World::<Downloaded>::new(Engine::Vllm), World::new(Engine::Vllm)].map(Server::start);
+    let whole = tinker::server(Dialect::Json);
+    train(&whole, &[], &alone);
+    let (learning, drawing) = (tinker::server(Dialect::Protobuf), start());
+    train(&learning, &drawing, &apart);
+    assert_eq!(outcome(&apart), outcome(&alone));
+    // What pulls towards the base is asked of the server that learns, and nothing else is drawn there.
+    let n_drawn: Vec<u64> = drawing.iter().map(|it| it.with(|it| it.world.n_drawn)).collect();
+    let n_there = learning.with(|it| it.world.n_drawn);
+    assert_eq!(n_there + n_drawn.iter().sum::<u64>(), whole.with(|it| it.world.n_drawn), "{n_drawn:?}");
+    assert!(n_drawn.iter().all(|it| 0 < *it) && drawing.iter().all(|it| it.with(|it| 3 < it.world.n_loaded)));
+    let (learning, drawing) = (tinker::server(Dialect::Protobuf), start());
+    let faults = |n: u64, rate: f64| {
+        Some(Faults { seed: Seed::new(11).nth(n), rates: Rates { late: 0.0, ..Rates::all(rate) } })
+    };
+    learning.with(|it| it.faults = faults(0, 0.003));
+    for (n, server) in (1..).zip(&drawing) {
+        server.with(|it| it.faults = faults(n, 0.01));
+    }
+    drawing[1].with(|it| it.restarts = vec![60]);
+    train(&learning, &drawing, &struck);
+    assert_eq!(outcome(&struck), outcome(&alone));
+    assert!(learning.with(|it| 0 < it.n_struck) && drawing.iter().all(|it| it.with(|it| 0 < it.n_struck)));
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "weights are taken away");
 }

@@ -19,8 +19,8 @@ use scripted::{
 const NAME: &str = "toy";
 const STEPS: &str = "3";
 
-/// A server whose policy has read equations and their answers, in the tokens of the embedded model.
-fn server(dialect: Dialect) -> Server {
+/// A policy that has read equations and their answers, in the tokens of the embedded model.
+pub fn base() -> Base {
     let text = ModelText::folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("base")).unwrap();
     let mut texts = Vec::new();
     for p in [19u32, 23, 29] {
@@ -38,7 +38,12 @@ fn server(dialect: Dialect) -> Server {
     }
     let ends = |it: &String| [text.encode(it).unwrap(), text.end_tokens().to_vec()].concat();
     let texts: Vec<Vec<u32>> = texts.iter().map(ends).collect();
-    Server::start(World::new(NAME, Base::of(text.size(), &texts), dialect))
+    Base::of(text.size(), &texts)
+}
+
+/// A server of that policy.
+pub fn server(dialect: Dialect) -> Server {
+    Server::start(World::new(NAME, base(), dialect))
 }
 
 fn sets(server: &Server) -> Vec<String> {
@@ -63,7 +68,7 @@ fn sets(server: &Server) -> Vec<String> {
     more.flat_map(|it| ["--set".to_owned(), it]).collect()
 }
 
-fn train_command(server: &Server, dir: &Path) -> std::process::Command {
+pub fn train_command(server: &Server, dir: &Path) -> std::process::Command {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/prime-inversion.toml");
     let sets = sets(server);
     let paths = [config.to_str().unwrap(), "--run-dir", dir.to_str().unwrap(), "--steps", STEPS, "--plain"];

@@ -303,8 +303,14 @@ fn write(out: &mut TcpStream, said: &Said, n_bytes: usize) -> std::io::Result<()
 
 fn write_headed(out: &mut TcpStream, head: &str, said: &Said, n_bytes: usize) -> std::io::Result<()> {
     let Said { status, content_type, body } = said;
+    // What lies elsewhere says where, and nothing else.
+    let place = if *status == 302 {
+        format!("location: {}\r\n", String::from_utf8_lossy(body))
+    } else {
+        String::new()
+    };
     let mut text = format!(
-        "HTTP/1.1 {status} -\r\n{head}content-type: {content_type}\r\ncontent-length: {}\r\n\r\n",
+        "HTTP/1.1 {status} -\r\n{head}{place}content-type: {content_type}\r\ncontent-length: {}\r\n\r\n",
         body.len()
     )
     .into_bytes();

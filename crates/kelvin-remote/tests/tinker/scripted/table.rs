@@ -3,9 +3,16 @@
 use std::collections::BTreeMap;
 
 use kelvin_core::seed::Seed;
+use safetensors::{
+    SafeTensors,
+    tensor::{Dtype, TensorView},
+};
 
 /// What comes before a token.
 pub type Context = (u32, u32);
+
+/// A pair that no text has.
+const NOWHERE: Context = (u32::MAX, u32::MAX);
 
 /// Weights with what their optimizer remembers. Rows that nobody touched are what the base says.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -124,6 +131,40 @@ impl Table {
             }
         }
         gradient.values().flatten().map(|it| it * it).sum::<f64>().sqrt()
+    }
+
+    /// The weights in the layout of safetensors: a row for each pair of tokens, told as half of an adapter.
+    pub fn tensors(&self, rank: u64) -> Vec<u8> {
+        let name = |context: &Context, half: &str| format!("rows.{}.{}.{half}.weight", context.0, context.1);
+        let mut tensors = Vec::new();
+        // There is one row at least.
+        let none = Row { delta: Vec::new(), first: Vec::new(), second: Vec::new() };
+        for (context, row) in self.rows.iter().chain([(&NOWHERE, &none)]) {
+            let bytes: Vec<u8> = row.delta.iter().flat_map(|it| it.to_le_bytes()).collect();
+            tensors.push((name(context, "lora_A"), [rank as usize, 0], Vec::new()));
+            tensors.push((name(context, "lora_B"), [row.delta.len(), 1], bytes));
+        }
+        let views = tensors
+            .iter()
+            .map(|(name, shape, bytes)| (name, TensorView::new(Dtype::F64, shape.to_vec(), bytes).unwrap()));
+        safetensors::serialize(views, None).unwrap()
+    }
+
+    /// Weights that [`Table::tensors`] wrote.
+    pub fn read(bytes: &[u8]) -> Table {
+        let tensors = SafeTensors::deserialize(bytes).unwrap();
+        let of = |name: &str| -> Option<Context> {
+            let mut numbers = name.strip_prefix("rows.")?.strip_suffix(".lora_B.weight")?.split('.');
+            let mut number = || numbers.next()?.parse().ok();
+            Some((number()?, number()?))
+        };
+        let row = |bytes: &[u8]| {
+            let delta: Vec<f64> =
+                bytes.chunks_exact(8).map(|it| f64::from_le_bytes(it.try_into().unwrap())).collect();
+            Row { first: vec![0.0; delta.len()], second: vec![0.0; delta.len()], delta }
+        };
+        let rows = tensors.iter().filter_map(|(name, it)| Some((of(name)?, row(it.data()))));
+        Table { rows: rows.filter(|it| it.0 != NOWHERE).collect(), steps: 0 }
     }
 
     /// The same weights, of which the optimizer remembers nothing.

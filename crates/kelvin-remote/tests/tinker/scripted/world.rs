@@ -1,5 +1,6 @@
 //! What the server knows, and what it answers.
 
+mod archive;
 mod pass;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,8 @@ pub struct World {
     pub key: Option<String>,
     /// The model that it serves.
     pub name: String,
+    /// Where it says that archives lie, if elsewhere.
+    pub archives_at: Option<String>,
     base: Base,
     sessions: BTreeSet<String>,
     models: BTreeMap<String, Model>,
@@ -53,6 +56,7 @@ pub struct World {
 #[derive(Default)]
 struct Model {
     session: String,
+    rank: u64,
     table: Table,
     gradient: Gradient,
     n_data: f64,
@@ -96,7 +100,7 @@ impl Answers for World {
     }
 
     fn is_read_again(&self, request: &Request) -> bool {
-        request.path == "api/v1/retrieve_future"
+        request.path == "api/v1/retrieve_future" || request.path.ends_with("/download")
     }
 }
 
@@ -107,6 +111,7 @@ impl World {
             clips: true,
             key: None,
             name: name.to_owned(),
+            archives_at: None,
             base,
             sessions: BTreeSet::new(),
             models: BTreeMap::new(),
@@ -125,6 +130,11 @@ impl World {
 
     pub fn n_models(&self) -> usize {
         self.models.len()
+    }
+
+    /// Weights that were saved for whoever draws, and are there.
+    pub fn n_published(&self) -> usize {
+        self.models.values().map(|it| it.published.len()).sum()
     }
 
     /// Weights by model.
@@ -152,6 +162,7 @@ impl World {
                 return Ok(said(200, json!({"components": {"schemas": schemas}})));
             }
             "forward_backward" | "forward" => return self.pass(path, request),
+            _ if path.starts_with("training_runs/") => return self.checkpoint(path),
             _ => {}
         }
         let Ok(body) = serde_json::from_slice::<Value>(&request.body) else { return refused(422, "no JSON") };
@@ -176,11 +187,11 @@ impl World {
                 if !self.sessions.contains(&session) {
                     return refused(404, "Session not found");
                 }
-                if !rank.is_some_and(|it| (1..=64).contains(&it)) {
+                let Some(rank) = rank.filter(|it| (1..=64).contains(it)) else {
                     return refused(400, "LoRA rank must be between 1 and 64");
-                }
+                };
                 let id = self.id("model");
-                self.models.insert(id.clone(), Model { session, ..Model::default() });
+                self.models.insert(id.clone(), Model { session, rank, ..Model::default() });
                 Ok(self.future(said(200, json!({"model_id": id, "type": "create_model"}))))
             }
             "unload_model" => {
