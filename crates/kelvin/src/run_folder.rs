@@ -97,7 +97,7 @@ fn lock(path: &Path) -> anyhow::Result<RunFolder> {
 ///
 /// # Errors
 /// If it cannot be written.
-pub(crate) fn describe(disk: &Disk, folder: &RunFolder, world: &World, model: &str) -> anyhow::Result<()> {
+pub(crate) fn describe(disk: &Disk, folder: &Path, world: &World, model: &str) -> anyhow::Result<()> {
     let executor = world.executor.as_ref();
     let python = executor.map(|it| it.python().version);
     let isolation = executor.map(|it| it.isolation());
@@ -115,5 +115,5 @@ pub(crate) fn describe(disk: &Disk, folder: &RunFolder, world: &World, model: &s
         "arch": std::env::consts::ARCH,
         "cpu": crate::machine::cpu_name(),
     });
-    disk.replace(&folder.path.join("manifest.json"), format!("{manifest:#}\n").as_bytes())
+    disk.replace(&folder.join("manifest.json"), format!("{manifest:#}\n").as_bytes())
 }

@@ -6,6 +6,7 @@
 //! that the server knows gives the answer it gave, so nothing is applied twice.
 
 use std::{
+    fmt,
     future::Future,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -220,15 +221,31 @@ impl Link {
                 format!("the key comes from the environment variable {}", self.settings.api_key_env)
             }
             Failure::Refused { words, .. } if is_forgotten(words) => {
-                "the server was started again or ended the session; `kelvin resume` loads the last checkpoint's state into \
-                 new adapters"
-                    .to_owned()
+                return Forgotten(format!(
+                    "{what} at {}: {failure}\nhint: the server was started again or ended the session; `kelvin resume` \
+                     loads the last checkpoint's state into new adapters",
+                    self.http.server()
+                ))
+                .into();
             }
             Failure::Refused { .. } => "docs/engines/tinker.md says what servers refuse".to_owned(),
         };
         anyhow!("{what} at {}: {failure}\nhint: {hint}", self.http.server())
     }
 }
+
+/// A server does not know adapters or their session any more: it was started again, or heard nothing of the run for too long.
+/// [`Trainer::restore`](kelvin_core::policy::Trainer::restore) makes new ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forgotten(String);
+
+impl fmt::Display for Forgotten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Forgotten {}
 
 /// Whether a refusal says that the server does not know the model or session any more.
 fn is_forgotten(words: &str) -> bool {

@@ -21,7 +21,7 @@ pub mod settings;
 mod trainer;
 mod wire;
 
-pub use engine::Engine;
+pub use engine::{Engine, Forgotten};
 pub use examine::Examined;
 pub use losses::{Refusal, refusal};
 pub use reference::BaseModel;

@@ -43,6 +43,9 @@ pub struct TinkerSettings {
     pub retries: u32,
     /// The pause before the first of these, in milliseconds; it doubles, to at most 20 seconds.
     pub pause_ms: u64,
+    /// How often in a row, without a step in between, a run goes on by itself from its last checkpoint where the server has
+    /// forgotten its adapters; 0 ends it instead.
+    pub restarts_max: u32,
     /// How often the server is told that the run goes on, in seconds.
     pub heartbeat_s: f64,
     /// The longest answer, in bytes.
@@ -70,6 +73,7 @@ impl Default for TinkerSettings {
             answer_s: 60.0,
             retries: 8,
             pause_ms: 200,
+            restarts_max: 3,
             heartbeat_s: 10.0,
             reply_bytes_max: 1 << 30,
             drift_max: 0.05,
@@ -145,6 +149,7 @@ impl TinkerSettings {
             ("timeout_s", seconds(self.timeout_s), SECONDS),
             ("answer_s", seconds(self.answer_s), SECONDS),
             ("heartbeat_s", seconds(self.heartbeat_s), SECONDS),
+            ("restarts_max", self.restarts_max <= 1000, "at most 1000"),
             ("drift_max", 0.0 < self.drift_max, "over 0; inf looks at nothing"),
         ];
         require(fits.into_iter().chain(of_client(self.retries, self.pause_ms, self.reply_bytes_max)))

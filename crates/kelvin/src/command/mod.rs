@@ -8,6 +8,7 @@ mod dry_run;
 mod eval;
 mod exec;
 mod export;
+mod forgotten;
 mod logprobs;
 mod man;
 mod plan;

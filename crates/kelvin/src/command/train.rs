@@ -12,7 +12,7 @@ use kelvin_selfplay::{
     state::RunState,
 };
 
-use super::{dry_run, seeds};
+use super::{dry_run, forgotten, seeds};
 use crate::{
     config::{self, Config, Raw, Resolved},
     error::{Stopped, Usage},
@@ -105,17 +105,24 @@ pub(super) fn begin(
     interrupt: &Interrupt,
 ) -> anyhow::Result<()> {
     seeding::files::check(&resolved.config.azr)?;
-    // Whatever can be missing is found before a folder is made.
-    let disk = kill_point::disk()?;
-    let world = wire::world(&resolved.config, interrupt.stop())?.measuring(&resolved.config, None)?;
-    let state = wire::state(&resolved.config, None)?;
-    let folder = run_folder::create(&disk, run_dir, stem, resolved)?;
-    run_folder::describe(&disk, &folder, &world, &resolved.config.policy.model)?;
-    say(&format!("run folder {}", folder.path.display()));
-    let dir = RunDir::on(disk, &folder.path, Some(resolved.text.clone()))?;
-    let again = format!("kelvin resume {}", folder.path.display());
-    play(&resolved.config, &world, state, &dir, &again, (watching, Vec::new()), interrupt)?;
-    summarize(&resolved.config, &folder)
+    let config = &resolved.config;
+    let (folder, first) = {
+        // Whatever can be missing is found before a folder is made.
+        let disk = kill_point::disk()?;
+        let world = wire::world(config, interrupt.stop())?.measuring(config, None)?;
+        let state = wire::state(config, None)?;
+        let folder = run_folder::create(&disk, run_dir, stem, resolved)?;
+        run_folder::describe(&disk, &folder.path, &world, &config.policy.model)?;
+        say(&format!("run folder {}", folder.path.display()));
+        let dir = RunDir::on(disk, &folder.path, Some(resolved.text.clone()))?;
+        let again = format!("kelvin resume {}", folder.path.display());
+        let first = play(config, &world, state, &dir, &again, (watching, Vec::new()), interrupt);
+        (folder, first)
+    };
+    let isolation = IsolationArgs { isolation: Some(config.python.isolation) };
+    let life = Life { folder: &folder.path, steps: None, isolation: &isolation, watching };
+    forgotten::outlive(config, &folder.path, first, || life.go_on(interrupt))?;
+    summarize(config, &folder)
 }
 
 /// `kelvin resume`.
@@ -124,45 +131,70 @@ pub(super) fn begin(
 /// If the folder holds no run, or the run fails.
 pub(crate) fn resume(args: &ResumeArgs, interrupt: &Interrupt) -> anyhow::Result<()> {
     let folder = run_folder::open(&args.run_dir)?;
-    let raw = Raw::read(&folder.path.join("config.toml"))?;
-    config::require_whole(&raw, &folder.path)?;
-    let steps = Raw::from_sets(&args.steps.map(|it| format!("steps={it}")).into_iter().collect::<Vec<_>>())?;
-    let Resolved { mut config, text } = config::resolve(&[&raw, &steps])?;
-    config.python.isolation = args.isolation.isolation.unwrap_or(config.python.isolation);
-    let again = match args.steps {
-        Some(steps) => format!("kelvin resume {} --steps {steps}", folder.path.display()),
-        None => format!("kelvin resume {}", folder.path.display()),
-    };
-    let disk = kill_point::disk()?;
-    let dir = RunDir::on(disk, &folder.path, Some(text))?;
-    let newest = dir.newest(&mut |warning| say(&format!("warning: {warning}")))?;
-    if let Some((step, checkpoint)) = &newest {
-        require_same(&folder.path, checkpoint, &raw, &config)?;
-        if config.steps < *step {
-            return Err(Usage::error(format!(
-                "{} has gone {step} steps, and is asked for {}\nhint: --steps N with a larger N trains further",
-                folder.path.display(),
-                config.steps
-            )));
-        }
-    }
-    let from = newest.as_ref().map(|it| it.1.as_path());
-    let world = wire::world(&config, interrupt.stop())?.measuring(&config, from)?;
-    let mut state = wire::state(&config, from)?;
-    match newest {
-        Some((step, checkpoint)) => {
-            dir.restore(&checkpoint, &mut state, &*world.env)?;
-            say(&format!("resuming {} from step {step} of {}", folder.path.display(), config.steps));
-        }
-        None => say(&format!("{} has no checkpoint yet, starting from its beginning", folder.path.display())),
-    }
-    if !folder.path.join("manifest.json").is_file() {
-        run_folder::describe(dir.disk(), &folder, &world, &config.policy.model)?;
-    }
-    // Rows of a seed stage that begins again are written again.
-    let history = if state.seeded { report::rows(&folder.path).unwrap_or_default() } else { Vec::new() };
-    play(&config, &world, state, &dir, &again, (watching(args.plain), history), interrupt)?;
+    let ResumeArgs { steps, isolation, plain, .. } = args;
+    let life = Life { folder: &folder.path, steps: *steps, isolation, watching: watching(*plain) };
+    let config = life.resolve()?.1.config;
+    forgotten::outlive(&config, &folder.path, life.go_on(interrupt), || life.go_on(interrupt))?;
     summarize(&config, &folder)
+}
+
+/// A run that goes on from its newest checkpoint.
+struct Life<'run> {
+    folder: &'run Path,
+    /// Steps in all, instead of the configuration's.
+    steps: Option<Step>,
+    isolation: &'run IsolationArgs,
+    watching: Watching,
+}
+
+impl Life<'_> {
+    /// The configuration as it is in the folder, and as it goes on.
+    fn resolve(&self) -> anyhow::Result<(Raw, Resolved)> {
+        let raw = Raw::read(&self.folder.join("config.toml"))?;
+        config::require_whole(&raw, self.folder)?;
+        let steps = self.steps.map(|it| format!("steps={it}"));
+        let steps = Raw::from_sets(&steps.into_iter().collect::<Vec<_>>())?;
+        let mut resolved = config::resolve(&[&raw, &steps])?;
+        let python = &mut resolved.config.python;
+        python.isolation = self.isolation.isolation.unwrap_or(python.isolation);
+        Ok((raw, resolved))
+    }
+
+    fn go_on(&self, interrupt: &Interrupt) -> anyhow::Result<()> {
+        let (raw, Resolved { config, text }) = self.resolve()?;
+        let folder = self.folder.display();
+        let again = match self.steps {
+            Some(steps) => format!("kelvin resume {folder} --steps {steps}"),
+            None => format!("kelvin resume {folder}"),
+        };
+        let dir = RunDir::on(kill_point::disk()?, self.folder, Some(text))?;
+        let newest = dir.newest(&mut |warning| say(&format!("warning: {warning}")))?;
+        if let Some((step, checkpoint)) = &newest {
+            require_same(self.folder, checkpoint, &raw, &config)?;
+            if config.steps < *step {
+                return Err(Usage::error(format!(
+                    "{folder} has gone {step} steps, and is asked for {}\nhint: --steps N with a larger N trains further",
+                    config.steps
+                )));
+            }
+        }
+        let from = newest.as_ref().map(|it| it.1.as_path());
+        let world = wire::world(&config, interrupt.stop())?.measuring(&config, from)?;
+        let mut state = wire::state(&config, from)?;
+        match newest {
+            Some((step, checkpoint)) => {
+                dir.restore(&checkpoint, &mut state, &*world.env)?;
+                say(&format!("resuming {folder} from step {step} of {}", config.steps));
+            }
+            None => say(&format!("{folder} has no checkpoint yet, starting from its beginning")),
+        }
+        if !self.folder.join("manifest.json").is_file() {
+            run_folder::describe(dir.disk(), self.folder, &world, &config.policy.model)?;
+        }
+        // Rows of a seed stage that begins again are written again.
+        let history = if state.seeded { report::rows(self.folder).unwrap_or_default() } else { Vec::new() };
+        play(&config, &world, state, &dir, &again, (self.watching, history), interrupt)
+    }
 }
 
 /// Checks that a run goes on with the configuration that it has gone with.

@@ -54,6 +54,8 @@ fn sets(server: &Server) -> Vec<String> {
         "policy.remote.answer_s=4",
         "policy.remote.retries=40",
         "policy.remote.pause_ms=2",
+        // Where it ends, and what it says then, is what most tests look at.
+        "policy.remote.restarts_max=0",
         "policy.remote.data_max=7",
         "azr.batch_size=6",
         "azr.n_estimate=2",
@@ -155,6 +157,39 @@ fn a_run_over_a_server_ends_the_same_whatever_goes_wrong() {
         let all = contents(run);
         assert!(!all.windows(10).any(|it| it == b"tml-hidden"), "a key is in no file of a run");
     }
+}
+
+/// One command is enough where the server is started again, in the seed stage and later; where it forgets again and again, the
+/// run ends.
+#[test]
+fn a_run_goes_on_by_itself_when_its_server_is_started_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let train = |server: &Server, name: &str, more: &[&str]| {
+        let run = dir.path().join(name);
+        let mut command = train_command(server, &run);
+        command.args(more.iter().flat_map(|it| ["--set", it]));
+        (feed(command, ""), run)
+    };
+    let spared = server(Dialect::Protobuf);
+    let (ran, whole) = train(&spared, "spared", &[]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let n = spared.with(|it| it.n_requests);
+    let server = server(Dialect::Protobuf);
+    // The last first: after the seed stage began, in the middle, near the end.
+    server.with(|it| it.restarts = vec![n, n * 3 / 4, 40]);
+    let (ran, struck) = train(&server, "struck", &["policy.remote.restarts_max=2"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let n_said = ran.err.matches("going on from the last checkpoint (").count();
+    assert_eq!((n_said, server.with(|it| it.restarts.len())), (3, 0), "{}", ran.err);
+    assert_eq!(outcome(&struck), outcome(&whole));
+    assert_eq!(server.with(|it| it.world.n_stale_draws), 0);
+
+    server.with(|it| it.restarts = (1..200).rev().map(|at| it.n_requests + 40 * at).collect());
+    let (ran, _) = train(&server, "lost", &["policy.remote.restarts_max=2"]);
+    let said = ran.err;
+    assert_eq!(ran.code, Some(1), "{said}");
+    assert!(said.contains("(2 of 2 without a step") && !said.contains("(3 of"), "{said}");
+    assert!(said.contains("was started again") && said.contains("kelvin resume"), "{said}");
 }
 
 /// What a server cannot do is said before a folder is made.
