@@ -46,6 +46,11 @@ impl Secret {
     pub(crate) fn new(text: String) -> Secret {
         Secret(text)
     }
+
+    /// For whoever sends it.
+    pub(crate) fn shown(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Debug for Secret {

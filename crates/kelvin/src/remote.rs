@@ -40,7 +40,9 @@ fn key(variable: &str) -> Option<String> {
 pub(crate) fn rollouts<T: Exports>(config: &Config, name: &str, learner: T) -> anyhow::Result<Rollouts<T>> {
     let settings = &config.policy.rollouts;
     let key = key(&settings.api_key_env);
-    say(&format!("{name} draws at {}", settings.servers.join(", ")));
+    let listed = Some(settings.servers_file.display().to_string()).filter(|it| !it.is_empty());
+    let places = settings.servers.iter().cloned().chain(listed.map(|it| format!("the servers of {it}")));
+    say(&format!("{name} draws at {}", places.collect::<Vec<_>>().join(", ")));
     Rollouts::new(learner, name, vocabulary(&config.policy)?, settings.clone(), key.as_deref())
 }
 

@@ -1,60 +1,39 @@
-//! Several servers: each is brought to the newest weights, the one with the least to do draws next, one that fails is asked for
-//! nothing until it answers again.
-//!
-//! A row's draw is a function of prompt, seed and weights, so it may be asked for anywhere and as often as it takes: the first
-//! answer is the completion, and others are heard by nobody.
+//! Several servers: each is brought to the newest weights, and one that fails is asked for nothing until it answers again.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use anyhow::{Context, anyhow, bail};
-use kelvin_core::{policy::Exported, rollout::Completion, vocabulary::Vocabulary};
+use anyhow::bail;
+use kelvin_core::policy::Exported;
 use tokio::{
     sync::Notify,
-    task::{AbortHandle, JoinSet},
+    task::{self, AbortHandle, JoinSet},
     time,
 };
 
 use super::{
     known::{Known, Place},
-    server::{Ask, Server, Unusable},
+    roster::Roster,
+    server::{Server, Unusable},
     settings::RolloutSettings,
     shelf::Version,
 };
-use crate::{
-    drawing::{Drawn, Row, completion},
-    threads::Threads,
-};
+use crate::threads::Threads;
 
 /// The longest that somebody who is done waits for servers to let go.
 const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Servers with what is known of them.
 pub(super) struct Fleet {
-    servers: Vec<Server>,
+    roster: Roster,
     pub(super) settings: RolloutSettings,
     known: Mutex<Known>,
     /// Some server may draw that could not.
-    has_room: Notify,
+    pub(super) has_room: Notify,
     /// Some server is behind or gone.
-    has_work: Notify,
-}
-
-/// The right to ask one server for one completion.
-struct Lease<'fleet> {
-    fleet: &'fleet Fleet,
-    idx: usize,
-    version: Arc<Version>,
-    /// How far its weights are behind the newest.
-    behind: u64,
-}
-
-impl Drop for Lease<'_> {
-    fn drop(&mut self) {
-        self.fleet.known().places[self.idx].in_flight -= 1;
-    }
+    pub(super) has_work: Notify,
 }
 
 /// Ends a task when nobody holds it any more.
@@ -70,16 +49,41 @@ impl Fleet {
     /// Clients of the servers. Nothing is asked yet.
     ///
     /// # Errors
-    /// If an address is none, or would send keys in plain text to another machine.
+    /// If the file of servers cannot be read; if an address is none, or would send keys in plain text to another machine.
     pub(super) fn new(settings: RolloutSettings, key: Option<&str>) -> anyhow::Result<Fleet> {
-        let servers = settings.servers.iter().map(|it| Server::new(it, &settings, key));
-        let servers = servers.collect::<anyhow::Result<Vec<_>>>()?;
-        let places = servers.iter().map(|_| Place::default()).collect();
+        let roster = Roster::new(settings.clone(), key)?;
+        let places = (0..roster.n_met()).map(|_| Place::default()).collect();
         let known = Mutex::new(Known { places, ..Known::default() });
-        Ok(Fleet { servers, settings, known, has_room: Notify::new(), has_work: Notify::new() })
+        Ok(Fleet { roster, settings, known, has_room: Notify::new(), has_work: Notify::new() })
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    pub(super) fn server(&self, idx: usize) -> Arc<Server> {
+        self.roster.get(idx)
+    }
+
+    /// Looks who is there now. Of a list that cannot be read nothing is taken.
+    async fn look(self: &Arc<Fleet>) {
+        if self.roster.is_fixed() {
+            return;
+        }
+        let fleet = Arc::clone(self);
+        let looked = task::spawn_blocking(move || {
+            let there = fleet.roster.look();
+            let mut known = fleet.known();
+            match there {
+                Ok(there) => {
+                    known.list(&there, fleet.roster.n_met());
+                    known.unread.clear();
+                }
+                Err(error) => {
+                    known.unread = format!("{error:#}").lines().next().unwrap_or_default().to_owned()
+                }
+            }
+        });
+        drop(looked.await);
+    }
+
+    pub(super) fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -102,8 +106,12 @@ impl Fleet {
                 known.older.push_back(before);
             }
         }
-        let is_gone = |idx: &usize| self.known().places[*idx].is_gone;
-        let (gone, there): (Vec<usize>, Vec<usize>) = (0..self.servers.len()).partition(is_gone);
+        self.look().await;
+        let (gone, there): (Vec<usize>, Vec<usize>) = {
+            let known = self.known();
+            let listed = (0..known.places.len()).filter(|it| !known.places[*it].is_out);
+            listed.partition(|it| known.places[*it].is_gone)
+        };
         self.bring_all(there, &version).await;
         if !self.may_draw() {
             // Where others draw, these are brought while they do.
@@ -150,12 +158,12 @@ impl Fleet {
         let mut tried = 0;
         let taken = loop {
             let telling = || self.known().places[idx].may_hold(version);
-            let taken = self.servers[idx].take(version, telling).await;
+            let taken = self.server(idx).take(version, telling).await;
             let is_passing = matches!(taken, Err(Unusable::Passing(_)));
             if !is_passing || self.settings.retries <= tried || is_dispensable() {
                 break taken;
             }
-            self.servers[idx].pause(tried).await;
+            self.server(idx).pause(tried).await;
             tried += 1;
             if is_dispensable() {
                 break taken;
@@ -195,11 +203,11 @@ impl Fleet {
         let (released, held) = {
             let known = self.known();
             let released = known.older.iter().filter(|it| known.is_overdue(it, staleness_max));
-            let overdue_at = |idx: usize| match known.places[idx].is_gone {
-                true => Vec::new(),
-                false => known.overdue_at(idx, staleness_max),
+            let overdue_at = |idx: usize| match known.places[idx].serves() {
+                true => known.overdue_at(idx, staleness_max),
+                false => Vec::new(),
             };
-            (released.cloned().collect(), (0..self.servers.len()).map(overdue_at).collect())
+            (released.cloned().collect(), (0..known.places.len()).map(overdue_at).collect())
         };
         self.let_go(held).await;
         released
@@ -222,7 +230,7 @@ impl Fleet {
 
     async fn let_go_at(&self, idx: usize, held: Vec<Arc<Version>>) {
         for version in held {
-            if self.servers[idx].release(&version).await.is_err() {
+            if self.server(idx).release(&version).await.is_err() {
                 return;
             }
             self.known().places[idx].held.retain(|it| *it != version);
@@ -248,20 +256,20 @@ impl Fleet {
         let rejoin = Duration::from_secs_f64(self.settings.rejoin_s);
         let tends = async move {
             loop {
-                let (wanted, behind) = {
+                fleet.look().await;
+                let (wanted, behind, left) = {
                     let known = fleet.known();
-                    let is_behind = |it: &&usize| {
-                        let place = &known.places[**it];
-                        place.is_gone || place.holds != known.wanted
-                    };
-                    let all: Vec<usize> = (0..known.places.len()).collect();
-                    (known.wanted.clone(), all.iter().filter(is_behind).copied().collect::<Vec<_>>())
+                    (known.wanted.clone(), known.behind(), known.left())
                 };
                 let mut brought = JoinSet::new();
                 for (idx, version) in behind.into_iter().zip(std::iter::repeat(wanted)) {
                     let Some(version) = version else { continue };
                     let fleet = Arc::clone(&fleet);
                     brought.spawn(async move { fleet.bring(idx, &version).await });
+                }
+                for (idx, held) in left {
+                    let fleet = Arc::clone(&fleet);
+                    brought.spawn(async move { fleet.let_go_at(idx, held).await });
                 }
                 drop(brought.join_all().await);
                 drop(time::timeout(rejoin, fleet.has_work.notified()).await);
@@ -270,125 +278,15 @@ impl Fleet {
         Tending(threads.handle().spawn(tends).abort_handle())
     }
 
-    /// Draws one row, wherever there is room.
-    pub(super) async fn draw(&self, vocabulary: &dyn Vocabulary, row: &Row) -> anyhow::Result<Completion> {
-        if row.max_tokens == 0 {
-            return completion(vocabulary, row, None);
-        }
-        let mut tried = 0;
-        loop {
-            let lease = self.lease().await?;
-            let (server, version) = (&self.servers[lease.idx], &lease.version);
-            let id = format!("{}-{}-{:x}.{tried}", version.name, row.index, row.seed);
-            let ask = Ask { id, row, end_tokens: vocabulary.end_tokens(), version };
-            let unusable = match server.draw(&ask).await {
-                Ok(drawn) => {
-                    self.known().places[lease.idx].n_failed = 0;
-                    return self.completed(vocabulary, row, drawn, &lease);
-                }
-                Err(unusable) => unusable,
-            };
-            if let Unusable::Refused(words) = &unusable {
-                bail!(
-                    "drawing at {}: {words}\nhint: {}",
-                    server.name(),
-                    hint(words, &self.settings.api_key_env)
-                );
-            }
-            self.failed(&lease, &unusable);
-            if self.settings.retries <= tried {
-                return Err(anyhow!(
-                    "drawing at {}: {}, after {} tries\nhint: are the servers well? `kelvin resume` goes on from the last \
-                     checkpoint",
-                    server.name(),
-                    unusable.words(),
-                    tried + 1
-                ));
-            }
-            let idx = lease.idx;
-            drop(lease);
-            // Where another server may draw, there is nothing to wait for.
-            let elsewhere = self.known().next(self.settings.staleness_max).is_some_and(|it| it.0 != idx);
-            if !elsewhere {
-                self.servers[idx].pause(tried).await;
-            }
-            tried += 1;
-        }
-    }
-
-    fn completed(
-        &self,
-        vocabulary: &dyn Vocabulary,
-        row: &Row,
-        drawn: Drawn,
-        lease: &Lease<'_>,
-    ) -> anyhow::Result<Completion> {
-        let completed = completion(vocabulary, row, Some(drawn))
-            .with_context(|| format!("drawing at {}", self.servers[lease.idx].name()))?;
-        Ok(Completion { behind: lease.behind, ..completed })
-    }
-
-    /// What is learnt of a server that did not answer as it should.
-    fn failed(&self, lease: &Lease<'_>, unusable: &Unusable) {
-        let mut known = self.known();
-        let place = &mut known.places[lease.idx];
-        place.words = unusable.words().to_owned();
-        match unusable {
-            // Others may have noticed before, and brought it there again.
-            Unusable::Stale(_) if place.holds.as_ref() == Some(&lease.version) => place.holds = None,
-            Unusable::Stale(_) => {}
-            Unusable::Passing(_) | Unusable::Refused(_) => {
-                place.n_failed += 1;
-                place.is_gone |= self.settings.failures_max <= place.n_failed;
-            }
-        }
-        if place.is_gone || place.holds.is_none() {
-            self.has_work.notify_one();
-        }
-    }
-
-    /// Waits for a server that may draw.
-    async fn lease(&self) -> anyhow::Result<Lease<'_>> {
-        let waits = async {
-            loop {
-                let mut changed = std::pin::pin!(self.has_room.notified());
-                changed.as_mut().enable();
-                {
-                    let mut known = self.known();
-                    if let Some((idx, version, behind)) = known.next(self.settings.staleness_max) {
-                        known.places[idx].lease();
-                        return Lease { fleet: self, idx, version, behind };
-                    }
-                }
-                changed.await;
-            }
-        };
-        let longest = Duration::from_secs_f64(self.settings.wait_s);
-        time::timeout(longest, waits).await.map_err(|_| {
-            anyhow!(
-                "no server drew for {} s: {}\nhint: start one again, or raise policy.rollouts.wait_s; `kelvin resume` goes on \
-                 from the last checkpoint",
-                self.settings.wait_s,
-                self.told()
-            )
-        })
-    }
-
     /// What each server that does not serve said.
-    fn told(&self) -> String {
+    pub(super) fn told(&self) -> String {
         let known = self.known();
-        let of = |(server, place): (&Server, &Place)| match place.words.is_empty() {
+        let of = |(idx, place): (usize, &Place)| match place.words.is_empty() || place.is_out {
             true => None,
-            false => Some(format!("{}: {}", server.name(), place.words)),
+            false => Some(format!("{}: {}", self.server(idx).name(), place.words)),
         };
-        self.servers.iter().zip(&known.places).filter_map(of).collect::<Vec<_>>().join("; ")
-    }
-}
-
-/// What helps with a refusal.
-fn hint(words: &str, key_env: &str) -> String {
-    match words.contains("status 401") || words.contains("status 403") {
-        true => format!("the key comes from the environment variable {key_env}"),
-        false => "docs/engines/rollouts.md says how servers are started and what they refuse".to_owned(),
+        let mut told: Vec<String> = known.places.iter().enumerate().filter_map(of).collect();
+        told.extend(Some(known.unread.clone()).filter(|it| !it.is_empty()));
+        told.join("; ")
     }
 }

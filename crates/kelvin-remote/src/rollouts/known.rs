@@ -14,6 +14,8 @@ pub(super) struct Known {
     pub(super) older: VecDeque<Arc<Version>>,
     /// What is older than this draws nothing, however much staleness is allowed.
     pub(super) floor: u64,
+    /// Why the list of servers could not be read, the last time.
+    pub(super) unread: String,
 }
 
 /// What is known of one server.
@@ -23,6 +25,8 @@ pub(super) struct Place {
     /// What it was told to take and not heard to have let go of.
     pub(super) held: Vec<Arc<Version>>,
     pub(super) is_gone: bool,
+    /// It is not among the servers any more: what it draws is waited for, nothing more is asked.
+    pub(super) is_out: bool,
     /// Failures since it last answered.
     pub(super) n_failed: u32,
     pub(super) in_flight: usize,
@@ -37,7 +41,7 @@ impl Known {
     pub(super) fn next(&self, staleness_max: u64) -> Option<(usize, Arc<Version>, u64)> {
         let newest = self.wanted.as_ref()?.number;
         let may = |(idx, place): (usize, &Place)| {
-            let version = place.holds.as_ref().filter(|_| !place.is_gone)?;
+            let version = place.holds.as_ref().filter(|_| place.serves())?;
             let behind = newest - version.number;
             (behind <= staleness_max && self.floor <= version.number)
                 .then(|| ((place.in_flight, place.n_leased, idx), Arc::clone(version), behind))
@@ -49,7 +53,32 @@ impl Known {
     /// Whether a server other than this one draws from these weights.
     pub(super) fn is_held_elsewhere(&self, idx: usize, version: &Arc<Version>) -> bool {
         let mut others = self.places.iter().enumerate().filter(|it| it.0 != idx);
-        others.any(|(_, place)| !place.is_gone && place.holds.as_ref() == Some(version))
+        others.any(|(_, place)| place.serves() && place.holds.as_ref() == Some(version))
+    }
+
+    /// Takes these for the servers that there are, of `n_met` that ever were. Those that are new are brought the weights before they
+    /// draw.
+    pub(super) fn list(&mut self, there: &[usize], n_met: usize) {
+        self.places.resize_with(n_met, || Place { is_out: true, ..Place::default() });
+        for (idx, place) in self.places.iter_mut().enumerate() {
+            let is_out = !there.contains(&idx);
+            place.is_gone |= place.is_out && !is_out;
+            place.is_out = is_out;
+        }
+    }
+
+    /// Servers that are there, and gone or behind.
+    pub(super) fn behind(&self) -> Vec<usize> {
+        let places = self.places.iter().enumerate();
+        let behind = places.filter(|(_, it)| !it.is_out && (it.is_gone || it.holds != self.wanted));
+        behind.map(|it| it.0).collect()
+    }
+
+    /// Servers that are there no more and draw nothing, with what they have to let go of.
+    pub(super) fn left(&self) -> Vec<(usize, Vec<Arc<Version>>)> {
+        let places = self.places.iter().enumerate();
+        let left = places.filter(|(_, it)| it.is_out && it.in_flight == 0 && !it.held.is_empty());
+        left.map(|(idx, it)| (idx, it.held.clone())).collect()
     }
 
     /// Whether nobody may draw from these weights any more.
@@ -65,6 +94,11 @@ impl Known {
 }
 
 impl Place {
+    /// Whether it is asked for draws.
+    pub(super) fn serves(&self) -> bool {
+        !self.is_gone && !self.is_out
+    }
+
     /// It is told to take these weights.
     pub(super) fn may_hold(&mut self, version: &Arc<Version>) {
         if !self.held.contains(version) {
@@ -110,6 +144,25 @@ mod tests {
         known.places[3].is_gone = true;
         known.places[1].is_gone = true;
         assert_eq!(next(&known, 1), None);
+    }
+
+    #[test]
+    fn servers_come_and_go() {
+        let places = vec![place(Some(1), 0), place(Some(1), 2)];
+        let mut known = Known { places, wanted: Some(version(1)), ..Known::default() };
+        known.places[1].held = vec![version(1)];
+        known.list(&[0, 2], 3);
+        // The new one is brought the weights; the other one still draws, and is left alone meanwhile.
+        assert_eq!((known.behind(), known.left()), (vec![2], vec![]));
+        assert_eq!(known.next(0).map(|it| it.0), Some(0));
+        known.places[1].in_flight = 0;
+        assert_eq!(known.left(), vec![(1, vec![version(1)])]);
+        known.list(&[0, 1, 2], 3);
+        assert_eq!(
+            (known.behind(), known.left()),
+            (vec![1, 2], vec![]),
+            "one that comes again is asked anew"
+        );
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub struct RolloutSettings {
     pub engine: Engine,
     /// Where servers are, such as `http://127.0.0.1:8000`.
     pub servers: Vec<String>,
+    /// A file with the address of another server in each line, read again every `rejoin_s` while something is drawn: who is added
+    /// draws, who is taken out is asked for nothing more. Empty where there is none.
+    pub servers_file: PathBuf,
     /// Where weights are put for them, a folder for each publication. No other run has the same.
     pub folder: PathBuf,
     /// What servers call that folder; empty where they call it the same.
@@ -55,6 +58,7 @@ impl Default for RolloutSettings {
         RolloutSettings {
             engine: Engine::Off,
             servers: Vec::new(),
+            servers_file: PathBuf::new(),
             folder: PathBuf::new(),
             folder_there: PathBuf::new(),
             api_key_env: "KELVIN_ROLLOUTS_KEY".to_owned(),
@@ -98,8 +102,8 @@ impl RolloutSettings {
         let fits = [
             (
                 "servers",
-                !self.servers.is_empty() && no_two,
-                "one or more addresses, each once, such as [\"http://127.0.0.1:8000\"]",
+                (!self.servers.is_empty() || !self.servers_file.as_os_str().is_empty()) && no_two,
+                "one or more addresses, each once, such as [\"http://127.0.0.1:8000\"]; none where servers_file lists them",
             ),
             ("folder", !self.folder.as_os_str().is_empty(), "a folder that the servers can read"),
             ("api_key_env", !self.api_key_env.is_empty(), "the name of an environment variable"),

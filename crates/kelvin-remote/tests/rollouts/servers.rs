@@ -1,12 +1,14 @@
 //! Several servers: who draws, who is gone, who joins, who lags.
 
 use std::{
+    fs,
     net::TcpListener,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use kelvin_core::{
@@ -61,6 +63,55 @@ fn a_server_dies_and_another_joins() {
         draws(policy.trainer.sampler(), 2);
         assert_eq!((n_drawn(&a), n_drawn(&b)), (24, 12), "{engine:?} {exported:?}");
     }
+}
+
+/// Servers come and go with a file's lines: who is new is given the weights and draws, who is gone lets go of what it held, and a
+/// file that is missing or garbled changes nothing.
+#[test]
+fn servers_come_and_go_with_a_file() {
+    let ([a, b], dir) = (two(Engine::Vllm), tempfile::tempdir().unwrap());
+    let file = dir.path().join("servers");
+    let list = |servers: &[&Server<World>]| {
+        fs::write(&file, servers.iter().map(|it| it.url() + "\n").collect::<String>()).unwrap();
+    };
+    let weights = dir.path().join("weights");
+    let settings = RolloutSettings {
+        servers: Vec::new(),
+        servers_file: file.clone(),
+        ..settings(Engine::Vllm, &[], &weights)
+    };
+    list(&[&a]);
+    let mut policy = policy(settings, Exported::Adapter);
+    let first = draws(policy.trainer.sampler(), 0);
+    assert_eq!((n_drawn(&a), n_drawn(&b)), (12, 0));
+    // It joins in the middle of a draw: nobody else is there.
+    a.with(|it| it.is_down = true);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_millis(30));
+            list(&[&a, &b]);
+        });
+        assert_eq!(draws(policy.trainer.sampler(), 0), first);
+    });
+    assert_eq!((n_drawn(&a), n_drawn(&b)), (12, 12));
+    a.with(|it| it.is_down = false);
+    for lines in [None, Some("http://192.168.0.1:8000\n"), Some("nonsense\n")] {
+        match lines {
+            None => fs::remove_file(&file).unwrap(),
+            Some(lines) => fs::write(&file, lines).unwrap(),
+        }
+        policy.update(&samples(&first), &OBJECTIVE, &ADAM).unwrap();
+        draws(policy.trainer.sampler(), 0);
+    }
+    let before = n_drawn(&a);
+    assert!(12 < before, "it is among the servers still");
+    list(&[&b]);
+    policy.update(&samples(&first), &OBJECTIVE, &ADAM).unwrap();
+    while a.with(|it| !it.world.adapters.is_empty()) {
+        draws(policy.trainer.sampler(), 0);
+    }
+    assert_eq!(n_drawn(&a), before, "who is taken out draws nothing");
+    assert!(b.with(|it| !it.world.adapters.is_empty()));
 }
 
 /// A server that was started again has lost its adapters: it is given them anew, and no draw is of other weights.

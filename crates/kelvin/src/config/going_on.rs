@@ -8,7 +8,7 @@ use super::Raw;
 use crate::error::Usage;
 
 /// Keys that may change, and sections, which end in a dot.
-const FREE: [&str; 43] = [
+const FREE: [&str; 45] = [
     "steps",
     "checkpoint.",
     "tracking.",
@@ -29,9 +29,11 @@ const FREE: [&str; 43] = [
     "policy.remote.answer_s",
     "policy.remote.retries",
     "policy.remote.pause_ms",
+    "policy.remote.restarts_max",
     "policy.remote.heartbeat_s",
     "policy.remote.reply_bytes_max",
     "policy.rollouts.servers",
+    "policy.rollouts.servers_file",
     "policy.rollouts.folder",
     "policy.rollouts.folder_there",
     "policy.rollouts.api_key_env",
