@@ -5,7 +5,8 @@ r"""Writes crates/kelvin-python/tests/data/complexity.jsonl: programs with what 
 
 Development only: nothing in the build or in the tests runs it. Each line is one program: `name`, `source`,
 `cognitive`, `cyclomatic_max` (0 without blocks), Halstead's `counts` (distinct operators and operands, operators,
-operands) with `volume`, `difficulty` and `effort`, and `score`, the term of azr.md section 4.3. A `cognitive` that
+operands) with `volume`, `difficulty` and `effort`, `score`, the term of azr.md section 4.3, `cyclomatic_total` over the
+file, and `maintainability`, radon's index for 12 lines of code and 25 comments for each hundred. A `cognitive` that
 complexipy lets fall below zero, and so reports near 2^64, is written as 0.
 """
 
@@ -14,7 +15,8 @@ import re
 
 from complexipy import code_complexity
 from radon.complexity import cc_visit
-from radon.metrics import h_visit
+from radon.metrics import h_visit, mi_compute
+from radon.visitors import ComplexityVisitor
 
 # Programs, each under a line `#: name`.
 PROGRAMS = r'''
@@ -1316,6 +1318,7 @@ def measure(name, source):
     halstead = h_visit(source).total
     score = 0.5 * min(halstead.effort / 10000, 1) + 0.3 * min(max(blocks, default=0) / 10, 1)
     score += 0.2 * min(halstead.volume / 500, 1)
+    total = ComplexityVisitor.from_code(source).total_complexity
     return {
         "name": name,
         "source": source,
@@ -1326,6 +1329,8 @@ def measure(name, source):
         "difficulty": halstead.difficulty,
         "effort": halstead.effort,
         "score": round(score, 3),
+        "cyclomatic_total": total,
+        "maintainability": mi_compute(halstead.volume, total, 12, 25),
     }
 
 

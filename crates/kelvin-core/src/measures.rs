@@ -17,6 +17,8 @@ pub struct Measures {
     /// Halstead's effort and volume with cyclomatic complexity, as the original's `halstead_reward` weighs them; from
     /// 0 to 1.
     pub halstead: f64,
+    /// How far it is from well maintainable: 1 less the maintainability index over 100.
+    pub maintainability: f64,
 }
 
 /// A value of a task, for counts by type.

@@ -1,6 +1,6 @@
 //! Agreement with complexipy and radon, from programs that `xtask/py/complexity_goldens.py` measures.
 
-use kelvin_python::{Complexity, Halstead, Refusal, complexity};
+use kelvin_python::{Complexity, Halstead, Refusal, complexity, program::Lines};
 use serde_json::Value as Json;
 
 fn measured(source: &str) -> Complexity {
@@ -38,6 +38,13 @@ fn programs_measure_as_they_do_in_the_packages() {
         assert!(is_close(ours.halstead.difficulty(), &golden["difficulty"]), "difficulty of {name}");
         assert!(is_close(ours.halstead.effort(), &golden["effort"]), "effort of {name}");
         assert!(is_close(ours.halstead_score(), &golden["score"]), "score of {name}");
+        let total = number(&golden["cyclomatic_total"]);
+        assert_eq!(ours.cyclomatic_total, total, "cyclomatic complexity of the whole of {name}");
+        let lines = Lines { n_code: 12, n_comments: 3, n_steps: 0 };
+        let index = ours.maintainability(&lines);
+        assert!(is_close(index, &golden["maintainability"]), "maintainability of {name}: {index}");
+        let score = ours.maintainability_score(&lines);
+        assert!((0.0..=1.0).contains(&score), "{name}: {score}");
     }
 }
 

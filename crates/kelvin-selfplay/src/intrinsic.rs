@@ -152,6 +152,7 @@ fn terms(seen: &Seen, intrinsic: &IntrinsicSettings) -> Vec<f64> {
         &[
             (intrinsic.complexity, seen.program.map(|it| it.complexity)),
             (intrinsic.halstead, seen.program.map(|it| it.halstead)),
+            (intrinsic.maintainability, seen.program.map(|it| it.maintainability)),
             (intrinsic.mean_edit_distance, seen.mean_edit_distance),
             (intrinsic.answer_diversity, seen.answer_diversity),
         ]
@@ -239,6 +240,17 @@ mod tests {
             assert!((f64::from(rewards[0]) - expected).abs() < 1e-6, "{combine:?} {rewards:?}");
             assert_eq!(rewards[1..], [-1.0, -0.5, -0.5, -1.0]);
         }
+    }
+
+    #[test]
+    fn what_is_hard_to_maintain_pays_if_asked_for() {
+        let mut intrinsic = settings(Combine::Sum).intrinsic;
+        let program = Measures { maintainability: 0.25, ..Measures::default() };
+        let seen = Seen { program: Some(program), ..Seen::default() };
+        let before = terms(&seen, &intrinsic).len();
+        intrinsic.maintainability = Term { coefficient: 2.0, max: 0.4 };
+        let paid = terms(&seen, &intrinsic);
+        assert!(paid.len() == before + 1 && paid.contains(&0.4), "{paid:?}");
     }
 
     #[test]

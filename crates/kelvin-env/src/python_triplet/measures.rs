@@ -19,6 +19,7 @@ pub(super) fn measures(problem: &Problem, extent: Extent) -> Option<Measures> {
         comment_density: lines.comment_density(),
         complexity: complexity.cognitive_score(),
         halstead: complexity.halstead_score(),
+        maintainability: complexity.maintainability_score(&lines),
     })
 }
 

@@ -80,6 +80,11 @@ pub const DEFINITIONS: &[Definition] = &[
     define("proposer/*/complexity", "score", "mean cognitive complexity over 15 of the valid proposals"),
     define("proposer/*/halstead", "score", "mean score of Halstead's measures, from 0 to 1"),
     define(
+        "proposer/*/maintainability",
+        "score",
+        "mean of 1 less the maintainability index over 100: 0 is best maintained",
+    ),
+    define(
         "proposer/*/mean_edit_distance",
         "distance",
         "mean distance of the valid proposals from the references shown, in steps in which it is measured",

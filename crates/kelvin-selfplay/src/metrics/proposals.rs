@@ -61,6 +61,7 @@ fn record_seen(metrics: &mut Recorder, report: &StepReport, task_type: TaskType)
     mean_of(metrics, name("comment_density"), programs().map(|it| it.comment_density));
     mean_of(metrics, name("complexity"), programs().map(|it| it.complexity));
     mean_of(metrics, name("halstead"), programs().map(|it| it.halstead));
+    mean_of(metrics, name("maintainability"), programs().map(|it| it.maintainability));
     mean_of(metrics, name("mean_edit_distance"), own.iter().filter_map(|it| it.mean_edit_distance));
     mean_of(metrics, name("answer_diversity"), own.iter().filter_map(|it| it.answer_diversity));
     mean_of(metrics, name("input_diversity"), own.iter().filter_map(|it| it.input_diversity));

@@ -16,6 +16,9 @@ pub struct IntrinsicSettings {
     pub complexity: Term,
     /// Halstead's effort and volume with cyclomatic complexity; not for induction.
     pub halstead: Term,
+    /// How far the program is from well maintainable (1 less the maintainability index over 100); not for induction. Of the
+    /// paper's appendix alone.
+    pub maintainability: Term,
     /// Mean distance to the references that were shown; not for induction.
     pub mean_edit_distance: Term,
     /// How rare an abduction task's input is, or the output of a deduction or error task.
@@ -38,6 +41,7 @@ impl Default for IntrinsicSettings {
             combine: Combine::Sum,
             complexity: Term::OFF,
             halstead: Term::OFF,
+            maintainability: Term::OFF,
             mean_edit_distance: Term::OFF,
             answer_diversity: Term::OFF,
             input_diversity: Term::OFF,
@@ -61,6 +65,7 @@ impl IntrinsicSettings {
         for (key, bound, term) in [
             ("complexity.coefficient", "complexity.max", self.complexity),
             ("halstead.coefficient", "halstead.max", self.halstead),
+            ("maintainability.coefficient", "maintainability.max", self.maintainability),
             ("mean_edit_distance.coefficient", "mean_edit_distance.max", self.mean_edit_distance),
             ("answer_diversity.coefficient", "answer_diversity.max", self.answer_diversity),
             ("input_diversity.coefficient", "input_diversity.max", self.input_diversity),

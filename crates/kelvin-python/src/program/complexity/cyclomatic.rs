@@ -11,6 +11,15 @@ pub(super) fn max_of_blocks(body: &[Stmt]) -> u32 {
     functions.chain(file.classes.iter().map(|class| max_of_class(class))).max().unwrap_or(0)
 }
 
+/// The complexity of the file as a whole: 1 and the decisions of its own body, of its functions, and of its classes with their
+/// methods.
+pub(super) fn total(body: &[Stmt]) -> u32 {
+    let file = Scope::of(body);
+    let functions = file.functions.iter().map(|def| of_function(def) - 1);
+    let classes = file.classes.iter().map(|class| sum_of_class(class).0 - 1);
+    1 + file.n_decisions + functions.sum::<u32>() + classes.sum::<u32>()
+}
+
 fn of_function(def: &StmtFunctionDef) -> u32 {
     1 + Scope::of(&def.body).n_decisions
 }
@@ -18,15 +27,20 @@ fn of_function(def: &StmtFunctionDef) -> u32 {
 /// The larger of the class's own number and the largest of its methods. A class without methods counts like a
 /// function; one with methods as their mean together with the body, rounded down, and 1 more if they are several.
 fn max_of_class(class: &StmtClassDef) -> u32 {
-    let body = Scope::of(&class.body);
-    let methods: Vec<u32> = body.functions.iter().map(|def| of_function(def)).collect();
-    let sum = 1 + body.n_decisions + methods.iter().sum::<u32>();
+    let (sum, methods) = sum_of_class(class);
     let own = match u32::try_from(methods.len()).expect("the source has fewer than 2^32 bytes") {
         0 => sum,
         1 => sum,
         n_methods => sum / n_methods + 1,
     };
     methods.into_iter().fold(own, u32::max)
+}
+
+/// 1 and the decisions of a class's body and of its methods, whose own numbers come with it.
+fn sum_of_class(class: &StmtClassDef) -> (u32, Vec<u32>) {
+    let body = Scope::of(&class.body);
+    let methods: Vec<u32> = body.functions.iter().map(|def| of_function(def)).collect();
+    (1 + body.n_decisions + methods.iter().sum::<u32>(), methods)
 }
 
 /// The decisions of one body, and the functions and classes in it, which are not looked into; at whatever depth of

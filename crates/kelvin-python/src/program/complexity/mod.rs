@@ -1,5 +1,5 @@
-//! How complex a program is, by three published measures: cognitive complexity over the file, the largest
-//! cyclomatic complexity of a block, and Halstead's counts (azr.md section 4.3).
+//! How complex a program is, by published measures: cognitive complexity over the file, cyclomatic complexity of its blocks,
+//! Halstead's counts (azr.md section 4.3), and what follows from the last two for how well it is maintained.
 //!
 //! The numbers are those of the packages that the Absolute Zero Reasoner calls: complexipy 1.2.0 for the first,
 //! radon 6.0.1 for the others. What these leave out or count twice is left out and counted twice here.
@@ -10,7 +10,7 @@ mod halstead;
 
 pub use halstead::Halstead;
 
-use super::Refusal;
+use super::{Lines, Refusal};
 use crate::syntax;
 
 /// Where each part of the Halstead term saturates, and what it weighs (azr.md section 4.3, `halstead_reward`).
@@ -35,6 +35,8 @@ pub struct Complexity {
     /// The largest cyclomatic complexity of the top-level functions, of the top-level classes and of their
     /// methods; 0 where there are none.
     pub cyclomatic_max: u32,
+    /// The cyclomatic complexity of the file as a whole.
+    pub cyclomatic_total: u32,
     /// Halstead's counts over the whole file.
     pub halstead: Halstead,
 }
@@ -55,7 +57,36 @@ impl Complexity {
         // Python's `round` works on the decimal expansion, as formatting does; scaling by 1000 rounds twice.
         format!("{score:.3}").parse().expect("a formatted float is a float")
     }
+
+    /// The maintainability index in radon's scale, from 0 to 100 for what is best maintained: of Halstead's volume, the file's
+    /// cyclomatic complexity, lines of code, and lines with a comment for each of these.
+    pub fn maintainability(&self, lines: &Lines) -> f64 {
+        let volume = self.halstead.volume();
+        if volume <= 0.0 || lines.n_code == 0 {
+            return 100.0;
+        }
+        let comments = (MI_COMMENTS_ANGLE * (100.0 * lines.comment_density()).to_radians()).sqrt();
+        let index = MI_WHOLE
+            - MI_VOLUME * volume.ln()
+            - MI_CYCLOMATIC * f64::from(self.cyclomatic_total)
+            - MI_LINES * (lines.n_code as f64).ln()
+            + MI_COMMENTS * comments.sin();
+        (100.0 * index / MI_WHOLE).clamp(0.0, 100.0)
+    }
+
+    /// How far a program is from well maintainable, from 0 to 1: what `intrinsic.maintainability` pays for.
+    pub fn maintainability_score(&self, lines: &Lines) -> f64 {
+        1.0 - self.maintainability(lines) / 100.0
+    }
 }
+
+/// Coefficients of the maintainability index (Coleman et al. 1994), as radon 6.0.1 has them.
+const MI_WHOLE: f64 = 171.0;
+const MI_VOLUME: f64 = 5.2;
+const MI_CYCLOMATIC: f64 = 0.23;
+const MI_LINES: f64 = 16.2;
+const MI_COMMENTS: f64 = 50.0;
+const MI_COMMENTS_ANGLE: f64 = 2.46;
 
 /// Measures a program. It need not define an entry function.
 ///
@@ -68,6 +99,7 @@ pub fn complexity(source: &str) -> Result<Complexity, Refusal> {
     Ok(Complexity {
         cognitive: cognitive::of_file(body),
         cyclomatic_max: cyclomatic::max_of_blocks(body),
+        cyclomatic_total: cyclomatic::total(body),
         halstead: halstead::of_file(&source, body),
     })
 }
