@@ -4,4 +4,5 @@ mod faults;
 mod letters;
 mod protocol;
 mod scripted;
+mod sessions;
 mod world;

@@ -46,28 +46,6 @@ fn both_dialects_play_the_same_run() {
     }
 }
 
-/// A session is told of while nothing is asked, and no more once nobody holds it.
-#[test]
-fn a_session_is_kept_alive_as_long_as_it_is_held() {
-    let server = server(Dialect::Protobuf);
-    let n_heartbeats = || server.with(|it| it.world.n_heartbeats);
-    let policy = policy_with(TinkerSettings { heartbeat_s: 0.01, ..settings(&server) });
-    draws(&policy, 0);
-    let first = n_heartbeats();
-    let lives = (0..1000).any(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-        first + 3 <= n_heartbeats()
-    });
-    assert!(lives, "{first} and then {}", n_heartbeats());
-    drop(policy);
-    let ends = (0..1000).any(|_| {
-        let before = n_heartbeats();
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        before == n_heartbeats()
-    });
-    assert!(ends, "a session that nobody holds is told of");
-}
-
 /// What the sampler, the trainer and the server's own arithmetic say of the same tokens.
 #[test]
 fn log_probabilities_agree() {

@@ -3,7 +3,10 @@
 mod archive;
 mod pass;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
 
 use kelvin_core::seed::Seed;
 use serde_json::{Value, json};
@@ -32,7 +35,8 @@ pub struct World {
     /// Where it says that archives lie, if elsewhere.
     pub archives_at: Option<String>,
     base: Base,
-    sessions: BTreeSet<String>,
+    /// With how often each was heard of since [`World::end_silent`]; that it began is once.
+    sessions: BTreeMap<String, u64>,
     models: BTreeMap<String, Model>,
     /// Sampling sessions: of which model, under which name.
     samplers: BTreeMap<String, (String, String)>,
@@ -113,7 +117,7 @@ impl World {
             name: name.to_owned(),
             archives_at: None,
             base,
-            sessions: BTreeSet::new(),
+            sessions: BTreeMap::new(),
             models: BTreeMap::new(),
             samplers: BTreeMap::new(),
             futures: BTreeMap::new(),
@@ -135,6 +139,19 @@ impl World {
     /// Weights that were saved for whoever draws, and are there.
     pub fn n_published(&self) -> usize {
         self.models.values().map(|it| it.published.len()).sum()
+    }
+
+    /// How often each session was heard of since [`World::end_silent`], the oldest first.
+    pub fn heard(&self) -> Vec<u64> {
+        self.sessions.values().copied().collect()
+    }
+
+    /// Ends the sessions that nobody told of since this was asked before, with the adapters in them. A real server asks itself by
+    /// the clock (SkyRL after 300 s), which a test cannot.
+    pub fn end_silent(&mut self) {
+        self.sessions.retain(|_, n_heard| mem::take(n_heard) != 0);
+        self.models.retain(|_, it| self.sessions.contains_key(&it.session));
+        self.samplers.retain(|_, (model, _)| self.models.contains_key(model));
     }
 
     /// Weights by model.
@@ -172,19 +189,18 @@ impl World {
         match path {
             "create_session" => {
                 let id = self.id("session");
-                self.sessions.insert(id.clone());
+                self.sessions.insert(id.clone(), 1);
                 Ok(said(200, json!({"session_id": id})))
             }
             "session_heartbeat" => {
                 self.n_heartbeats += 1;
-                match self.sessions.contains(&text("session_id")?) {
-                    true => Ok(said(200, json!({}))),
-                    false => refused(404, "Session not found"),
-                }
+                let session = text("session_id")?;
+                *self.sessions.get_mut(&session).ok_or((404, "Session not found".to_owned()))? += 1;
+                Ok(said(200, json!({})))
             }
             "create_model" => {
                 let (session, rank) = (text("session_id")?, body["lora_config"]["rank"].as_u64());
-                if !self.sessions.contains(&session) {
+                if !self.sessions.contains_key(&session) {
                     return refused(404, "Session not found");
                 }
                 let Some(rank) = rank.filter(|it| (1..=64).contains(it)) else {
@@ -246,7 +262,7 @@ impl World {
         let number = |field: &str| adam[field].as_f64().ok_or((422, format!("no {field}")));
         let adam = (number("learning_rate")?, number("beta1")?, number("beta2")?, number("eps")?);
         let model = self.model(id)?;
-        let (mut gradient, n_data) = (std::mem::take(&mut model.gradient), std::mem::take(&mut model.n_data));
+        let (mut gradient, n_data) = (mem::take(&mut model.gradient), mem::take(&mut model.n_data));
         gradient.values_mut().flatten().for_each(|it| *it /= n_data);
         let norm = model.table.step(&gradient, adam);
         model.is_used = true;
@@ -291,7 +307,7 @@ impl World {
     fn load(&mut self, id: &str, path: &str, body: &Value) -> Result<Said, Refused> {
         let state = self.states.get(path).cloned().ok_or((404, format!("Checkpoint not found: {path}")))?;
         let model = self.model(id)?;
-        if std::mem::replace(&mut model.is_used, true) {
+        if mem::replace(&mut model.is_used, true) {
             return refused(400, "LoadWeights is not permitted with seq_id 2");
         }
         model.table = if body["optimizer"] == json!(true) { state } else { state.forgetting() };
