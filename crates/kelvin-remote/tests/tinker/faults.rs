@@ -56,7 +56,7 @@ fn faults_change_nothing() {
             let (server, seen) = struck(dialect, number, Rates { late: 0.001, ..Rates::all(0.02) });
             assert_eq!(seen, expected, "{dialect:?} {number}");
             server.with(|it| {
-                assert!(10 < it.n_struck, "{}", it.n_struck);
+                assert!(10 < it.n_struck(), "{}", it.n_struck());
                 let world = &it.world;
                 assert_eq!((world.n_steps, world.n_data, world.n_stale_draws), (N_STEPS, 10 * N_STEPS, 0));
             });
@@ -93,7 +93,7 @@ fn late_answers_are_not_waited_for() {
     let expected = play(&server(Dialect::Protobuf));
     let (server, seen) = struck(Dialect::Json, 1, Rates { late: 0.02, ..Rates::default() });
     assert_eq!(seen, expected);
-    server.with(|it| assert!(0 < it.n_struck && it.world.n_steps == N_STEPS, "{}", it.n_struck));
+    server.with(|it| assert!(0 < it.n_struck() && it.world.n_steps == N_STEPS, "{}", it.n_struck()));
 }
 
 /// A server that was started again does not know the adapters: that is said, nothing is made up, and the last state goes on.

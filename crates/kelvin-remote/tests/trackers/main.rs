@@ -146,7 +146,7 @@ fn faults_of_the_network_lose_and_double_nothing() {
         add(&mut trackers, 0..20);
         let messages = trackers.close(Ended::Finished, AGAIN, &Stop::default());
         assert!(!messages.iter().any(|it| it.contains("has not taken")), "{messages:?}");
-        assert!(server.with(|it| 0 < it.n_struck), "no fault was played");
+        assert!(server.with(|it| 0 < it.n_struck()), "no fault was played");
         assert_whole(&server, 20);
     }
 }

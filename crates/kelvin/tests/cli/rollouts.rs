@@ -144,7 +144,7 @@ fn a_run_that_servers_draw_for_ends_the_same_whatever_goes_wrong() {
         // One of them is started again while it draws.
         servers[1].with(|it| it.restarts = vec![60]);
         train(&servers, name, rank, &struck);
-        assert!(servers.iter().all(|it| it.with(|it| 0 < it.n_struck && 0 < it.world.n_drawn)));
+        assert!(servers.iter().all(|it| it.with(|it| 0 < it.n_struck() && 0 < it.world.n_drawn)));
         assert_eq!(outcome(&struck), (tasks, rows), "{name}");
     }
 }

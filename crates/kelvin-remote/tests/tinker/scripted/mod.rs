@@ -8,6 +8,7 @@ pub mod table;
 pub mod world;
 
 use std::{
+    collections::BTreeMap,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex, PoisonError},
@@ -111,12 +112,21 @@ pub struct Shared<W = World> {
     pub faults: Option<Faults>,
     /// Requests so far.
     pub n_requests: u64,
-    /// Requests that were struck.
-    pub n_struck: u64,
+    /// From these requests on each strikes the first that it may, whatever the rates are.
+    pub due: Vec<(u64, Fault)>,
+    /// Requests that were struck, by what struck them.
+    pub struck: BTreeMap<Fault, u64>,
     /// At these requests it is started again, the last first.
     pub restarts: Vec<u64>,
     /// While it is true, connections are closed at once.
     pub is_down: bool,
+}
+
+impl<W> Shared<W> {
+    /// Requests that were struck.
+    pub fn n_struck(&self) -> u64 {
+        self.struck.values().sum()
+    }
 }
 
 /// A server that listens until the test's process ends.
@@ -130,8 +140,15 @@ impl<W: Answers> Server<W> {
     pub fn start(world: W) -> Server<W> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let shared =
-            Shared { world, faults: None, n_requests: 0, n_struck: 0, restarts: Vec::new(), is_down: false };
+        let shared = Shared {
+            world,
+            faults: None,
+            n_requests: 0,
+            due: Vec::new(),
+            struck: BTreeMap::new(),
+            restarts: Vec::new(),
+            is_down: false,
+        };
         let shared = Arc::new(Mutex::new(shared));
         let for_connections = Arc::clone(&shared);
         thread::spawn(move || {
@@ -188,56 +205,60 @@ fn answer(
             shared.restarts.pop();
             shared.world.restart();
         }
-        let fault = fault(&shared, request);
-        shared.n_struck += u64::from(fault != Fault::None);
+        let fault = fault(&mut shared, request);
+        if let Some(fault) = fault {
+            *shared.struck.entry(fault).or_default() += 1;
+        }
         fault
     };
     match fault {
-        Fault::Refused => {
+        Some(Fault::Refused) => {
             let said =
                 Said { status: 500, content_type: "text/plain", body: b"Internal Server Error".into() };
             write(out, &said, usize::MAX)?;
             return Ok(false);
         }
-        Fault::Unheard => return Ok(false),
-        Fault::Late => {
+        Some(Fault::Unheard) => return Ok(false),
+        Some(Fault::Late) => {
             // It says no more on this connection: its end is what is left to be read.
             let _ = out.read(&mut [0])?;
             return Ok(false);
         }
-        Fault::Dropped => lock().world.drop_future(request),
-        Fault::None | Fault::Unsaid | Fault::Cut | Fault::Doubled | Fault::NotYet | Fault::Garbled => {}
+        Some(Fault::Dropped) => lock().world.drop_future(request),
+        Some(Fault::Unsaid | Fault::Cut | Fault::Doubled | Fault::NotYet | Fault::Garbled) | None => {}
     }
     // A future that is not there is waited for; here all are there.
     let said = lock().world.answer(request);
     match fault {
-        Fault::Unsaid => return Ok(false),
-        Fault::Cut => {
+        Some(Fault::Unsaid) => return Ok(false),
+        Some(Fault::Cut) => {
             write(out, &said, said.body.len() / 2)?;
             return Ok(false);
         }
-        Fault::Doubled => {
+        Some(Fault::Doubled) => {
             let is_kept = lock().world.names_requests();
             let head = if is_kept { "" } else { "connection: close\r\n" };
             write_headed(out, head, &said, usize::MAX)?;
             write_headed(out, head, &said, usize::MAX)?;
             return Ok(is_kept);
         }
-        Fault::NotYet => {
+        Some(Fault::NotYet) => {
             let body = br#"{"type": "try_again", "queue_state": "active"}"#.to_vec();
             write(out, &Said { status: 200, content_type: "application/json", body }, usize::MAX)?;
         }
-        Fault::Garbled => {
+        Some(Fault::Garbled) => {
             write(out, &Said { body: said.body.iter().map(|it| it ^ 0x55).collect(), ..said }, usize::MAX)?;
         }
-        _ => write(out, &said, usize::MAX)?,
+        Some(Fault::Refused | Fault::Unheard | Fault::Late | Fault::Dropped) | None => {
+            write(out, &said, usize::MAX)?;
+        }
     }
     Ok(true)
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    None,
+/// What strikes a request. [`Rates`] says what each does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
     Refused,
     Unheard,
     Unsaid,
@@ -249,24 +270,54 @@ enum Fault {
     Garbled,
 }
 
-fn fault(shared: &Shared<impl Answers>, request: &Request) -> Fault {
-    let Some(Faults { seed, rates, .. }) = shared.faults else { return Fault::None };
-    let mut draws = seed.nth(shared.n_requests).draws();
-    let retrieves = request.path == "api/v1/retrieve_future";
-    let Rates { refused, unheard, unsaid, cut, doubled, late, dropped, not_yet, garbled } = rates;
-    let faults = [
-        (Fault::Refused, refused, true),
-        (Fault::Unheard, unheard, true),
-        (Fault::Unsaid, unsaid, true),
-        (Fault::Cut, cut, true),
-        (Fault::Doubled, doubled, true),
-        (Fault::Late, late, true),
-        (Fault::Dropped, dropped, retrieves),
-        (Fault::NotYet, not_yet, retrieves),
-        (Fault::Garbled, garbled, shared.world.is_read_again(request)),
+impl Fault {
+    /// Each of them.
+    pub const ALL: [Fault; 9] = [
+        Fault::Refused,
+        Fault::Unheard,
+        Fault::Unsaid,
+        Fault::Cut,
+        Fault::Doubled,
+        Fault::Late,
+        Fault::Dropped,
+        Fault::NotYet,
+        Fault::Garbled,
     ];
-    let struck = faults.into_iter().find(|(_, rate, may)| draws.chance(*rate) && *may);
-    struck.map_or(Fault::None, |it| it.0)
+
+    fn rate(self, rates: &Rates) -> f64 {
+        match self {
+            Fault::Refused => rates.refused,
+            Fault::Unheard => rates.unheard,
+            Fault::Unsaid => rates.unsaid,
+            Fault::Cut => rates.cut,
+            Fault::Doubled => rates.doubled,
+            Fault::Late => rates.late,
+            Fault::Dropped => rates.dropped,
+            Fault::NotYet => rates.not_yet,
+            Fault::Garbled => rates.garbled,
+        }
+    }
+
+    fn may_strike(self, world: &impl Answers, request: &Request) -> bool {
+        match self {
+            Fault::Dropped | Fault::NotYet => request.path == "api/v1/retrieve_future",
+            Fault::Garbled => world.is_read_again(request),
+            Fault::Refused | Fault::Unheard | Fault::Unsaid | Fault::Cut | Fault::Doubled | Fault::Late => {
+                true
+            }
+        }
+    }
+}
+
+fn fault(shared: &mut Shared<impl Answers>, request: &Request) -> Option<Fault> {
+    let Shared { world, faults, n_requests, due, .. } = shared;
+    let is_due = |(from, fault): &(u64, Fault)| from <= n_requests && fault.may_strike(world, request);
+    if let Some(at) = due.iter().position(is_due) {
+        return Some(due.remove(at).1);
+    }
+    let Faults { seed, rates } = (*faults)?;
+    let mut draws = seed.nth(*n_requests).draws();
+    Fault::ALL.into_iter().find(|it| draws.chance(it.rate(&rates)) && it.may_strike(world, request))
 }
 
 fn read(input: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {
