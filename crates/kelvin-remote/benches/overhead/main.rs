@@ -1,63 +1,85 @@
-//! What the client costs: microseconds a completion at 64 concurrent against a server on this machine that answers at once,
-//! the server's own work included, and memory over many. `cargo bench -p kelvin-remote --bench overhead -- 1000000` draws so many.
+//! What the client costs: microseconds a completion at 64 concurrent against a server that answers at once, and memory over
+//! many. The server is this program once more, beside it on the same machine, so that what is counted is the client's alone.
+//! `cargo bench -p kelvin-remote --bench overhead -- 1000000 tinker` draws so many over one of `tinker`, `vllm` and `sglang`.
+
+mod server;
+mod still;
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
-    path::Path,
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
     sync::{Arc, mpsc::channel},
     thread,
     time::Instant,
 };
 
+use anyhow::Context;
 use kelvin_core::{
     policy::{Sampler, completions},
     rollout::{SampleRequest, Sampling},
     seed::Seed,
-    vocabulary::{Cut, Vocabulary},
 };
-use kelvin_remote::tinker::{Adapters, Dialect, Engine, TinkerPolicy, TinkerSettings};
+use kelvin_remote::{
+    rollouts::{Engine as Draws, RolloutSettings, Rollouts},
+    tinker::{Adapters, Dialect, Engine, TinkerPolicy, TinkerSettings},
+};
+use mimalloc::MiMalloc;
+use still::{Bytes, Still};
 
 /// Completions asked for at once.
 const CONCURRENT: usize = 64;
 /// Tokens of each prompt and completion.
 const PROMPT: usize = 64;
 const NEW: usize = 32;
+/// The argument that makes a server of this program.
+const AS_SERVER: &str = "as-server";
 
-struct Bytes;
-
-impl Vocabulary for Bytes {
-    fn encode(&self, text: &str) -> anyhow::Result<Vec<u32>> {
-        Ok(text.bytes().map(u32::from).collect())
-    }
-    fn decode(&self, ids: &[u32]) -> anyhow::Result<String> {
-        Ok(ids.iter().map(|&it| char::from(it as u8)).collect())
-    }
-    fn cut(&self, _: &[u32], _: &[String]) -> anyhow::Result<Option<Cut>> {
-        Ok(None)
-    }
-    fn end_tokens(&self) -> &[u32] {
-        &[]
-    }
-    fn size(&self) -> usize {
-        256
-    }
-    fn positions(&self) -> usize {
-        4096
-    }
-    fn save(&self, _: &Path) -> anyhow::Result<()> {
-        Ok(())
-    }
-}
+/// The binary's.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> anyhow::Result<()> {
-    let mut counts = std::env::args().filter_map(|it| it.parse().ok());
-    let n: usize = counts.next_back().unwrap_or(100_000);
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let url = format!("http://{}", listener.local_addr()?);
-    // That a client goes away is no concern of the server's.
-    let connection = |it: std::io::Result<TcpStream>| drop(thread::spawn(move || drop(it.and_then(serve))));
-    thread::spawn(move || listener.incoming().for_each(connection));
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|it| it == AS_SERVER) {
+        return server::run();
+    }
+    let n: usize = arguments.iter().find_map(|it| it.parse().ok()).unwrap_or(100_000);
+    let named = |name: &&str| arguments.iter().any(|it| it == name);
+    let engine = ["tinker", "vllm", "sglang"].into_iter().find(named).unwrap_or("tinker");
+    let (_server, url) = start()?;
+    let folder = tempfile::tempdir()?;
+    let rollouts = |engine: Draws| -> anyhow::Result<Box<dyn Sampler>> {
+        let settings = RolloutSettings {
+            engine,
+            servers: vec![url.clone()],
+            folder: folder.path().to_owned(),
+            concurrent_max: CONCURRENT,
+            ..RolloutSettings::default()
+        };
+        Ok(Box::new(Rollouts::new(Still, "p", Arc::new(Bytes), settings, None)?))
+    };
+    let sampler = match engine {
+        "vllm" => rollouts(Draws::Vllm)?,
+        "sglang" => rollouts(Draws::Sglang)?,
+        _ => tinker(url.clone())?,
+    };
+    measure(engine, n, &*sampler)
+}
+
+/// A server of its own process, which ends with this one, and its address.
+fn start() -> anyhow::Result<(Child, String)> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a server in the same process would be measured with the client"
+    )]
+    let mut command = Command::new(std::env::current_exe()?);
+    let mut server = command.arg(AS_SERVER).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut url = String::new();
+    BufReader::new(server.stdout.take().context("it was piped")?).read_line(&mut url)?;
+    Ok((server, url.trim().to_owned()))
+}
+
+fn tinker(url: String) -> anyhow::Result<Box<dyn Sampler>> {
     let settings = TinkerSettings {
         url,
         dialect: Dialect::Protobuf,
@@ -65,32 +87,36 @@ fn main() -> anyhow::Result<()> {
         ..TinkerSettings::default()
     };
     let adapters = Adapters { base_model: "none".into(), rank: 1, seed: Seed::new(1) };
-    let policy = TinkerPolicy::new(Engine::new(settings, None)?, Arc::new(Bytes), adapters);
-    draw(&policy, 1000)?;
+    Ok(Box::new(TinkerPolicy::new(Engine::new(settings, None)?, Arc::new(Bytes), adapters)))
+}
+
+/// Draws so many in ten parts, and prints what they took and the memory after each.
+fn measure(engine: &str, n: usize, sampler: &dyn Sampler) -> anyhow::Result<()> {
+    draw(sampler, 1000)?;
     let (mut rss, mut seconds) = (vec![rss_bytes()], 0.0);
     for _ in 0..10 {
         #[expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
         let start = Instant::now();
-        draw(&policy, n / 10)?;
+        draw(sampler, n / 10)?;
         seconds += start.elapsed().as_secs_f64();
         rss.push(rss_bytes());
     }
     let per = 1e6 * seconds / (n / 10 * 10) as f64;
     println!(
-        "{{\"name\": \"tinker overhead\", \"completions\": {n}, \"concurrent\": {CONCURRENT}, \"prompt\": {PROMPT}, \"new\": {NEW}, \
-         \"seconds\": {seconds:.3}, \"us_per_completion\": {per:.1}, \"rss_bytes\": {rss:?}}}"
+        "{{\"name\": \"{engine} overhead\", \"completions\": {n}, \"concurrent\": {CONCURRENT}, \"prompt\": {PROMPT}, \
+         \"new\": {NEW}, \"seconds\": {seconds:.3}, \"us_per_completion\": {per:.1}, \"rss_bytes\": {rss:?}}}"
     );
     Ok(())
 }
 
 /// Draws so many, and forgets them as they come.
-fn draw(policy: &TinkerPolicy, n: usize) -> anyhow::Result<()> {
+fn draw(sampler: &dyn Sampler, n: usize) -> anyhow::Result<()> {
     let (to_sampler, requests) = channel();
     let (to_us, drawn) = completions();
     let sampling = Arc::new(Sampling::plain(NEW));
     let prompt = "p".repeat(PROMPT);
     thread::scope(|scope| {
-        let served = scope.spawn(move || policy.serve(requests, to_us));
+        let served = scope.spawn(move || sampler.serve(requests, to_us));
         let request = |row: usize| {
             let seed = Seed::new(row as u64);
             let request = SampleRequest { prompt: prompt.clone(), seed, sampling: Arc::clone(&sampling) };
@@ -118,63 +144,4 @@ fn rss_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = status.split(' ').nth(1).and_then(|it| it.parse::<u64>().ok()).unwrap_or(0);
     pages * 4096
-}
-
-/// Answers every request on a connection with what its path asks for.
-fn serve(stream: TcpStream) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut out = stream.try_clone()?;
-    let mut input = BufReader::new(stream);
-    let drawn = drawn();
-    let (mut line, mut body, mut answer) = (String::new(), Vec::new(), Vec::new());
-    loop {
-        line.clear();
-        if input.read_line(&mut line)? == 0 {
-            return Ok(());
-        }
-        let is_retrieved = line.contains("retrieve_future");
-        let is_drawn = line.contains("asample");
-        let mut length = 0;
-        loop {
-            line.clear();
-            input.read_line(&mut line)?;
-            if line.len() <= 2 {
-                break;
-            }
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap_or(0);
-            }
-        }
-        body.resize(length, 0);
-        input.read_exact(&mut body)?;
-        let is_row = body.windows(5).any(|it| it == b"\"row\"");
-        let id = if is_drawn { "row" } else { "1" };
-        // Whatever is asked for has one of these names.
-        let json = format!(
-            "{{\"request_id\": \"{id}\", \"session_id\": \"x\", \"model_id\": \"x\", \"sampling_session_id\": \"x\"}}"
-        );
-        let (content_type, content): (_, &[u8]) = match is_retrieved && is_row {
-            true => ("application/x-protobuf", &drawn),
-            false => ("application/json", json.as_bytes()),
-        };
-        answer.clear();
-        write!(
-            answer,
-            "HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\n\r\n",
-            content.len()
-        )?;
-        answer.extend(content);
-        out.write_all(&answer)?;
-    }
-}
-
-/// A `SampleResponse` by hand: one sequence of length, its tokens and log-probabilities.
-fn drawn() -> Vec<u8> {
-    let field = |number: u8, bytes: &[u8]| {
-        assert!(bytes.len() < 1 << 14, "two bytes of length");
-        [&[number << 3 | 2, bytes.len() as u8 | 128, (bytes.len() >> 7) as u8], bytes].concat()
-    };
-    let tokens: Vec<u8> = (0..NEW as u32).flat_map(|it| (97 + it % 26).to_le_bytes()).collect();
-    let logprobs: Vec<u8> = (0..NEW).flat_map(|_| (-0.5f32).to_le_bytes()).collect();
-    field(1, &[vec![8, 1], field(2, &tokens), field(3, &logprobs)].concat())
 }
