@@ -3,7 +3,7 @@
     python serve_clients.py --binary target/release/kelvin --package python/kelvin_rl [--out FILE]
 
 Needs what is to be tried: openenv, requests with verl (its files alone: pip install --no-deps verl), aiohttp with openrlhf
-(--no-deps), verifiers, trl with torch. What is not installed is named and left out; the exit status is 1 if a check fails.
+(--no-deps), verifiers, trl with torch, nemo-gym. What is not installed is named and left out; the exit status is 1 if a check fails.
 """
 
 import argparse
@@ -379,6 +379,131 @@ def verifiers_taskset(server):
     return f"{len(tasks)} deduction tasks; Task.score of the library records the reward on a stand-in for a trace"
 
 
+def nemo_gym_agent(server):
+    """Its simple agent between this server and a model that answers every other question rightly, each in a port of its own."""
+    import socket
+
+    import omegaconf
+    import uvicorn
+    from nemo_gym import base_resources_server, reward_profile, server_utils
+    from nemo_gym.config_types import BaseServerConfig, ModelServerRef, ResourcesServerRef
+    from responses_api_agents.simple_agent import app as simple_agent
+
+    tasks = list(deductions(server))[:3]
+    right = {task["prompt"]: text for task, text in tasks}
+    asked = []
+
+    def listening():
+        bound = socket.socket()
+        bound.bind(("127.0.0.1", 0))
+        return bound
+
+    sockets = {"agent": listening(), "model": listening()}
+    places = {name: it.getsockname()[1] for name, it in sockets.items()}
+    places["kelvin"] = int(server.url.rsplit(":", 1)[1])
+    kinds = {"agent": "responses_api_agents", "model": "responses_api_models", "kelvin": "resources_servers"}
+    config = {
+        name: {kinds[name]: {name: {"host": "127.0.0.1", "port": port}}} for name, port in places.items()
+    }
+    head = BaseServerConfig(host="127.0.0.1", port=1)
+    client = server_utils.ServerClient(head_server_config=head, global_config_dict=omegaconf.OmegaConf.create(config))
+    settings = simple_agent.SimpleAgentConfig(
+        name="agent",
+        host="127.0.0.1",
+        port=places["agent"],
+        entrypoint="app.py",
+        resources_server=ResourcesServerRef(type="resources_servers", name="kelvin"),
+        model_server=ModelServerRef(type="responses_api_models", name="model"),
+    )
+    agent = simple_agent.SimpleAgent(config=settings, server_client=client)
+
+    async def all_of():
+        server_utils.set_global_aiohttp_client(server_utils.GlobalAIOHTTPAsyncClientConfig())
+        apps = {"agent": agent.setup_webserver(), "model": nemo_gym_model(right, asked)}
+        servers = {name: uvicorn.Server(uvicorn.Config(app, log_level="warning")) for name, app in apps.items()}
+        running = [asyncio.create_task(it.serve(sockets=[sockets[name]])) for name, it in servers.items()]
+
+        async def post(name, path, body):
+            answered = await client.post(server_name=name, url_path=path, json=body)
+            await server_utils.raise_for_status(answered)
+            return await server_utils.get_response_json(answered)
+
+        rows = []
+        for at, (task, _) in enumerate(tasks):
+            for number in range(2):
+                asking = {"input": [{"role": "user", "content": task["prompt"]}]}
+                row = {"_ng_task_index": at, "_ng_rollout_index": number}
+                said = await post("agent", "/run", {"responses_create_params": asking, "label": task["label"]})
+                # What a collection keeps of a rollout before it asks for metrics.
+                kept = {key: value for key, value in said.items() if key not in ("response", "responses_create_params")}
+                rows.append({**kept, **row, "response": {"usage": said["response"]["usage"]}})
+        equal([it["reward"] for it in rows], [1.0, 0.0] * len(tasks))
+        equal([it["label"] for it in rows], [task["label"] for task, _ in tasks for _ in range(2)])
+        answered = await post("agent", "/aggregate_metrics", {"verify_responses": rows})
+        got = base_resources_server.AggregateMetrics.model_validate(answered)
+        for running_server in servers.values():
+            running_server.should_exit = True
+        await asyncio.gather(*running)
+        return rows, got
+
+    rows, got = asyncio.run(all_of())
+    own = reward_profile.compute_aggregate_metrics(rows)
+    n = nemo_gym_compared(got.agent_metrics, own.agent_metrics) + nemo_gym_compared(got.key_metrics, own.key_metrics)
+    equal(len(got.group_level_metrics), len(own.group_level_metrics))
+    for ours, theirs in zip(got.group_level_metrics, own.group_level_metrics):
+        for name in ("_ng_task_index", "num_rollouts", "rollout_infos"):
+            equal(ours[name], theirs[name])
+        n += nemo_gym_compared(ours, theirs)
+    return (
+        f"SimpleAgent, {len(rows)} rollouts by {len(asked)} calls of a model: seed_session, verify, aggregate_metrics; "
+        f"{n} statistics equal to those of its own resources servers"
+    )
+
+
+def nemo_gym_model(right, asked):
+    """A model's server: every other answer to a prompt is the right one."""
+    import fastapi
+
+    app = fastapi.FastAPI()
+
+    @app.post("/v1/responses")
+    async def responses(body: dict):
+        text = right[body["input"][0]["content"]] if len(asked) % 2 == 0 else answer("'no'")
+        asked.append(text)
+        content = [{"type": "output_text", "text": text, "annotations": []}]
+        message = {"id": "m", "type": "message", "role": "assistant", "status": "completed", "content": content}
+        usage = {
+            "input_tokens": 10 + len(asked),
+            "input_tokens_details": {"cached_tokens": 0},
+            "output_tokens": len(text),
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": 10 + len(asked) + len(text),
+        }
+        return {
+            "id": "r",
+            "created_at": 0,
+            "model": "m",
+            "object": "response",
+            "output": [message],
+            "parallel_tool_calls": False,
+            "tool_choice": "auto",
+            "tools": [],
+            "usage": usage,
+        }
+
+    return app
+
+
+def nemo_gym_compared(ours, theirs):
+    """Of the statistics that it has, all are here and equal, but for those across repeats."""
+    statistics = ("mean/", "max/", "min/", "median/", "std/")
+    named = [{it for it in some if it.startswith(statistics)} for some in (ours, theirs)]
+    equal(*named)
+    for name in named[0]:
+        assert abs(ours[name] - theirs[name]) < 1e-9 * max(1.0, abs(theirs[name])), (name, ours[name], theirs[name])
+    return len(named[0])
+
+
 CHECKS = [
     ([], own_client),
     (["openenv"], open_env_client),
@@ -390,6 +515,7 @@ CHECKS = [
     (["trl"], trl_reward_function),
     (["trl", "torch", "datasets"], trl_trainer),
     (["verifiers"], verifiers_taskset),
+    (["nemo-gym"], nemo_gym_agent),
 ]
 
 if __name__ == "__main__":

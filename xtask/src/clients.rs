@@ -12,17 +12,27 @@ use crate::shell;
 /// An environment of Python, since not all clients stand each other.
 struct Group {
     name: &'static str,
+    python: &'static str,
     /// Installed with what they need.
     whole: &'static [&'static str],
     /// Installed alone: single files of them are used, which need less.
     alone: &'static [&'static str],
 }
 
-const GROUPS: [Group; 3] = [
-    Group { name: "openenv", whole: &["openenv"], alone: &[] },
-    Group { name: "trainers", whole: &["requests", "aiohttp", "verifiers"], alone: &["verl", "openrlhf"] },
+const PYTHON: &str = "python3";
+
+const GROUPS: [Group; 4] = [
+    Group { name: "openenv", python: PYTHON, whole: &["openenv"], alone: &[] },
+    Group {
+        name: "trainers",
+        python: PYTHON,
+        whole: &["requests", "aiohttp", "verifiers"],
+        alone: &["verl", "openrlhf"],
+    },
     // With PyTorch, six gigabytes.
-    Group { name: "trl", whole: &["trl"], alone: &[] },
+    Group { name: "trl", python: PYTHON, whole: &["trl"], alone: &[] },
+    // Its newer versions want a newer Python than kelvin does.
+    Group { name: "nemo-gym", python: "python3.13", whole: &["nemo-gym"], alone: &[] },
 ];
 
 /// Where.
@@ -31,7 +41,7 @@ pub(crate) struct Options {
     /// The kelvin that serves
     #[arg(long, default_value = "target/release/kelvin")]
     pub(crate) binary: PathBuf,
-    /// Only this environment: openenv, trainers or trl, which takes six gigabytes
+    /// Only this environment: openenv, trainers, nemo-gym or trl, which takes six gigabytes
     #[arg(long)]
     pub(crate) only: Option<String>,
     /// The folder for a report of each environment
@@ -49,8 +59,14 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     fs::create_dir_all(root.join(&options.out))?;
     let is_asked = |it: &&Group| options.only.as_deref().is_none_or(|only| only == it.name);
     let groups: Vec<&Group> = GROUPS.iter().filter(is_asked).collect();
-    ensure!(!groups.is_empty(), "no environment has that name\nhint: openenv, trainers or trl");
+    ensure!(!groups.is_empty(), "no environment has that name\nhint: openenv, trainers, nemo-gym or trl");
     for group in groups {
+        // Kelvin's own set-up has no other Python: who did not ask for the group by name goes without.
+        let is_there = shell::run(root, group.python, &["-c", "import ensurepip, venv"], &[]).is_ok();
+        if !is_there && group.python != PYTHON && options.only.is_none() {
+            eprintln!("skipped: {} asks for {}, which is not there", group.name, group.python);
+            continue;
+        }
         let python = filled(root, group)?;
         let out = options.out.join(format!("{}.json", group.name));
         let mut arguments = vec![
@@ -72,7 +88,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
 /// An environment with the clients. What cannot be installed here is told and left out: the script tries the others and fails.
 fn filled(root: &Path, group: &Group) -> anyhow::Result<PathBuf> {
     let folder = format!("target/serve-clients/{}", group.name);
-    shell::run(root, "python3", &["-m", "venv", &folder], &[])?;
+    shell::run(root, group.python, &["-m", "venv", &folder], &[])?;
     let python = root.join(folder).join("bin/python");
     let told = python.display().to_string();
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::{
-    Served,
+    Served, aggregate,
     clock::Moment,
     episode::Episodes,
     gate::Gate,
@@ -83,6 +83,7 @@ pub fn app(served: Served, settings: Settings, ending: Ending) -> Router {
         .route("/seed_session", post(nemo_gym::seed_session))
         .route("/close_session", post(nemo_gym::close_session))
         .route("/verify", post(nemo_gym::verify))
+        .route("/aggregate_metrics", post(aggregate::aggregate_metrics))
         .route("/reverify_mode", get(nemo_gym::reverify_mode))
         .route("/metrics", get(metrics))
         .route("/health", get(health))

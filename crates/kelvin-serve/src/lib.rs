@@ -4,6 +4,7 @@
 //! What a program or an answer is worth is data; a broken sandbox, a full server and a late answer are HTTP errors, so that
 //! none of them can be taken for a reward. Begin with [`app`](app::app). Beside it, [`RunPage`] shows a run's metrics to Prometheus.
 
+mod aggregate;
 mod app;
 mod clock;
 mod connections;

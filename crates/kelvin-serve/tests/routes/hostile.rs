@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::toy::{Toy, settings};
 
-const ROUTES: [&str; 10] = [
+const ROUTES: [&str; 11] = [
     "/run_code",
     "/reward",
     "/get_reward",
@@ -15,6 +15,7 @@ const ROUTES: [&str; 10] = [
     "/seed_session",
     "/close_session",
     "/verify",
+    "/aggregate_metrics",
     "/sums/task",
     "/sums/task_range",
 ];
@@ -67,6 +68,10 @@ fn known_json() -> impl Strategy<Value = Value> {
         Just("start"),
         Just("stop"),
         Just("verifier_metadata"),
+        Just("usage"),
+        Just("mask_sample"),
+        Just("_ng_task_index"),
+        Just("_ng_rollout_index"),
     ];
     leaf.prop_recursive(4, 40, 6, move |inner| {
         prop_oneof![
@@ -88,6 +93,14 @@ proptest! {
         let broken = route == "/run_code" && status == 500;
         // As many episodes as may be are no trouble of this kind.
         prop_assert!(status < 500 || broken, "{route} {status}");
+    }
+
+    /// Rows that are objects get further than most of what is made above.
+    #[test]
+    fn any_rollouts_are_summed_up(rows in prop::collection::vec(known_json().prop_filter("an object", Value::is_object), 0..4)) {
+        let toy = Toy::new(settings());
+        let (status, _) = toy.post("/aggregate_metrics", &json!({ "verify_responses": rows }));
+        prop_assert!(status == 200 || status == 422, "{status}");
     }
 
     #[test]

@@ -280,6 +280,25 @@ fn nemo_gym_gets_back_what_it_sent() {
 }
 
 #[test]
+fn nemo_gym_has_its_rewards_summed_up() {
+    let toy = toy();
+    let row = |task: u64, rollout: u64, reward: f64| json!({ "_ng_task_index": task, "_ng_rollout_index": rollout, "reward": reward });
+    let ask = |rows: &[Value]| toy.post("/aggregate_metrics", &json!({ "verify_responses": rows }));
+    let (status, got) = ask(&[row(0, 0, 1.0), row(0, 1, 0.0), row(1, 0, 1.0)]);
+    assert_eq!((status, &got["key_metrics"]), (200, &json!({ "mean/reward": 2.0 / 3.0 })));
+    assert_eq!(got["group_level_metrics"][0]["mean/reward"], 0.5);
+    assert_eq!(ask(&[]).0, 200);
+    for (bad, word) in [
+        (vec![row(0, 0, 1.0), row(0, 0, 1.0)], "two are of the same"),
+        (vec![json!({ "_ng_task_index": "first" })], "_ng_task_index"),
+        (vec![json!(1)], "does not fit"),
+    ] {
+        let (status, said) = ask(&bad);
+        assert!(status == 422 && said["detail"].as_str().unwrap().contains(word), "{said}");
+    }
+}
+
+#[test]
 fn a_key_opens_everything_and_nothing_else_does() {
     let key = "correct horse";
     let toy = Toy::new(kelvin_serve::Settings { access: Access::Key(key.into()), ..settings() });
