@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
+    body::HttpBody,
     extract::{DefaultBodyLimit, MatchedPath, Request, State},
     http::{StatusCode, header},
     middleware::{Next, from_fn_with_state},
@@ -106,7 +107,17 @@ async fn around(State(desk): State<Desk>, request: Request, next: Next) -> Respo
         false => guard::check(&desk.settings.access, request.headers()),
     };
     let answered = match may_come {
-        Ok(()) => desk.gate.in_time(async { Ok(next.run(request).await) }).await,
+        Ok(()) => {
+            let answer = async {
+                // Held until the answer: what was read of the body is in memory as long.
+                let _room = match request.body().size_hint().upper() {
+                    Some(0) => None,
+                    bytes => Some(desk.gate.room(bytes).await),
+                };
+                Ok(next.run(request).await)
+            };
+            desk.gate.in_time(answer).await
+        }
         Err(refusal) => Err(refusal),
     };
     let response = answered.unwrap_or_else(IntoResponse::into_response);

@@ -11,7 +11,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit},
     task::{JoinSet, spawn_blocking},
     time::timeout,
 };
@@ -27,6 +27,10 @@ pub(crate) struct Gate {
     seats: Arc<Semaphore>,
     n_seats: usize,
     n_places: usize,
+    /// In KiB, for bodies of calls that were not answered yet.
+    room: Arc<Semaphore>,
+    body_bytes_max: usize,
+    n_room: u32,
     deadline: Duration,
     broken: Arc<AtomicBool>,
 }
@@ -41,14 +45,26 @@ impl Gate {
     pub(crate) fn new(settings: &Settings) -> Gate {
         let n_seats = settings.running_max.max(1);
         let n_places = n_seats + settings.waiting_max;
+        let n_room = kib(settings.bodies_bytes_max.max(settings.body_bytes_max));
         Gate {
             places: Arc::new(Semaphore::new(n_places)),
             seats: Arc::new(Semaphore::new(n_seats)),
             n_seats,
             n_places,
+            room: Arc::new(Semaphore::new(n_room as usize)),
+            body_bytes_max: settings.body_bytes_max,
+            n_room,
             deadline: settings.deadline,
             broken: Arc::default(),
         }
+    }
+
+    /// Room for a body of at most so many bytes, waited for in the order of coming, before anything of it is read. Whose length
+    /// nobody knows may be of the longest.
+    pub(crate) async fn room(&self, bytes: Option<u64>) -> SemaphorePermit<'_> {
+        let bytes = bytes.and_then(|it| usize::try_from(it).ok()).unwrap_or(usize::MAX);
+        let n = kib(bytes.min(self.body_bytes_max)).min(self.n_room);
+        self.room.acquire_many(n).await.expect("nobody closes it")
     }
 
     /// Lets a call in, or sends it away.
@@ -127,4 +143,9 @@ impl Admission {
         }
         Ok(results.into_iter().map(|it| it.expect("every piece of work was joined")).collect())
     }
+}
+
+/// So many KiB, or the most that there can be.
+fn kib(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
 }

@@ -15,6 +15,8 @@ pub struct Settings {
     pub deadline: Duration,
     /// The longest body or message.
     pub body_bytes_max: usize,
+    /// All bodies that were sent to calls without an answer, together; who brings more waits. No less than one of the longest.
+    pub bodies_bytes_max: usize,
     /// Answers graded in one call.
     pub batch_max: usize,
     /// Open connections; more wait to be accepted.

@@ -1,11 +1,17 @@
 //! More calls than there is room for, calls that take too long, and sockets.
 
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::{
-    body::Body,
+    body::{Body, Bytes, HttpBody},
     http::{Request, StatusCode},
 };
+use hyper::body::Frame;
 use kelvin_serve::Settings;
 use serde_json::{Value, json};
 
@@ -44,6 +50,56 @@ fn who_finds_no_place_is_sent_away_at_once() {
         }
         let (status, ..) = ask().await;
         assert_eq!(status, 200, "there is room again");
+    });
+}
+
+/// A body whose length nobody says before it is read.
+struct Unsized(Option<Bytes>);
+
+impl HttpBody for Unsized {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.take().map(|it| Ok(Frame::data(it))))
+    }
+}
+
+/// There is so much room for bodies together: who brings one more waits, however long it is, and who brings none goes by.
+#[test]
+fn bodies_wait_for_room() {
+    let toy = Toy::new(Settings { running_max: 4, bodies_bytes_max: 1 << 16, ..settings() });
+    let long = json!({ "code": "wait", "language": "python", "stdin": "x".repeat(60_000) });
+    let of_unknown_length = || {
+        let request = Request::post("/run_code").header("content-type", "application/json");
+        request.body(Body::new(Unsized(Some(waiting().to_string().into())))).unwrap()
+    };
+    toy.runtime.block_on(async {
+        let ask = |request| tokio::spawn(answer(toy.router.clone(), request));
+        let admitted = async |n: usize| {
+            let page = Request::get("/metrics").body(Body::empty()).unwrap();
+            let (_, _, page) = answer(toy.router.clone(), page).await;
+            String::from_utf8(page).unwrap().contains(&format!("kelvin_serve_admitted {n}\n"))
+        };
+        let first = ask(json_post("/run_code", &long));
+        while !admitted(1).await {
+            tokio::task::yield_now().await;
+        }
+        let more =
+            [of_unknown_length(), json_post("/run_code", &long), json_post("/run_code", &waiting())].map(ask);
+        let mut is_alone = true;
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+            is_alone &= admitted(1).await;
+        }
+        toy.barrier.open();
+        assert!(is_alone, "a body was read for which there is no room");
+        for call in [first].into_iter().chain(more) {
+            assert_eq!(call.await.unwrap().0, 200);
+        }
     });
 }
 

@@ -146,6 +146,7 @@ pub fn settings() -> Settings {
         waiting_max: 4,
         deadline: Duration::from_secs(600),
         body_bytes_max: 1 << 16,
+        bodies_bytes_max: 1 << 20,
         batch_max: 4,
         connections_max: 16,
         sessions_max: 3,

@@ -99,6 +99,9 @@ pub(crate) struct LimitArgs {
     /// MiB of a body or message
     #[arg(long, value_name = "MB", default_value_t = 16, value_parser = from_one_to::<1024>)]
     body_max: usize,
+    /// MiB of all bodies that are read or worked on; more wait
+    #[arg(long, value_name = "MB", default_value_t = 1024, value_parser = from_one_to::<1_048_576>)]
+    bodies_max: usize,
     /// Answers graded, or tasks given, in one call
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = from_one_to::<65_536>)]
     batch_max: usize,
@@ -269,6 +272,7 @@ impl LimitArgs {
             waiting_max: self.waiting_max,
             deadline: Duration::from_secs_f64(self.deadline),
             body_bytes_max: self.body_max << 20,
+            bodies_bytes_max: self.bodies_max << 20,
             batch_max: self.batch_max,
             connections_max: self.connections_max,
             sessions_max: self.sessions_max,
