@@ -26,6 +26,7 @@ pub mod reward;
 pub mod run;
 pub mod seeding;
 pub mod settings;
+pub mod simulation;
 pub mod stage;
 pub mod state;
 pub mod transcript;

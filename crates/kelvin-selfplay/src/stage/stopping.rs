@@ -6,12 +6,21 @@ use crate::settings::{AzrSettings, EstimateStop};
 /// How many more solves to draw after those with these scores, of `n_max` in all; 0 ends the estimate.
 pub(super) fn n_more(scores: &[f32], n_max: usize, azr: &AzrSettings) -> usize {
     let left = n_max - scores.len();
+    let next = left.min(round_len(azr));
     let is_settled = |rule: fn(&[f32], &AzrSettings) -> bool| !scores.is_empty() && rule(scores, azr);
     match azr.estimate_stop {
-        EstimateStop::None => left,
+        EstimateStop::None => next,
         EstimateStop::Unanimous if is_settled(|scores, _| is_unanimous(scores)) => 0,
         EstimateStop::Interval if is_settled(|scores, azr| width(scores) < azr.estimate_width) => 0,
-        EstimateStop::Unanimous | EstimateStop::Interval => left.min(azr.estimate_round),
+        EstimateStop::Unanimous | EstimateStop::Interval => next,
+    }
+}
+
+/// The most solves of a task that are asked for together.
+pub(crate) fn round_len(azr: &AzrSettings) -> usize {
+    match azr.estimate_stop {
+        EstimateStop::None => usize::MAX,
+        EstimateStop::Unanimous | EstimateStop::Interval => azr.estimate_round,
     }
 }
 

@@ -19,8 +19,7 @@ use kelvin_core::{
     seed::{Draws, Seed},
     stop::Stopped,
 };
-
-use crate::domain::add;
+use kelvin_selfplay::simulation::add;
 
 /// What every injected error says.
 pub(crate) const INJECTED: &str = "injected";

@@ -23,14 +23,17 @@ use kelvin_selfplay::{
         AzrSettings, CheckpointSettings, EvalSettings, ObjectiveSettings, RZeroSettings, Recipe, RunSettings,
         SamplingSettings, SolveLag,
     },
+    simulation::{Programs, Sums},
     state::RunState,
 };
 
 use crate::{
-    domain::{Sums, respond},
+    answers::respond,
     faults::{Breaking, Failing, INJECTED, Rates},
     medium::Medium,
 };
+
+const TASK_TYPES: [TaskType; 2] = [TaskType::Deduction, TaskType::Abduction];
 
 /// Lives in which something can happen; the last one is spared, or some runs would never end.
 const LIVES_MAX: u64 = 40;
@@ -119,7 +122,9 @@ fn life(
     medium: &Medium,
     damaged: Option<&Path>,
 ) -> anyhow::Result<End> {
-    let env = Sums(Arc::new(Breaking { seed: seed.fork("executor"), rate: rates.executor }));
+    let executor = Arc::new(Breaking { seed: seed.fork("executor"), rate: rates.executor });
+    let one = Programs { validate: 1, grade: 1 };
+    let env = Sums::new(executor, TASK_TYPES.map(|it| (it, one)).into());
     let names: &[&str] =
         if settings.recipe == Recipe::RZero { &["challenger", "solver"] } else { &["policy"] };
     let policy = |name: &&str| {
@@ -192,7 +197,7 @@ fn settings(draws: &mut Draws) -> RunSettings {
             Recipe::Azr => 2 + draws.below(5) as u32,
             Recipe::RZero => iterations * r_zero.iteration_steps(),
         },
-        task_types: vec![TaskType::Deduction, TaskType::Abduction],
+        task_types: TASK_TYPES.to_vec(),
         n_judges: 1 + draws.below(3),
         recipe,
         azr: if recipe == Recipe::RZero { r_zero.shared(azr) } else { azr },

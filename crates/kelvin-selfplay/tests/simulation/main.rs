@@ -2,7 +2,7 @@
 //! many lives as it takes. The end is that of a run of the same settings to which nothing happened; so no fault became a
 //! reward. A failure names its number, and `KELVIN_SIMULATE=number` plays it alone.
 
-mod domain;
+mod answers;
 mod faults;
 mod lives;
 mod medium;

@@ -6,14 +6,16 @@ use kelvin_model::Layout;
 use kelvin_selfplay::settings::Recipe;
 
 use crate::{
-    config::{self, Raw, threads_or_cores},
+    config::{self, Config, Raw, threads_or_cores},
     error::Usage,
     jsonl::Sink,
     plan::{
         self,
-        cluster::{Asked, Engine, Gpu, Means, Plan, Range, Tokens},
+        cluster::{Asked, Engine, Gpu, Plan, Range, native_cores},
         footprint,
         hosted::Hosted,
+        queue::Flow,
+        workload::{Expected, Tokens, VALID},
     },
 };
 
@@ -57,6 +59,9 @@ pub(crate) struct Args {
     /// Tokens of a prompt on average; without it, half of the limit
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     prompt_tokens: Option<u32>,
+    /// Share of proposals that become tasks
+    #[arg(long, value_name = "SHARE", default_value_t = VALID, value_parser = share)]
+    valid: f64,
     /// One JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -90,16 +95,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         return Err(missing.unwrap_or_else(|| Usage::error("the shape of the model is not known")));
     };
     let n_weights = Layout::new(&model.config).len as u64;
-    let means = Means {
+    let expected = Expected {
         response_tokens: args.response_tokens.map(f64::from),
         prompt_tokens: args.prompt_tokens.map(f64::from),
+        valid: args.valid,
     };
     let engine = match args.engine {
         Place::Native => Engine::Native,
         Place::Vllm => Engine::Vllm,
         Place::Sglang => Engine::Sglang,
         Place::Tinker => {
-            let hosted = Hosted::of(&config, n_weights, means);
+            let hosted = Hosted::of(&config, n_weights, expected)?;
             return print(args, &hosted, || Ok(hosted_text(&hosted, config.steps)));
         }
     };
@@ -109,11 +115,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         gpu: args.gpu,
         gpus: args.gpus as usize,
         cores: threads_or_cores(args.cores as usize),
-        means,
+        expected,
     };
-    let planned = Plan::of(&config, &model.config, footprint.n_learnt, n_weights, asked);
+    let planned = Plan::of(&config, &model.config, footprint.n_learnt, n_weights, asked)?;
     print(args, &planned, || {
-        let mut text = text(&planned, config.steps);
+        let mut text = text(&planned, &config);
         if engine == Engine::Native {
             text = plan::describe(&config, Some(&model))? + "\n" + &text;
         }
@@ -134,15 +140,23 @@ fn print(
     out.flush()
 }
 
+/// A share of something, of which there is some.
+fn share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| "it is not a number".to_owned())?;
+    if 0.0 < share && share <= 1.0 { Ok(share) } else { Err("it is over 0 and at most 1".to_owned()) }
+}
+
 fn rows(tokens: &Tokens) -> String {
     format!(
-        "{} rows of {} tokens behind prompts of {}, on average: {} tokens drawn, {} learnt from, {} programs\n",
-        tokens.rows,
+        "{} rows of {} tokens behind prompts of {}, on average: {} tokens drawn, {} programs\n\
+         {} rows learnt from: {} tokens with their prompts\n",
+        number(tokens.rows),
         number(tokens.response_mean),
         number(tokens.prompt_mean),
         number(tokens.drawn),
+        number(tokens.programs),
+        number(tokens.trained),
         number(tokens.learnt),
-        tokens.programs
     )
 }
 
@@ -173,10 +187,13 @@ const HOSTED_ASSUMED: &str = "
 How long it takes is not known: nobody publishes it. A server of your own is planned as the engine that draws in it.
 ";
 
-fn text(plan: &Plan, n_steps: u32) -> String {
+fn text(plan: &Plan, config: &Config) -> String {
     let asked = &plan.asked;
     let on = match asked.engine {
-        Engine::Native => "kelvin's engine on two cores".to_owned(),
+        Engine::Native => match native_cores(config) {
+            1 => "kelvin's engine on one core".to_owned(),
+            _ => "kelvin's engine on two cores".to_owned(),
+        },
         Engine::Vllm | Engine::Sglang => {
             format!("{} x {:?} with {}", asked.gpus, asked.gpu, format!("{:?}", asked.engine).to_lowercase())
         }
@@ -194,35 +211,43 @@ fn text(plan: &Plan, n_steps: u32) -> String {
     text += &span("learning", plan.learn_s, "s", "");
     text += &span("publishing", plan.publish_s, "s", "");
     text += &span("step", plan.step_s, "s", "");
-    text += &span("run", plan.run_hours, "hours", &format!("of {n_steps} steps"));
+    text += &span("run", plan.run_hours, "hours", &format!("of {} steps", config.steps));
     if let Some(usd) = plan.run_usd {
         text += &span("cost", usd, "USD", "");
     }
-    text += "\n--- where it waits, by number of samplers of this kind\n\
-             samplers   step s  drawn s  graded s  samplers, executors, trainer busy  queue  waits for\n";
-    for flow in &plan.queue {
+    text + &queue(&plan.queue) + ASSUMED
+}
+
+fn queue(flows: &[Flow]) -> String {
+    let mut text = "\n--- where it waits, by number of samplers of this kind\n\
+                    samplers   step s  drawn s  graded s  samplers, executors, trainer busy  waiting to be drawn, graded  \
+                    waits for\n"
+        .to_owned();
+    for flow in flows {
         let busy = [flow.sampler_busy, flow.executor_busy, flow.trainer_busy]
             .map(|it| format!("{:.0} %", 100.0 * it));
         text += &format!(
-            "{:>8} {:>8} {:>8} {:>9}  {:<33} {:>6}  {}\n",
+            "{:>8} {:>8} {:>8} {:>9}  {:<33}  {:>12}, {:<13} {}\n",
             flow.samplers,
             number(flow.step_s),
             number(flow.drawn_s),
             number(flow.graded_s),
             busy.join(", "),
-            flow.queue_max,
+            flow.sampler_queue_max,
+            flow.executor_queue_max,
             flow.bottleneck()
         );
     }
-    text += ASSUMED;
     text
 }
 
 const ASSUMED: &str = "
 --- assumed
+- What is asked for, and after what, is recorded: two steps of the loop itself, played with these settings on a pretend domain.
+- There, a share of the proposals are tasks (--valid), and tasks are solved as often as in the quick start: a quarter never, a sixth always.
 - One phase at a time: nothing is drawn while the trainer learns; one trainer, whatever the number of samplers.
-- Lengths are exponential about their mean and cut at the limit; every row is as long on average.
-- All proposals are valid and all are graded; a program takes 0.5 to 5 ms of a core.
+- Lengths are exponential about their mean and cut at the limit.
+- A program takes 0.5 to 5 ms of a core, and those of a row run one after the other.
 - Drawing scales with weights and memory bandwidth from measurements of an 8B model on one H100; learning is 20 to 40 % of peak.
 - Weights are published over 2 to 12.5 GB/s; adapters alone where adapters learn.
 - In the table, every rate is the geometric middle of its range.

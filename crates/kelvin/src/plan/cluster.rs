@@ -3,12 +3,13 @@
 
 use kelvin_core::seed::Seed;
 use kelvin_model::ModelConfig;
+use kelvin_selfplay::simulation::Workload;
 use serde::Serialize;
 
 use super::{
     queue::{Flow, Shop, play},
-    step::Step,
     work::forward_flops,
+    workload::{Expected, Lengths, PURPOSES, Prompts, Tokens, record},
 };
 use crate::config::Config;
 
@@ -70,10 +71,11 @@ const ANCHOR_WEIGHTS: f64 = 8.03e9;
 const TRAIN_UTILISATION: Range = [0.20, 0.40];
 /// Bytes of all-weights training for each weight: bf16 weight and gradient, f32 copy and two moments.
 const FULL_BYTES: f64 = 16.0;
-/// kelvin's engine on two cores: tokens per second of the tiny shape, drawn and learnt, and its weights
-/// (`results/2026-11-21-engine-peers.json`). Under what it was on a machine that does nothing else, it may be half.
-const NATIVE_DRAWN: Range = [12_900.0, 25_800.0];
-const NATIVE_LEARNT: Range = [4_925.0, 9_850.0];
+/// kelvin's engine on two cores: tokens per second of the tiny shape, drawn and learnt, and its weights. From twice the slowest
+/// of the runs on one core in `results/2026-11-23-plan.json`, which shared it with their programs and with other work, to the
+/// fastest round of `results/2026-11-23-engine-peers.json`, and in learning to twice the fastest of those runs.
+const NATIVE_DRAWN: Range = [11_300.0, 28_200.0];
+const NATIVE_LEARNT: Range = [7_200.0, 13_600.0];
 const TINY: (f64, f64) = (192.0, 4.0);
 /// Share of a step's tokens per second that one row has at most, natively.
 const NATIVE_ROW_SHARE: f64 = 1.0 / 8.0;
@@ -95,25 +97,7 @@ pub(crate) struct Asked {
     /// Cores that run programs.
     pub(crate) cores: usize,
     #[serde(flatten)]
-    pub(crate) means: Means,
-}
-
-/// Tokens on average; of responses none for a quarter of their limits, of prompts none for a half.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct Means {
-    pub(crate) response_tokens: Option<f64>,
-    pub(crate) prompt_tokens: Option<f64>,
-}
-
-/// Tokens of a step, as they are likely to be.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct Tokens {
-    pub(crate) rows: u64,
-    pub(crate) response_mean: f64,
-    pub(crate) prompt_mean: f64,
-    pub(crate) drawn: f64,
-    pub(crate) learnt: f64,
-    pub(crate) programs: u64,
+    pub(crate) expected: Expected,
 }
 
 /// The plan of a step.
@@ -150,13 +134,19 @@ impl Plan {
         n_learnt: u64,
         n_weights: u64,
         asked: Asked,
-    ) -> Plan {
-        let step = Step::of(config);
-        let tokens = tokens(&step, asked.means, asked.engine == Engine::Native);
-        let rates = rates(model, n_learnt, n_weights, &asked, &tokens);
+    ) -> anyhow::Result<Plan> {
+        let prompts = match asked.engine {
+            Engine::Native => Prompts::Shared,
+            Engine::Vllm | Engine::Sglang => Prompts::Repeated,
+        };
+        let workloads = record(config, asked.expected.valid, 1)?;
+        let lengths = |it| Lengths::of(config, asked.expected, it);
+        let steps: Vec<Tokens> = workloads.iter().map(|it| Tokens::of(it, lengths, prompts)).collect();
+        let tokens = Tokens::mean(&steps);
+        let rates = rates(config, model, (n_learnt, n_weights), &asked, &tokens);
         let over = |tokens: f64, rate: Range| [tokens / rate[1], tokens / rate[0]];
         let (draw_s, learn_s) = (over(tokens.drawn, rates.drawn), over(tokens.learnt, rates.learnt));
-        let program_s = PROGRAM_S.map(|it| it * tokens.programs as f64 / asked.cores as f64);
+        let program_s = PROGRAM_S.map(|it| it * tokens.programs / asked.cores as f64);
         // Programs run while others are drawn: what is longer counts.
         let sum = |at: usize| draw_s[at].max(program_s[at]) + learn_s[at] + rates.publish_s[at];
         let step_s = [sum(0), sum(1)];
@@ -179,8 +169,8 @@ impl Plan {
         if asked.engine != Engine::Native {
             plan.put_on_gpus(model, n_learnt, n_weights);
         }
-        plan.queue = plan.played(config, &rates);
-        plan
+        plan.queue = plan.played(config, &rates, &workloads, &steps);
+        Ok(plan)
     }
 
     fn put_on_gpus(&mut self, model: &ModelConfig, n_learnt: u64, n_weights: u64) {
@@ -200,54 +190,52 @@ impl Plan {
         self.run_usd = Some([usd(0), usd(1)]);
     }
 
-    /// The queue at each number of samplers, in the middle of the ranges.
-    fn played(&self, config: &Config, rates: &Rates) -> Vec<Flow> {
-        let (asked, tokens) = (&self.asked, &self.tokens);
+    /// The queue at each number of samplers, in the middle of the ranges, over steps that have such workloads and tokens.
+    fn played(&self, config: &Config, rates: &Rates, workloads: &[Workload], steps: &[Tokens]) -> Vec<Flow> {
+        let asked = &self.asked;
         let middle = |range: Range| (range[0] * range[1]).sqrt();
-        let n_machines = if asked.engine == Engine::Native { 1.0 } else { asked.gpus as f64 };
-        let limit = config.sampling.solve.max_new_tokens.max(config.sampling.propose.max_new_tokens);
+        let (n_machines, slots) = match asked.engine {
+            Engine::Native => (1.0, config.policy.options.max_rows),
+            Engine::Vllm | Engine::Sglang => (asked.gpus as f64, SLOTS),
+        };
         let shop = |n_samplers| Shop {
-            n_rows: tokens.rows as usize,
-            tokens_mean: tokens.response_mean,
-            tokens_max: limit as f64,
-            programs_per_row: tokens.programs as f64 / tokens.rows as f64,
+            lengths: PURPOSES.map(|it| Lengths::of(config, asked.expected, it)),
             program_s: middle(PROGRAM_S),
             n_samplers,
-            slots: self.kv_rows_max.map_or(SLOTS, |it| SLOTS.min(it as usize)).max(1),
+            slots: self.kv_rows_max.map_or(slots, |it| slots.min(it as usize)).max(1),
             tokens_per_s: middle(rates.drawn) / n_machines,
             row_tokens_per_s_max: rates.row_max,
             n_executors: asked.cores,
-            train_s: tokens.learnt / middle(rates.learnt),
             publish_s: middle(rates.publish_s),
         };
-        SAMPLERS.iter().map(|&n| play(&shop(n), Seed::new(config.seed).fork("plan"))).collect()
+        let seed = Seed::new(config.seed).fork("plan");
+        let flow = |n_samplers| {
+            let numbered = (0..).zip(workloads.iter().zip(steps));
+            let flows: Vec<Flow> = numbered
+                .map(|(step, (workload, tokens))| {
+                    let train_s = tokens.learnt / middle(rates.learnt);
+                    play(workload, &shop(n_samplers), train_s, seed.nth(step))
+                })
+                .collect();
+            Flow::mean(&flows)
+        };
+        SAMPLERS.map(flow).to_vec()
     }
 }
 
-/// With `is_shared`, a prompt of several rows is computed once where they are learnt from.
-pub(super) fn tokens(step: &Step, means: Means, is_shared: bool) -> Tokens {
-    let rows = step.proposals + step.solutions + step.estimates;
-    let response_mean = means.response_tokens.unwrap_or(step.new_tokens as f64 / rows as f64 / 4.0);
-    let prompt_mean = means.prompt_tokens.unwrap_or(step.prompt_tokens as f64 / rows as f64 / 2.0);
-    let groups = (step.proposals + step.proposals * 2).max(1);
-    let n_prompts = if is_shared { groups.min(step.trained) } else { step.trained };
-    let programs = step.executions.iter().map(|it| it.validate + it.estimate + it.solve).sum();
-    Tokens {
-        rows,
-        response_mean,
-        prompt_mean,
-        drawn: rows as f64 * response_mean,
-        learnt: step.trained as f64 * response_mean + n_prompts as f64 * prompt_mean,
-        programs,
-    }
-}
-
-fn rates(model: &ModelConfig, n_learnt: u64, n_weights: u64, asked: &Asked, tokens: &Tokens) -> Rates {
+fn rates(
+    config: &Config,
+    model: &ModelConfig,
+    (n_learnt, n_weights): (u64, u64),
+    asked: &Asked,
+    tokens: &Tokens,
+) -> Rates {
     let context = tokens.prompt_mean + tokens.response_mean / 2.0;
     let flops = forward_flops(model, context);
     let anchor = match asked.engine {
         Engine::Native => {
-            let smaller = tiny_flops() / flops;
+            // Half of the cores do half.
+            let smaller = tiny_flops() / flops * native_cores(config) as f64 / 2.0;
             return Rates {
                 drawn: NATIVE_DRAWN.map(|it| it * smaller),
                 row_max: NATIVE_DRAWN[1] * smaller * NATIVE_ROW_SHARE,
@@ -271,6 +259,11 @@ fn rates(model: &ModelConfig, n_learnt: u64, n_weights: u64, asked: &Asked, toke
         learnt,
         publish_s: PUBLISH_BYTES_PER_S.map(|it| bytes / it),
     }
+}
+
+/// Cores that the native engine is planned on: the two that it was measured on, or one where no more is asked for.
+pub(crate) fn native_cores(config: &Config) -> usize {
+    if config.policy.options.threads == 1 { 1 } else { 2 }
 }
 
 /// Operations of a token of the tiny shape of `kelvin bench`: 4 layers, d 192, 6 heads, 2 kv heads, ffn 512, vocabulary 512.

@@ -5,8 +5,8 @@ use kelvin_remote::tinker::Losses;
 use serde::Serialize;
 
 use super::{
-    cluster::{Means, Range, Tokens, tokens},
-    step::Step,
+    cluster::Range,
+    workload::{Expected, Lengths, Prompts, Tokens, record},
 };
 use crate::config::Config;
 
@@ -30,9 +30,12 @@ pub(crate) struct Hosted {
 }
 
 impl Hosted {
-    pub(crate) fn of(config: &Config, n_weights: u64, means: Means) -> Hosted {
-        let tokens = tokens(&Step::of(config), means, false);
-        let prefilled = tokens.rows as f64 * tokens.prompt_mean;
+    pub(crate) fn of(config: &Config, n_weights: u64, expected: Expected) -> anyhow::Result<Hosted> {
+        let lengths = |it| Lengths::of(config, expected, it);
+        let workloads = record(config, expected.valid, 1)?;
+        let of_steps = workloads.iter().map(|it| Tokens::of(it, lengths, Prompts::Repeated));
+        let tokens = Tokens::mean(&of_steps.collect::<Vec<_>>());
+        let prefilled = tokens.rows * tokens.prompt_mean;
         let passes = [config.policy.remote.losses == Losses::Ours, 0.0 < config.objective.kl_coefficient];
         let scored = passes.iter().filter(|it| **it).count() as f64 * tokens.learnt;
         let scale = n_weights as f64 / ANCHOR_WEIGHTS * 1e-6;
@@ -46,12 +49,7 @@ impl Hosted {
                     + tokens.learnt * TRAIN_USD[at])
         };
         let step_usd = [usd(0), usd(1)];
-        Hosted {
-            tokens,
-            prefilled,
-            scored,
-            step_usd,
-            run_usd: step_usd.map(|it| it * f64::from(config.steps)),
-        }
+        let run_usd = step_usd.map(|it| it * f64::from(config.steps));
+        Ok(Hosted { tokens, prefilled, scored, step_usd, run_usd })
     }
 }

@@ -4,11 +4,12 @@
 pub(crate) mod cluster;
 pub(crate) mod hosted;
 mod memory;
-mod queue;
+pub(crate) mod queue;
 mod r_zero;
 mod shape;
 mod step;
 mod work;
+pub(crate) mod workload;
 
 use kelvin_selfplay::settings::Recipe;
 

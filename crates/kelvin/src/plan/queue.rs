@@ -1,5 +1,6 @@
-//! A step as a queue: samplers draw rows, executors grade what is drawn, and once all of it is graded the trainer learns and
-//! publishes. A discrete-event model with lengths drawn by seed: equal inputs give equal numbers.
+//! Steps as a queue: samplers draw the rows that the loop asks for when it asks for them, executors run what judges them, and
+//! once all are graded the trainer learns and publishes. A discrete-event model with lengths drawn by seed: equal inputs give
+//! equal numbers.
 
 use std::{
     cmp::{Ordering, Reverse},
@@ -7,60 +8,266 @@ use std::{
 };
 
 use kelvin_core::seed::Seed;
+use kelvin_selfplay::simulation::{Purpose, Workload};
 use serde::Serialize;
 
-/// What a step has to do and with what.
+use super::workload::Lengths;
+
+/// What a step is done with.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Shop {
-    /// Rows of a step, and of each the tokens drawn on average and at most.
-    pub(crate) n_rows: usize,
-    pub(crate) tokens_mean: f64,
-    pub(crate) tokens_max: f64,
-    /// Programs behind a row, on average, and seconds of a core for each.
-    pub(crate) programs_per_row: f64,
-    pub(crate) program_s: f64,
+pub(super) struct Shop {
+    /// Tokens of proposals, solutions and estimates.
+    pub(super) lengths: [Lengths; 3],
+    /// Seconds of a core for a program.
+    pub(super) program_s: f64,
     /// Samplers, rows that each draws at once, its tokens per second with all of them, and those of a row at most.
-    pub(crate) n_samplers: usize,
-    pub(crate) slots: usize,
-    pub(crate) tokens_per_s: f64,
-    pub(crate) row_tokens_per_s_max: f64,
+    pub(super) n_samplers: usize,
+    pub(super) slots: usize,
+    pub(super) tokens_per_s: f64,
+    pub(super) row_tokens_per_s_max: f64,
     /// Cores that run programs.
-    pub(crate) n_executors: usize,
-    /// Learning from the step and publishing the weights.
-    pub(crate) train_s: f64,
-    pub(crate) publish_s: f64,
+    pub(super) n_executors: usize,
+    /// Publishing the weights.
+    pub(super) publish_s: f64,
 }
 
-/// What came of it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+/// What came of a step, or of several on average.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Flow {
     pub(crate) samplers: usize,
     pub(crate) step_s: f64,
     /// Until the last row is drawn, and until the last one is graded.
     pub(crate) drawn_s: f64,
     pub(crate) graded_s: f64,
-    /// Shares of the step in which each works; of samplers and executors, on average.
+    /// Seconds in which the step waits for executors: nothing is drawn, or all that there is to draw is drawn already while
+    /// rows wait to be graded.
+    pub(crate) executors_s: f64,
+    /// Shares of what each could do in the step; of samplers and executors, on average.
     pub(crate) sampler_busy: f64,
     pub(crate) executor_busy: f64,
     pub(crate) trainer_busy: f64,
-    /// Most rows that waited for an executor at once.
-    pub(crate) queue_max: usize,
+    /// Most rows that waited for a sampler at once, and most that waited for an executor.
+    pub(crate) sampler_queue_max: usize,
+    pub(crate) executor_queue_max: usize,
 }
 
 impl Flow {
-    /// Where most of the step is waited for.
+    /// What most of the step waits for.
     pub(crate) fn bottleneck(&self) -> &'static str {
-        let grading = self.graded_s - self.drawn_s;
+        let sampling = self.graded_s - self.executors_s;
         let learning = self.step_s - self.graded_s;
-        match (self.drawn_s >= grading.max(learning), grading >= learning) {
+        match (sampling >= self.executors_s.max(learning), self.executors_s >= learning) {
             (true, _) => "samplers",
             (false, true) => "executors",
             (false, false) => "trainer",
         }
     }
+
+    /// Steps one after the other: means, and the longest queues.
+    pub(super) fn mean(flows: &[Flow]) -> Flow {
+        let mean = |of: fn(&Flow) -> f64| flows.iter().map(of).sum::<f64>() / flows.len() as f64;
+        let most = |of: fn(&Flow) -> usize| flows.iter().map(of).max().unwrap_or(0);
+        // Shares weigh by the seconds that they are of.
+        let step_s = mean(|it| it.step_s);
+        Flow {
+            samplers: most(|it| it.samplers),
+            step_s,
+            drawn_s: mean(|it| it.drawn_s),
+            graded_s: mean(|it| it.graded_s),
+            executors_s: mean(|it| it.executors_s),
+            sampler_busy: mean(|it| it.sampler_busy * it.step_s) / step_s,
+            executor_busy: mean(|it| it.executor_busy * it.step_s) / step_s,
+            trainer_busy: mean(|it| it.trainer_busy * it.step_s) / step_s,
+            sampler_queue_max: most(|it| it.sampler_queue_max),
+            executor_queue_max: most(|it| it.executor_queue_max),
+        }
+    }
 }
 
-/// Seconds that can be put in order; none is NaN.
+/// Plays one step, whose learning takes `train_s`.
+pub(super) fn play(workload: &Workload, shop: &Shop, train_s: f64, seed: Seed) -> Flow {
+    let mut floor = Floor::open(workload, shop, seed);
+    floor.move_on();
+    while let Some(end) = floor.next_end() {
+        match end {
+            End::Drawn(row) => {
+                floor.flow.drawn_s = floor.now;
+                match workload.rows[row].n_programs {
+                    0 => floor.graded(row),
+                    _ => floor.to_grade.push_back(row),
+                }
+            }
+            End::Graded(row) => floor.graded(row),
+        }
+        floor.move_on();
+    }
+    assert!(floor.to_draw.is_empty() && floor.n_ungraded == 0, "every ask comes to be asked");
+    let (graded_s, program_s) = (floor.now, workload.n_programs() as f64 * shop.program_s);
+    let step_s = graded_s + train_s + shop.publish_s;
+    let of_step = |busy_s: f64, n: usize| if step_s == 0.0 { 0.0 } else { busy_s / (n as f64 * step_s) };
+    Flow {
+        samplers: shop.n_samplers,
+        step_s,
+        graded_s,
+        sampler_busy: of_step(floor.n_tokens / shop.tokens_per_s, shop.n_samplers),
+        executor_busy: of_step(program_s, shop.n_executors.max(1)),
+        trainer_busy: of_step(train_s, 1),
+        ..floor.flow
+    }
+}
+
+/// What ends, and of which row.
+enum End {
+    Drawn(usize),
+    Graded(usize),
+}
+
+/// Rows by when something of theirs ends, the first that began first where several do.
+type Ends = BinaryHeap<Reverse<(At, usize, usize)>>;
+
+/// A step as it goes.
+struct Floor<'step> {
+    workload: &'step Workload,
+    shop: &'step Shop,
+    seed: Seed,
+    now: f64,
+    /// Tokens of a row that is drawn from the beginning on. Rows share the samplers evenly, so that a row is done when this
+    /// has grown by its own tokens.
+    drawn_each: f64,
+    drawing: Ends,
+    grading: Ends,
+    n_begun: usize,
+    /// Of each ask, the rows before it that are not graded.
+    n_awaited: Vec<usize>,
+    /// Of each row, the asks that wait for it.
+    awaited_by: Vec<Vec<usize>>,
+    n_ungraded: usize,
+    to_draw: VecDeque<usize>,
+    to_grade: VecDeque<usize>,
+    /// Tokens of the rows whose drawing began.
+    n_tokens: f64,
+    flow: Flow,
+}
+
+impl<'step> Floor<'step> {
+    fn open(workload: &'step Workload, shop: &'step Shop, seed: Seed) -> Floor<'step> {
+        let mut awaited_by = vec![Vec::new(); workload.rows.len()];
+        for (ask_idx, ask) in workload.asks.iter().enumerate() {
+            ask.after.clone().for_each(|row| awaited_by[row].push(ask_idx));
+        }
+        let at_once = workload.asks.iter().filter(|it| it.after.is_empty());
+        Floor {
+            workload,
+            shop,
+            seed,
+            now: 0.0,
+            drawn_each: 0.0,
+            drawing: Ends::new(),
+            grading: Ends::new(),
+            n_begun: 0,
+            n_awaited: workload.asks.iter().map(|it| it.after.len()).collect(),
+            awaited_by,
+            n_ungraded: workload.rows.len(),
+            to_draw: at_once.flat_map(|it| it.rows.clone()).collect(),
+            to_grade: VecDeque::new(),
+            n_tokens: 0.0,
+            flow: Flow::default(),
+        }
+    }
+
+    /// Tokens per second of a row: its share of the samplers, but no more than a row can have.
+    fn row_rate(&self) -> f64 {
+        let share = (self.shop.n_samplers as f64 / self.drawing.len() as f64).min(1.0);
+        (share * self.shop.tokens_per_s).min(self.shop.row_tokens_per_s_max)
+    }
+
+    /// Lets time go by until something ends; nothing where nothing goes on.
+    fn next_end(&mut self) -> Option<End> {
+        let drawn = self.drawing.peek().map(|Reverse((At(tokens), _, row))| {
+            (self.now + (tokens - self.drawn_each) / self.row_rate(), End::Drawn(*row))
+        });
+        let graded = self.grading.peek().map(|Reverse((At(at), _, row))| (*at, End::Graded(*row)));
+        let (at, end) = match (drawn, graded) {
+            (Some(drawn), Some(graded)) => {
+                if drawn.0 <= graded.0 {
+                    drawn
+                } else {
+                    graded
+                }
+            }
+            (drawn, graded) => drawn.or(graded)?,
+        };
+        let waits_for_grades = !self.to_grade.is_empty() && self.to_draw.is_empty();
+        if self.drawing.is_empty() || waits_for_grades {
+            self.flow.executors_s += at - self.now;
+        }
+        match end {
+            End::Drawn(_) => {
+                let Reverse((At(tokens), ..)) = self.drawing.pop().expect("it was looked at");
+                self.drawn_each = tokens;
+            }
+            End::Graded(_) => {
+                if !self.drawing.is_empty() {
+                    self.drawn_each += (at - self.now) * self.row_rate();
+                }
+                self.grading.pop();
+            }
+        }
+        self.now = at;
+        Some(end)
+    }
+
+    /// A row has its verdict; what waited for it alone is asked for.
+    fn graded(&mut self, row: usize) {
+        self.n_ungraded -= 1;
+        for &ask in &self.awaited_by[row] {
+            self.n_awaited[ask] -= 1;
+            if self.n_awaited[ask] == 0 {
+                self.to_draw.extend(self.workload.asks[ask].rows.clone());
+            }
+        }
+    }
+
+    /// Whoever is free takes what waits.
+    fn move_on(&mut self) {
+        while self.drawing.len() < self.shop.n_samplers * self.shop.slots
+            && let Some(row) = self.to_draw.pop_front()
+        {
+            let tokens = self.length(row);
+            self.n_tokens += tokens;
+            self.n_begun += 1;
+            self.drawing.push(Reverse((At(self.drawn_each + tokens), self.n_begun, row)));
+        }
+        while self.grading.len() < self.shop.n_executors.max(1)
+            && let Some(row) = self.to_grade.pop_front()
+        {
+            let program_s = self.workload.rows[row].n_programs as f64 * self.shop.program_s;
+            self.n_begun += 1;
+            self.grading.push(Reverse((At(self.now + program_s), self.n_begun, row)));
+        }
+        let queues = &mut self.flow;
+        queues.sampler_queue_max = queues.sampler_queue_max.max(self.to_draw.len());
+        queues.executor_queue_max = queues.executor_queue_max.max(self.to_grade.len());
+    }
+
+    /// Tokens of a row.
+    fn length(&self, row: usize) -> f64 {
+        let [propose, solve, estimate] = &self.shop.lengths;
+        let lengths = match self.workload.rows[row].purpose {
+            Purpose::Propose => propose,
+            Purpose::Solve => solve,
+            Purpose::Estimate => estimate,
+        };
+        length(lengths, self.seed.nth(row as u64))
+    }
+}
+
+/// Tokens of a row: exponential about the mean, cut at the limit. Completions end at any token with a like chance.
+fn length(lengths: &Lengths, seed: Seed) -> f64 {
+    (-(1.0 - seed.unit()).ln() * lengths.response_mean).clamp(1.0, lengths.response_max)
+}
+
+/// Seconds or tokens that can be put in order; none is NaN.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct At(f64);
 
@@ -78,117 +285,124 @@ impl PartialOrd for At {
     }
 }
 
-/// What ends at a moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum End {
-    Drawn,
-    Graded,
-}
-
-/// Plays one step.
-pub(crate) fn play(shop: &Shop, seed: Seed) -> Flow {
-    let n_slots = (shop.n_samplers * shop.slots).max(1);
-    let in_flight = (shop.n_rows as f64 / shop.n_samplers as f64).min(shop.slots as f64).max(1.0);
-    let row_rate = (shop.tokens_per_s / in_flight).min(shop.row_tokens_per_s_max);
-    let mut lengths: VecDeque<f64> = (0..shop.n_rows).map(|row| length(shop, seed.nth(row as u64))).collect();
-    let program_s = shop.programs_per_row * shop.program_s;
-    let (mut ends, mut sequence) = (BinaryHeap::new(), 0u64);
-    let mut push = |ends: &mut BinaryHeap<_>, at: f64, end: End| {
-        sequence += 1;
-        ends.push(Reverse((At(at), sequence, end)));
-    };
-    let (mut drawing_s, mut now, mut drawn_s) = (0.0, 0.0, 0.0);
-    for tokens in lengths.drain(..shop.n_rows.min(n_slots)).collect::<Vec<_>>() {
-        drawing_s += tokens / row_rate;
-        push(&mut ends, tokens / row_rate, End::Drawn);
-    }
-    let (mut waiting, mut queue_max, mut n_idle) = (0usize, 0usize, shop.n_executors.max(1));
-    while let Some(Reverse((At(at), _, end))) = ends.pop() {
-        now = at;
-        match end {
-            End::Drawn => {
-                drawn_s = now;
-                waiting += 1;
-                if let Some(tokens) = lengths.pop_front() {
-                    drawing_s += tokens / row_rate;
-                    push(&mut ends, now + tokens / row_rate, End::Drawn);
-                }
-            }
-            End::Graded => n_idle += 1,
-        }
-        while 0 < waiting && 0 < n_idle {
-            (waiting, n_idle) = (waiting - 1, n_idle - 1);
-            push(&mut ends, now + program_s, End::Graded);
-        }
-        queue_max = queue_max.max(waiting);
-    }
-    let step_s = now + shop.train_s + shop.publish_s;
-    let of_step = |busy_s: f64, n: f64| busy_s / (n * step_s);
-    Flow {
-        samplers: shop.n_samplers,
-        step_s,
-        drawn_s,
-        graded_s: now,
-        sampler_busy: of_step(drawing_s, (n_slots as f64).min(in_flight * shop.n_samplers as f64)),
-        executor_busy: of_step(program_s * shop.n_rows as f64, shop.n_executors.max(1) as f64),
-        trainer_busy: shop.train_s / step_s,
-        queue_max,
-    }
-}
-
-/// Tokens of a row: exponential about the mean, cut at the limit. Completions end at any token with a like chance.
-fn length(shop: &Shop, seed: Seed) -> f64 {
-    (-(1.0 - seed.unit()).ln() * shop.tokens_mean).clamp(1.0, shop.tokens_max)
-}
-
 #[cfg(test)]
 mod tests {
+    use kelvin_core::task::TaskType;
+    use kelvin_selfplay::simulation::{Ask, Row};
+
     use super::*;
 
+    fn rows(purpose: Purpose, n: usize, n_programs: usize) -> Vec<Row> {
+        vec![Row { purpose, task_type: TaskType::Abduction, group: 0, n_programs, is_trained: true }; n]
+    }
+
     /// A thousand rows of ten tokens each and no more, so that all can be reckoned by hand.
-    fn even() -> Shop {
-        Shop {
-            n_rows: 1000,
-            tokens_mean: 1e12,
-            tokens_max: 10.0,
-            programs_per_row: 1.0,
+    fn even() -> (Workload, Shop) {
+        let rows = rows(Purpose::Solve, 1000, 1);
+        let asks = vec![Ask { after: 0..0, rows: 0..1000 }];
+        let lengths = Lengths { response_mean: 1e12, response_max: 10.0, prompt_mean: 0.0 };
+        let shop = Shop {
+            lengths: [lengths; 3],
             program_s: 0.0,
             n_samplers: 1,
             slots: 100,
             tokens_per_s: 1000.0,
             row_tokens_per_s_max: 1e9,
             n_executors: 4,
-            train_s: 3.0,
             publish_s: 1.0,
-        }
+        };
+        (Workload { rows, asks }, shop)
     }
 
     #[test]
     fn what_is_even_comes_to_what_is_reckoned() {
-        let flow = play(&even(), Seed::new(1));
+        let (workload, even) = even();
+        let play = |shop: Shop| play(&workload, &shop, 3.0, Seed::new(1));
+        let flow = play(even);
         // 10,000 tokens at 1,000 a second.
         assert!((flow.drawn_s - 10.0).abs() < 1e-9 && (flow.step_s - 14.0).abs() < 1e-9, "{flow:?}");
-        assert_eq!((flow.bottleneck(), flow.queue_max), ("samplers", 96));
-        let eight = play(&Shop { n_samplers: 8, ..even() }, Seed::new(1));
-        // Eight hundred rows in the first second and two hundred in the next, each as fast as in a full batch.
-        assert!((eight.drawn_s - 2.0).abs() < 1e-9 && eight.bottleneck() == "trainer", "{eight:?}");
-        let slow = play(&Shop { program_s: 0.1, ..even() }, Seed::new(1));
+        assert_eq!(
+            (flow.bottleneck(), flow.sampler_queue_max, flow.executor_queue_max),
+            ("samplers", 900, 96)
+        );
+        assert!(
+            (flow.sampler_busy * 14.0 - 10.0).abs() < 1e-9 && flow.trainer_busy == 3.0 / 14.0,
+            "{flow:?}"
+        );
+        let eight = play(Shop { n_samplers: 8, ..even });
+        // Eight hundred rows in the first second; then two hundred have all samplers to themselves.
+        assert!((eight.drawn_s - 1.25).abs() < 1e-9 && eight.bottleneck() == "trainer", "{eight:?}");
+        let slow = play(Shop { program_s: 0.1, ..even });
         // 100 seconds of programs on 4 cores, the first of which begins after a second.
         assert!((slow.graded_s - 26.0).abs() < 1e-9 && slow.bottleneck() == "executors", "{slow:?}");
-        assert!(slow.queue_max > 500 && (slow.executor_busy * slow.step_s - 25.0).abs() < 1e-9);
-        let alone = play(&Shop { n_samplers: 1000, row_tokens_per_s_max: 5.0, ..even() }, Seed::new(1));
+        assert!(slow.executor_queue_max > 500 && (slow.executor_busy * slow.step_s - 25.0).abs() < 1e-9);
+        let alone = play(Shop { n_samplers: 1000, row_tokens_per_s_max: 5.0, ..even });
         assert!(
             (alone.drawn_s - 2.0).abs() < 1e-9,
             "a row is no faster however many samplers there are: {alone:?}"
         );
     }
 
+    /// Two rows of different lengths share a sampler until the short one is done.
+    #[test]
+    fn what_is_left_is_drawn_faster() {
+        let (_, even) = even();
+        let mut shop = Shop { tokens_per_s: 10.0, ..even };
+        shop.lengths[0].response_max = 30.0;
+        let rows = [rows(Purpose::Propose, 1, 0), rows(Purpose::Solve, 1, 0)].concat();
+        let workload = Workload { rows, asks: vec![Ask { after: 0..0, rows: 0..2 }] };
+        // Ten tokens of each in two seconds, the other twenty in two more.
+        let flow = play(&workload, &shop, 0.0, Seed::new(1));
+        assert!((flow.drawn_s - 4.0).abs() < 1e-9 && flow.executors_s == 0.0, "{flow:?}");
+        // A row has half of the sampler at most.
+        let flow = play(&workload, &Shop { row_tokens_per_s_max: 5.0, ..shop }, 0.0, Seed::new(1));
+        assert!(
+            (flow.drawn_s - 6.0).abs() < 1e-9 && (flow.sampler_busy * 7.0 - 4.0).abs() < 1e-9,
+            "{flow:?}"
+        );
+    }
+
+    /// A proposal of ten tokens is drawn in a second and validated in two, its two tries are drawn in one and graded in
+    /// another; so is a second round of two, and then comes what waits for all of them.
+    #[test]
+    fn what_waits_for_a_verdict_is_drawn_behind_it() {
+        let (_, even) = even();
+        let shop = Shop { program_s: 1.0, slots: 1000, row_tokens_per_s_max: 10.0, ..even };
+        let proposal = [rows(Purpose::Propose, 1, 2), rows(Purpose::Estimate, 2, 1)].concat();
+        let asks = vec![Ask { after: 0..0, rows: 0..1 }, Ask { after: 0..1, rows: 1..3 }];
+        let one = Workload { rows: proposal.clone(), asks: asks.clone() };
+        let flow = play(&one, &shop, 0.0, Seed::new(1));
+        assert_eq!((flow.drawn_s, flow.graded_s, flow.executors_s), (4.0, 5.0, 3.0));
+        let rounds = Workload {
+            rows: [proposal, rows(Purpose::Estimate, 2, 1), rows(Purpose::Solve, 1, 0)].concat(),
+            asks: [asks, vec![Ask { after: 1..3, rows: 3..5 }, Ask { after: 0..5, rows: 5..6 }]].concat(),
+        };
+        let flow = play(&rounds, &shop, 0.0, Seed::new(1));
+        // 1 + 2 for the proposal, 1 + 1 for each round, and a second for what runs nothing.
+        assert_eq!((flow.drawn_s, flow.graded_s, flow.step_s), (8.0, 8.0, 9.0));
+        let alone = play(&rounds, &Shop { n_executors: 1, ..shop }, 0.0, Seed::new(1));
+        assert_eq!((alone.graded_s, alone.executor_queue_max), (10.0, 1), "one waits in each round");
+    }
+
     #[test]
     fn equal_seeds_give_equal_steps() {
-        let shop = Shop { tokens_mean: 7.0, tokens_max: 100.0, ..even() };
-        assert_eq!(play(&shop, Seed::new(3)), play(&shop, Seed::new(3)));
-        assert_ne!(play(&shop, Seed::new(3)), play(&shop, Seed::new(4)));
-        let mean: f64 = (0..20_000).map(|it| length(&shop, Seed::new(it))).sum::<f64>() / 20_000.0;
+        let (workload, even) = even();
+        let lengths = Lengths { response_mean: 7.0, response_max: 100.0, prompt_mean: 0.0 };
+        let shop = Shop { lengths: [lengths; 3], ..even };
+        let of = |seed| play(&workload, &shop, 3.0, Seed::new(seed));
+        assert_eq!(of(3), of(3));
+        assert_ne!(of(3), of(4));
+        let mean: f64 = (0..20_000).map(|it| length(&lengths, Seed::new(it))).sum::<f64>() / 20_000.0;
         assert!((6.8..7.2).contains(&mean), "{mean}");
+    }
+
+    #[test]
+    fn several_steps_are_means_and_the_longest_queues() {
+        let (workload, even) = even();
+        let (short, long) =
+            (play(&workload, &even, 0.0, Seed::new(1)), play(&workload, &even, 22.0, Seed::new(1)));
+        let both = Flow::mean(&[short, long]);
+        assert_eq!((both.step_s, both.graded_s, both.executor_queue_max), (22.0, 10.0, 96));
+        assert!((both.trainer_busy - 0.5).abs() < 1e-12 && (both.sampler_busy * 22.0 - 10.0).abs() < 1e-9);
     }
 }

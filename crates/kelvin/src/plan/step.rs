@@ -47,17 +47,23 @@ pub(super) struct Executions {
 impl Executions {
     fn of(config: &Config, task_type: TaskType) -> Executions {
         let (azr, batch) = (&config.azr, config.azr.batch_size as u64);
-        let n_inputs = config.python.prompt_set.n_induction_inputs() as u64;
-        let (given, graded) = match task_type {
-            TaskType::Induction => (n_inputs, n_inputs - n_inputs / 2),
-            TaskType::Deduction | TaskType::Abduction | TaskType::Error | TaskType::Question => (1, 1),
-        };
+        let (given, graded) = inputs(config, task_type);
+        let [given, graded] = [given, graded].map(|it| it as u64);
         Executions {
             task_type,
             validate: batch * given,
             estimate: batch * azr.n_estimate as u64 * graded,
             solve: batch * azr.n_solutions as u64 * graded,
         }
+    }
+}
+
+/// Inputs that a task is posed with, and those that an answer to it is graded on.
+pub(super) fn inputs(config: &Config, task_type: TaskType) -> (usize, usize) {
+    let n_inputs = config.python.prompt_set.n_induction_inputs();
+    match task_type {
+        TaskType::Induction => (n_inputs, n_inputs - n_inputs / 2),
+        TaskType::Deduction | TaskType::Abduction | TaskType::Error | TaskType::Question => (1, 1),
     }
 }
 

@@ -36,12 +36,37 @@ fn more_gpus_take_less_time_and_hold_less_each() {
     assert_eq!(eight, of("8"), "equal inputs give equal plans");
 }
 
+/// What is valid is tried: without much of it there is less to draw, and longer queues where there are few samplers.
+#[test]
+fn a_plan_follows_what_the_loop_asks_for() {
+    let path = config("quickstart.toml");
+    let of = |arguments: &[&str]| planned(&[&[path.as_str()], arguments].concat());
+    let rows = |plan: &Value| plan["tokens"]["rows"].as_f64().unwrap();
+    let all = of(&["--valid", "1"]);
+    assert_eq!(rows(&all), 96.0 + 2.0 * 768.0);
+    let few = of(&["--valid", "0.1"]);
+    assert!((96.0 + 768.0..96.0 + 768.0 + 0.3 * 768.0).contains(&rows(&few)), "{few}");
+    let queue = |plan: &Value, at: usize, key: &str| plan["queue"][at][key].as_f64().unwrap();
+    assert!(queue(&all, 3, "sampler_queue_max") < queue(&all, 0, "sampler_queue_max"));
+    // One core draws and learns half of what two do.
+    let one = of(&["--valid", "1", "--set", "policy.threads=1"]);
+    let learn_s = |plan: &Value| plan["learn_s"][0].as_f64().unwrap();
+    assert!((learn_s(&one) / learn_s(&all) - 2.0).abs() < 1e-9);
+    // With lag 0 nothing of what is solved is drawn before all else is graded.
+    let later = of(&["--valid", "1", "--set", "azr.solve_lag=0"]);
+    assert!(queue(&all, 3, "graded_s") < queue(&later, 3, "graded_s"), "{all} {later}");
+    for wrong in ["0", "1.1", "some"] {
+        assert_eq!(run(&["plan", &path, "--valid", wrong]).code, Some(2));
+    }
+}
+
 /// Paid by the token: what is asked for more costs more, and nobody says how long it takes.
 #[test]
 fn a_hosted_server_is_paid_by_the_token() {
     let path = config("azr-qwen2.5-coder-7b.toml");
     let of = |set: &[&str]| {
-        planned(&[&[path.as_str(), "--engine", "tinker", "--response-tokens", "500"], set].concat())
+        let means = ["--response-tokens", "500", "--prompt-tokens", "3000"];
+        planned(&[&[path.as_str(), "--engine", "tinker"], &means[..], set].concat())
     };
     let ours = of(&[]);
     let theirs = [
@@ -56,8 +81,10 @@ fn a_hosted_server_is_paid_by_the_token() {
     let usd =
         |plan: &Value| plan["step_usd"].as_array().unwrap().iter().map(|it| it.as_f64().unwrap()).collect();
     let [least, most]: [f64; 2] = Vec::try_into(usd(&ours)).unwrap();
-    // By hand: 7.62 of 8.19 billion weights; prompts of 1920 rows, tokens drawn, and 384 rows scored and learnt from.
-    let (rows, prompt) = (1920.0, ours["tokens"]["prompt_mean"].as_f64().unwrap());
+    // By hand: 7.62 of 8.19 billion weights; prompts of as many rows as nine of ten valid proposals come to, tokens drawn,
+    // and 384 rows scored and learnt from.
+    let (rows, prompt) = (ours["tokens"]["rows"].as_f64().unwrap(), 3000.0);
+    assert!((rows - (384.0 + 0.9 * 1536.0)).abs() < 0.05 * 1536.0, "{rows}");
     let learnt = 384.0 * (prompt + 500.0);
     let expected =
         [(0.13, 0.40, 0.13, 0.40), (0.195, 0.60, 0.44, 0.44)].map(|(prefill, sample, score, train)| {

@@ -1,30 +1,55 @@
-//! Sums that an executor adds up, and a policy that depends on how often it learnt.
+//! Sums that an executor adds up: tasks of every type, which can be posed badly and answered wrongly.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use kelvin_core::{
     environment::{Environment, Given},
     executor::{Calls, Executor, HashSeed, Job, Limits, Names, Outcome},
-    rollout::SampleRequest,
     seed::Seed,
     task::{Grade, Miss, Reason, Rejection, Task, TaskType},
 };
 
-/// Proposers pose `a b`, whose sum is at most 99; solvers add.
-pub(crate) struct Sums(pub(crate) Arc<dyn Executor>);
+/// Programs that a verdict runs, each on one input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Programs {
+    /// To validate a proposal.
+    pub validate: usize,
+    /// To grade an answer.
+    pub grade: usize,
+}
+
+/// Proposers pose `a b`, solvers add. The first word of an answer is the answer, and what follows the numbers of a proposal
+/// is not read: responses can be told apart by the rest of their words.
+pub struct Sums {
+    executor: Arc<dyn Executor>,
+    programs: BTreeMap<TaskType, Programs>,
+}
 
 impl Sums {
-    fn outcome(&self, text: &str) -> anyhow::Result<Outcome> {
+    /// Sums whose verdicts run so many programs on `executor`; where none are named none run.
+    pub fn new(executor: Arc<dyn Executor>, programs: BTreeMap<TaskType, Programs>) -> Sums {
+        Sums { executor, programs }
+    }
+
+    fn programs(&self, task_type: TaskType) -> Programs {
+        self.programs.get(&task_type).copied().unwrap_or_default()
+    }
+
+    /// What `n` runs of `program` on `input` come to.
+    fn outcome(&self, n: usize, program: &str, input: &str) -> anyhow::Result<Outcome> {
+        if n == 0 {
+            return Ok(add(input));
+        }
         let job = Job {
-            program: "sum".into(),
-            inputs: vec![text.to_owned()],
+            program: program.into(),
+            inputs: vec![input.to_owned(); n],
             names: Names::Literals,
             company: None,
             hash_seed: HashSeed::A,
             calls: Calls::Once,
             limits: Limits::default(),
         };
-        Ok(self.0.run(&job)?.remove(0))
+        Ok(self.executor.run(&job)?.swap_remove(0))
     }
 }
 
@@ -32,7 +57,7 @@ impl Environment for Sums {
     type Payload = (u64, u64);
 
     fn task_types(&self) -> &'static [TaskType] {
-        &[TaskType::Deduction, TaskType::Abduction]
+        TaskType::ALL
     }
     fn seed_tasks(&self) -> Vec<(TaskType, (u64, u64))> {
         self.task_types().iter().map(|&it| (it, (1, 1))).collect()
@@ -42,11 +67,11 @@ impl Environment for Sums {
     }
     fn validate(
         &self,
-        _: TaskType,
+        task_type: TaskType,
         _: Given<'_, (u64, u64)>,
         response: &str,
     ) -> anyhow::Result<Result<(u64, u64), Rejection>> {
-        Ok(match self.outcome(response)? {
+        Ok(match self.outcome(self.programs(task_type).validate, response, response)? {
             Outcome::Value { .. } => Ok((numbers(response)[0], numbers(response)[1])),
             other => Err(Rejection::new(Reason::RuntimeError, format!("{other:?}"))),
         })
@@ -59,8 +84,9 @@ impl Environment for Sums {
     }
     fn grade(&self, task: &Task<(u64, u64)>, response: &str) -> anyhow::Result<Grade> {
         let (a, b) = task.payload;
-        Ok(match self.outcome(&format!("{a} {b}"))? {
-            Outcome::Value { repr } if repr == response => Grade::correct(),
+        let n = self.programs(task.task_type).grade;
+        Ok(match self.outcome(n, response, &format!("{a} {b}"))? {
+            Outcome::Value { repr } if response.split(' ').next() == Some(&repr) => Grade::correct(),
             _ => Grade::missed(Miss::Wrong),
         })
     }
@@ -73,29 +99,13 @@ impl Environment for Sums {
 }
 
 fn numbers(text: &str) -> Vec<u64> {
-    text.split(' ').filter_map(|it| it.parse().ok()).collect()
+    text.split(' ').filter_map(|it| it.parse::<u32>().ok()).map(u64::from).collect()
 }
 
-/// What the executor of these tests says of an input.
-pub(crate) fn add(input: &str) -> Outcome {
+/// What an executor of sums says of an input.
+pub fn add(input: &str) -> Outcome {
     match numbers(input)[..] {
-        [a, b] if a + b < 100 => Outcome::Value { repr: (a + b).to_string() },
+        [a, b] => Outcome::Value { repr: (a + b).to_string() },
         _ => Outcome::CompileError { message: "no sum".into() },
-    }
-}
-
-/// Poses sums, now and then none or an alarming one; the larger they are, the less often it adds right. Depends on its
-/// updates, so that one that is lost or done twice shows.
-pub(crate) fn respond(request: &SampleRequest, updates: u64) -> String {
-    let mut draws = request.seed.nth(updates).draws();
-    match request.prompt.split_once(" + ") {
-        None if draws.chance(0.1) => "nothing".into(),
-        None if draws.chance(0.05) => "3 4 secretly".into(),
-        None => format!("{} {}", draws.below(30), draws.below(30)),
-        Some((a, b)) => {
-            let sum: u64 = a.parse::<u64>().unwrap() + b.parse::<u64>().unwrap();
-            let is_right = draws.chance(1.0 - sum as f64 / 130.0);
-            if is_right { sum.to_string() } else { (sum + 1 + draws.below(2) as u64).to_string() }
-        }
     }
 }
