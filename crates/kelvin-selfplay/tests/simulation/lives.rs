@@ -163,7 +163,8 @@ fn checkpoints(dir: &Path) -> Vec<PathBuf> {
     paths
 }
 
-fn settings(draws: &mut Draws) -> RunSettings {
+/// Settings of either recipe.
+pub(crate) fn settings(draws: &mut Draws) -> RunSettings {
     let recipe = if draws.chance(0.5) { Recipe::Azr } else { Recipe::RZero };
     let r_zero = RZeroSettings {
         challenger_steps: 1 + draws.below(2) as u32,

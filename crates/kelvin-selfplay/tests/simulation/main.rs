@@ -6,6 +6,7 @@ mod answers;
 mod faults;
 mod lives;
 mod medium;
+mod workloads;
 
 use std::{env, panic::catch_unwind};
 

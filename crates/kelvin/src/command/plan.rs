@@ -180,6 +180,7 @@ fn hosted_text(plan: &Hosted, n_steps: u32) -> String {
 
 const HOSTED_ASSUMED: &str = "
 --- assumed
+- Rows, and those that train, are recorded: the loop itself, played on a pretend domain, where --valid of the proposals are tasks.
 - Prices of Qwen3-8B by the lists of January and October 2026; other models cost by their weights, whether they are offered or not.
 - Every row pays for its prompt, in drawing and in learning; what is kept of equal prompts may be cheaper.
 - A pass for log-probabilities alone costs as a prompt at the least, as learning at the most.
@@ -244,7 +245,7 @@ fn queue(flows: &[Flow]) -> String {
 const ASSUMED: &str = "
 --- assumed
 - What is asked for, and after what, is recorded: two steps of the loop itself, played with these settings on a pretend domain.
-- There, a share of the proposals are tasks (--valid), and tasks are solved as often as in the quick start: a quarter never, a sixth always.
+- There, --valid of the proposals are tasks, and tasks are solved as in the quick start: a quarter never, a seventh always.
 - One phase at a time: nothing is drawn while the trainer learns; one trainer, whatever the number of samplers.
 - Lengths are exponential about their mean and cut at the limit.
 - A program takes 0.5 to 5 ms of a core, and those of a row run one after the other.

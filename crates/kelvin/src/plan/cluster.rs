@@ -74,8 +74,8 @@ const FULL_BYTES: f64 = 16.0;
 /// kelvin's engine on two cores: tokens per second of the tiny shape, drawn and learnt, and its weights. From twice the slowest
 /// of the runs on one core in `results/2026-11-23-plan.json`, which shared it with their programs and with other work, to the
 /// fastest round of `results/2026-11-23-engine-peers.json`, and in learning to twice the fastest of those runs.
-const NATIVE_DRAWN: Range = [11_300.0, 28_200.0];
-const NATIVE_LEARNT: Range = [7_200.0, 13_600.0];
+const NATIVE_DRAWN: Range = [11_200.0, 28_200.0];
+const NATIVE_LEARNT: Range = [7_100.0, 13_600.0];
 const TINY: (f64, f64) = (192.0, 4.0);
 /// Share of a step's tokens per second that one row has at most, natively.
 const NATIVE_ROW_SHARE: f64 = 1.0 / 8.0;

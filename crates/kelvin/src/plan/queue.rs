@@ -177,26 +177,20 @@ impl<'step> Floor<'step> {
 
     /// Tokens per second of a row: its share of the samplers, but no more than a row can have.
     fn row_rate(&self) -> f64 {
-        let share = (self.shop.n_samplers as f64 / self.drawing.len() as f64).min(1.0);
-        (share * self.shop.tokens_per_s).min(self.shop.row_tokens_per_s_max)
+        let Shop { n_samplers, tokens_per_s, row_tokens_per_s_max, .. } = *self.shop;
+        let share = (n_samplers as f64 / self.drawing.len() as f64).min(1.0);
+        (share * tokens_per_s).min(row_tokens_per_s_max)
     }
 
     /// Lets time go by until something ends; nothing where nothing goes on.
     fn next_end(&mut self) -> Option<End> {
         let drawn = self.drawing.peek().map(|Reverse((At(tokens), _, row))| {
-            (self.now + (tokens - self.drawn_each) / self.row_rate(), End::Drawn(*row))
+            // Rounding may take a row past its end.
+            (self.now + (tokens - self.drawn_each).max(0.0) / self.row_rate(), End::Drawn(*row))
         });
         let graded = self.grading.peek().map(|Reverse((At(at), _, row))| (*at, End::Graded(*row)));
-        let (at, end) = match (drawn, graded) {
-            (Some(drawn), Some(graded)) => {
-                if drawn.0 <= graded.0 {
-                    drawn
-                } else {
-                    graded
-                }
-            }
-            (drawn, graded) => drawn.or(graded)?,
-        };
+        // Of what ends at once, what is drawn comes first.
+        let (at, end) = [drawn, graded].into_iter().flatten().min_by(|a, b| a.0.total_cmp(&b.0))?;
         let waits_for_grades = !self.to_grade.is_empty() && self.to_draw.is_empty();
         if self.drawing.is_empty() || waits_for_grades {
             self.flow.executors_s += at - self.now;
@@ -245,9 +239,9 @@ impl<'step> Floor<'step> {
             self.n_begun += 1;
             self.grading.push(Reverse((At(self.now + program_s), self.n_begun, row)));
         }
-        let queues = &mut self.flow;
-        queues.sampler_queue_max = queues.sampler_queue_max.max(self.to_draw.len());
-        queues.executor_queue_max = queues.executor_queue_max.max(self.to_grade.len());
+        let Flow { sampler_queue_max, executor_queue_max, .. } = &mut self.flow;
+        *sampler_queue_max = self.to_draw.len().max(*sampler_queue_max);
+        *executor_queue_max = self.to_grade.len().max(*executor_queue_max);
     }
 
     /// Tokens of a row.

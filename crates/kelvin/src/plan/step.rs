@@ -31,7 +31,7 @@ pub(super) struct Step {
     pub(super) full_at: u64,
 }
 
-/// Programs with one input each, for one task type. Answers to deduction count too, but are compared as literals:
+/// Programs with one input each, for one task type. Answers to deduction and error tasks count too, but are compared:
 /// kelvin runs nothing for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Executions {
@@ -117,8 +117,8 @@ impl Step {
         text += &line("prompts", grouped(self.prompt_tokens), "tokens, if all prompts reach theirs");
         for &Executions { task_type, validate, estimate, solve } in &self.executions {
             let more = match task_type {
-                TaskType::Deduction => "the last two are compared, nothing runs",
-                TaskType::Abduction | TaskType::Induction | TaskType::Error | TaskType::Question => "",
+                TaskType::Deduction | TaskType::Error => "the last two are compared, nothing runs",
+                TaskType::Abduction | TaskType::Induction | TaskType::Question => "",
             };
             let numbers = [validate, estimate, solve].map(grouped).join(" + ");
             text += &line(&format!("programs, {task_type}"), numbers, more);
