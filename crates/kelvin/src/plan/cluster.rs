@@ -128,6 +128,8 @@ struct Rates {
 }
 
 impl Plan {
+    /// # Errors
+    /// If the loop cannot be played with these settings.
     pub(crate) fn of(
         config: &Config,
         model: &ModelConfig,

@@ -30,6 +30,8 @@ pub(crate) struct Hosted {
 }
 
 impl Hosted {
+    /// # Errors
+    /// If the loop cannot be played with these settings.
     pub(crate) fn of(config: &Config, n_weights: u64, expected: Expected) -> anyhow::Result<Hosted> {
         let lengths = |it| Lengths::of(config, expected, it);
         let workloads = record(config, expected.valid, 1)?;
