@@ -10,6 +10,7 @@ mod readme;
 mod run_folder;
 mod series;
 mod shell;
+mod step_split;
 mod tidy;
 mod tinker_peer;
 mod tracker_peers;
@@ -65,6 +66,8 @@ enum Task {
     EnginePeers(peers::Options),
     /// Drives `kelvin serve` with other projects' clients, which are fetched from the Python package index
     ServeClients(clients::Options),
+    /// Says what the steps of a run were spent on, and fails if what draws and learns waited too long
+    StepSplit(step_split::Options),
     /// Measures the client of the Tinker protocol against SkyRL's server, and that against the native engine
     TinkerPeer(tinker_peer::Options),
     /// Trains beside the real servers of Trackio and MLflow, which are fetched from the Python package index, and reads back what
@@ -105,6 +108,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::ServeClients(options) => clients::run(root, &options),
         Task::TinkerPeer(options) => tinker_peer::run(root, &options),
         Task::TrackerPeers(options) => tracker_peers::run(root, &options),
+        Task::StepSplit(options) => step_split::run(&options),
         Task::Readers(options) => readers::run(root, &options),
         Task::Readme => readme::run(root),
         Task::RunFolder { folder, steps } => run_folder::run(&folder, steps),

@@ -224,6 +224,8 @@ fn a_run_that_learns_at_one_server_and_draws_at_others_is_the_same_run() {
     drawing[1].with(|it| it.restarts = vec![60]);
     train(&learning, &drawing, &struck);
     assert_eq!(outcome(&struck), outcome(&alone));
-    assert!(learning.with(|it| 0 < it.n_struck) && drawing.iter().all(|it| it.with(|it| 0 < it.n_struck)));
+    assert!(
+        learning.with(|it| 0 < it.n_struck()) && drawing.iter().all(|it| it.with(|it| 0 < it.n_struck()))
+    );
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "weights are taken away");
 }
