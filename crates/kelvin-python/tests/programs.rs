@@ -273,6 +273,9 @@ fn messages_that_give_a_program_away() {
         "async def f(x): return x",
         "def f(x):\n    y = {'`': 1}\n    return y",
         "hint: def f(x):\n  for i in x:\n    pass\n",
+        "it is `f = lambda x: x[::-1]`, so turn it round",
+        "f=lambda *xs: sum(xs)\nand no more",
+        "take f = lambda x: (x + 1), then sort",
     ];
     for message in leaks {
         assert!(contains_program(message), "{message:?}");
@@ -287,6 +290,9 @@ fn messages_that_give_a_program_away() {
         "def f(x):\n    '''Adds one.'''\n    ...",
         "The default and definite def of a function is to return x",
         "undef f(x): return x",
+        "f = lambda x: x",
+        "sort with key=lambda pair: the second comes first",
+        "lambda x: x + 1 is applied twice",
         "f(3) == 4",
         "def",
         "def f(",

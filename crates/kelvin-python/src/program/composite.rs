@@ -229,24 +229,43 @@ fn body_statement<'a>(body: &'a [Stmt], entry: &StmtFunctionDef) -> &'a Stmt {
     body.iter().find(|it| it.range() == entry.range).expect("the entry is a statement of the body")
 }
 
-/// `return g_0(a, 2)`, with or without a docstring before it.
+/// `return g_0(a, 2)`, whatever names its argument and its result were given on the way: nothing is computed but by one
+/// call of a helper. Docstrings and `pass` are nothing.
 fn is_wrapper(helpers: &[Helper], entry: &StmtFunctionDef) -> bool {
-    let is_docstring =
-        |stmt: &Stmt| matches!(stmt, Stmt::Expr(it) if matches!(*it.value, Expr::StringLiteral(_)));
-    let statements: Vec<&Stmt> = match entry.body.as_slice() {
-        [first, rest @ ..] if is_docstring(first) => rest.iter().collect(),
-        body => body.iter().collect(),
+    let mut n_calls = 0;
+    let mut is_plain = |expr: &Expr| match expr {
+        Expr::Call(call) => {
+            n_calls += 1;
+            is_plain_call(helpers, call)
+        }
+        it => is_operand(it),
     };
-    let [Stmt::Return(returned)] = statements[..] else { return false };
-    let Some(Expr::Call(call)) = returned.value.as_deref() else { return false };
-    let is_helper = matches!(call.func.as_ref(), Expr::Name(name) if helpers.iter().any(|it| it.name == name.id.as_str()));
+    let names = |targets: &[Expr]| targets.iter().all(Expr::is_name_expr);
+    let is_thin = entry.body.iter().all(|stmt| match stmt {
+        Stmt::Pass(_) => true,
+        Stmt::Expr(it) => it.value.is_string_literal_expr(),
+        Stmt::Assign(it) => names(&it.targets) && is_plain(&it.value),
+        Stmt::AnnAssign(it) => it.target.is_name_expr() && it.value.as_deref().is_none_or(&mut is_plain),
+        Stmt::Return(it) => it.value.as_deref().is_some_and(&mut is_plain),
+        _ => false,
+    });
+    is_thin && n_calls == 1
+}
+
+/// A call of a helper with names and constants.
+fn is_plain_call(helpers: &[Helper], call: &ExprCall) -> bool {
+    let Expr::Name(name) = call.func.as_ref() else { return false };
     let is_plain = |expr: &Expr| match expr {
-        Expr::Starred(it) => matches!(*it.value, Expr::Name(_)),
-        it => it.is_name_expr() || it.is_literal_expr(),
+        Expr::Starred(it) => it.value.is_name_expr(),
+        it => is_operand(it),
     };
-    is_helper
+    helpers.iter().any(|it| it.name == name.id.as_str())
         && call.arguments.args.iter().all(is_plain)
         && call.arguments.keywords.iter().all(|it| is_plain(&it.value))
+}
+
+fn is_operand(expr: &Expr) -> bool {
+    expr.is_name_expr() || expr.is_literal_expr()
 }
 
 /// Calls of helpers, wherever they stand in a function.
@@ -408,6 +427,11 @@ mod tests {
         };
         assert!(is_wrapper("return g_0(x)"));
         assert!(is_wrapper("'''Calls it.'''\n    return g_0(1, *x, k=None)"));
+        assert!(is_wrapper("y = g_0(x)\n    return y"));
+        assert!(is_wrapper("y: int = x\n    pass\n    z = w = g_0(y, k=1)\n    return z"));
+        assert!(!is_wrapper("y = g_0(x)\n    y += 1\n    return y"));
+        assert!(!is_wrapper("y = g_0(x)\n    return [y]"));
+        assert!(!is_wrapper("if x:\n        return g_0(x)\n    return x"));
         assert!(!is_wrapper("return g_0(x) + 1"));
         assert!(!is_wrapper("return g_0(g_0(x))"));
         assert!(!is_wrapper("x += 1\n    return g_0(x)"));

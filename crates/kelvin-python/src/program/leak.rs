@@ -12,7 +12,8 @@ const WINDOW_BYTES: usize = 8 << 10;
 /// How much is parsed for one message, in bytes. What has this many candidates is no message.
 const BUDGET_BYTES: usize = 512 << 10;
 
-/// Whether a text holds a function definition that Python parses and whose body does something. A header alone
+/// Whether a text holds a function definition that Python parses and whose body does something, or gives a name to a
+/// `lambda` that does. A header alone
 /// (``write `def f(x):` for me``), or one with a docstring, `pass`, `...` or a single word after it, gives nothing
 /// away. A text of hundreds of unfinished definitions counts as one that does.
 pub fn contains_program(message: &str) -> bool {
@@ -23,21 +24,50 @@ pub fn contains_program(message: &str) -> bool {
     let n_readings = if text.contains('`') { 2 } else { 1 };
     let mut n_parsed_bytes = 0;
     readings[..n_readings].iter().any(|text| {
-        let mut starts = text.match_indices("def").filter(|(start, _)| is_word(text, *start));
-        starts.any(|(start, _)| {
-            let window = &text[start..text.floor_char_boundary(start + WINDOW_BYTES)];
-            n_parsed_bytes += window.len();
-            n_parsed_bytes > BUDGET_BYTES || defines(window)
-        })
+        let mut holds = |keyword: &str, gives_away: fn(&str, usize) -> bool| {
+            let mut starts = text.match_indices(keyword).filter(|(start, _)| is_word(text, *start, keyword));
+            starts.any(|(start, _)| {
+                n_parsed_bytes += WINDOW_BYTES.min(text.len() - start);
+                n_parsed_bytes > BUDGET_BYTES || gives_away(text, start)
+            })
+        };
+        holds("def", |text, start| defines(window(text, start))) || holds("lambda", names_lambda)
     })
 }
 
-/// Whether `def` at `start` is a word of its own and is followed by white space or a continued line.
-fn is_word(text: &str, start: usize) -> bool {
+fn window(text: &str, start: usize) -> &str {
+    &text[start..text.floor_char_boundary(start + WINDOW_BYTES)]
+}
+
+/// Whether the keyword at `start` is a word of its own and is followed by what may follow it in a program.
+fn is_word(text: &str, start: usize, keyword: &str) -> bool {
     let before = text[..start].chars().next_back();
-    let after = text[start + 3..].chars().next();
+    let after = text[start + keyword.len()..].chars().next();
     before.is_none_or(|c| !c.is_alphanumeric() && c != '_')
-        && after.is_some_and(|c| c.is_whitespace() || c == '\\')
+        && after.is_some_and(|c| c.is_whitespace() || matches!(c, '\\' | ':' | '*'))
+}
+
+/// Whether the `lambda` at `start` follows `name =` and computes something.
+fn names_lambda(text: &str, start: usize) -> bool {
+    let is_named = text[..start].trim_end_matches([' ', '\t']).strip_suffix('=').is_some_and(|before| {
+        before.trim_end_matches([' ', '\t']).ends_with(|c: char| c.is_alphanumeric() || c == '_')
+    });
+    let text = window(text, start);
+    if !is_named || syntax::scan(text, Mode::Module).is_err() {
+        return false;
+    }
+    let parsed = syntax::parse_module_leniently(text);
+    let broken_at = parsed.errors().iter().map(|error| error.location.start()).min();
+    let Some(Stmt::Expr(first)) = parsed.syntax().body.first() else { return false };
+    // A comma of prose after it makes a tuple of it.
+    let expr = match first.value.as_ref() {
+        Expr::Tuple(tuple) => tuple.elts.first(),
+        other => Some(other),
+    };
+    let Some(Expr::Lambda(lambda)) = expr else { return false };
+    let end = lambda.end();
+    let is_whole = broken_at.is_none_or(|error| end <= error && is_end(&text[end.to_usize()..]));
+    is_whole && !lambda.body.is_name_expr() && !lambda.body.is_literal_expr()
 }
 
 fn defines(text: &str) -> bool {
