@@ -9,10 +9,10 @@ use kelvin_core::{
     task::{Grade, Miss, Reason, Rejection, Task, TaskType},
 };
 
-/// Programs that a verdict runs, each on one input.
+/// Inputs that a verdict runs a program on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Programs {
-    /// To validate a proposal.
+    /// To validate a proposal, under a first hash seed and, if it holds there, under a second.
     pub validate: usize,
     /// To grade an answer.
     pub grade: usize,
@@ -36,7 +36,13 @@ impl Sums {
     }
 
     /// What `n` runs of `program` on `input` come to.
-    fn outcome(&self, n: usize, program: &str, input: &str) -> anyhow::Result<Outcome> {
+    fn outcome(
+        &self,
+        n: usize,
+        program: &str,
+        input: &str,
+        (calls, hash_seed): (Calls, HashSeed),
+    ) -> anyhow::Result<Outcome> {
         if n == 0 {
             return Ok(add(input));
         }
@@ -45,8 +51,8 @@ impl Sums {
             inputs: vec![input.to_owned(); n],
             names: Names::Literals,
             company: None,
-            hash_seed: HashSeed::A,
-            calls: Calls::Once,
+            hash_seed,
+            calls,
             limits: Limits::default(),
         };
         Ok(self.executor.run(&job)?.swap_remove(0))
@@ -71,10 +77,14 @@ impl Environment for Sums {
         _: Given<'_, (u64, u64)>,
         response: &str,
     ) -> anyhow::Result<Result<(u64, u64), Rejection>> {
-        Ok(match self.outcome(self.programs(task_type).validate, response, response)? {
-            Outcome::Value { .. } => Ok((numbers(response)[0], numbers(response)[1])),
-            other => Err(Rejection::new(Reason::RuntimeError, format!("{other:?}"))),
-        })
+        let n = self.programs(task_type).validate;
+        for hash_seed in [HashSeed::A, HashSeed::B] {
+            match self.outcome(n, response, response, (Calls::Twice, hash_seed))? {
+                Outcome::Value { .. } => {}
+                other => return Ok(Err(Rejection::new(Reason::RuntimeError, format!("{other:?}")))),
+            }
+        }
+        Ok(Ok((numbers(response)[0], numbers(response)[1])))
     }
     fn proposal_is_formatted(&self, _: TaskType, response: &str) -> bool {
         response.contains(' ')
@@ -85,7 +95,7 @@ impl Environment for Sums {
     fn grade(&self, task: &Task<(u64, u64)>, response: &str) -> anyhow::Result<Grade> {
         let (a, b) = task.payload;
         let n = self.programs(task.task_type).grade;
-        Ok(match self.outcome(n, response, &format!("{a} {b}"))? {
+        Ok(match self.outcome(n, response, &format!("{a} {b}"), (Calls::Once, HashSeed::A))? {
             Outcome::Value { repr } if response.split(' ').next() == Some(&repr) => Grade::correct(),
             _ => Grade::missed(Miss::Wrong),
         })

@@ -1,6 +1,6 @@
 //! What a step asks of sampler, executor and trainer, and what has to be over before it asks.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use kelvin_core::task::TaskType;
 
@@ -64,15 +64,21 @@ impl Workload {
         self.trained(purpose).count()
     }
 
+    /// Different prompts of a purpose.
+    pub fn n_prompts(&self, purpose: Purpose) -> usize {
+        n_groups(self.rows.iter().filter(|it| it.purpose == purpose))
+    }
+
     /// Different prompts of a purpose that the trainer is given.
     pub fn n_trained_prompts(&self, purpose: Purpose) -> usize {
-        let mut groups: Vec<usize> = self.trained(purpose).map(|it| it.group).collect();
-        groups.sort_unstable();
-        groups.dedup();
-        groups.len()
+        n_groups(self.trained(purpose))
     }
 
     fn trained(&self, purpose: Purpose) -> impl Iterator<Item = &Row> {
         self.rows.iter().filter(move |it| it.purpose == purpose && it.is_trained)
     }
+}
+
+fn n_groups<'row>(rows: impl Iterator<Item = &'row Row>) -> usize {
+    rows.map(|it| it.group).collect::<BTreeSet<usize>>().len()
 }

@@ -52,9 +52,15 @@ fn is_whole(step: &Workload, azr: &AzrSettings) -> usize {
         n_before = ask.rows.end;
     }
     assert_eq!(n_before, step.rows.len());
-    for row in &step.rows {
+    let is_tried = |at: usize| step.asks.iter().any(|it| it.after == (at..at + 1));
+    for (at, row) in step.rows.iter().enumerate() {
         let (validate, grade) = if row.task_type == TaskType::Abduction { (3, 2) } else { (0, 0) };
-        let n_programs = if row.purpose == Purpose::Propose { validate } else { grade };
+        let n_programs = match row.purpose {
+            // What holds under the first hash seed runs under the second.
+            Purpose::Propose if is_tried(at) => 2 * validate,
+            Purpose::Propose => validate,
+            Purpose::Solve | Purpose::Estimate => grade,
+        };
         assert_eq!(row.n_programs, n_programs);
         assert!(row.purpose != Purpose::Estimate || azr.train_estimates || !row.is_trained);
     }

@@ -12,9 +12,9 @@ use crate::{
     plan::{
         self,
         cluster::{Asked, Engine, Gpu, Plan, Range, native_cores},
+        flow::Flow,
         footprint,
         hosted::Hosted,
-        queue::Flow,
         workload::{Expected, Tokens, VALID},
     },
 };
@@ -202,13 +202,19 @@ fn text(plan: &Plan, config: &Config) -> String {
     let mut text = format!("--- a step on {on}\n");
     text += &rows(&plan.tokens);
     if let (Some(bytes), Some(fits), Some(rows)) = (plan.memory_bytes, plan.fits, plan.kv_rows_max) {
-        let more =
-            if fits { format!("room for {rows} rows at once") } else { "does not fit: more GPUs".into() };
+        let more = match fits {
+            true => format!("room for {rows} rows at once"),
+            false => "does not fit: more GPUs. What follows is as if it did".into(),
+        };
         text += &format!("{:<14} {:.1} GB of each GPU, {more}\n", "memory", bytes as f64 * 1e-9);
     }
-    text += &span("drawing", plan.draw_s, "s", "");
+    text += &span("drawing", plan.draw_s, "s", "until the last row is drawn, with what it waits for");
+    if asked.engine != Engine::Native {
+        text += &span("prompts", plan.read_s, "s", "of each sampler, in that");
+    }
     text +=
         &span("programs", plan.program_s, "s", &format!("on {} cores, while others are drawn", asked.cores));
+    text += &span("grading", plan.graded_s, "s", "until the last row is graded");
     text += &span("learning", plan.learn_s, "s", "");
     text += &span("publishing", plan.publish_s, "s", "");
     text += &span("step", plan.step_s, "s", "");
@@ -248,10 +254,13 @@ const ASSUMED: &str = "
 - There, --valid of the proposals are tasks, and tasks are solved as in the quick start: a quarter never, a seventh always.
 - One phase at a time: nothing is drawn while the trainer learns; one trainer, whatever the number of samplers.
 - Lengths are exponential about their mean and cut at the limit.
-- A program takes 0.5 to 5 ms of a core, and those of a row run one after the other.
+- A proposal's programs run under two hash seeds. A program takes 0.5 to 5 ms of a core, and those of a row run one after the other.
 - Drawing scales with weights and memory bandwidth from measurements of an 8B model on one H100; learning is 20 to 40 % of peak.
+- A row is drawn no faster than weights are read: at 77 to 100 % of the bandwidth of a GPU, at an eighth of kelvin's engine.
+- Prompts on GPUs: 20 to 40 % of peak, equal ones once at best, with each row at worst; beginnings in common are not looked at.
+- Prompts on kelvin's engine are in its measured rates: as those of the quick start, of about 45 tokens. Longer ones take longer.
 - Weights are published over 2 to 12.5 GB/s; adapters alone where adapters learn.
-- In the table, every rate is the geometric middle of its range.
+- Ranges are of the queue with every rate at one end of its range; in the table each is in its geometric middle.
 Nothing here was measured on GPUs by this project.
 ";
 

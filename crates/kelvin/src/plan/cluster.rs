@@ -1,13 +1,16 @@
 //! What a step takes on an engine and its machines, from published throughput: ranges, since measurements of others differ by
 //! factors. `docs/plan.md` has the sources and what is wrong with each.
 
+use std::collections::BTreeSet;
+
 use kelvin_core::seed::Seed;
 use kelvin_model::ModelConfig;
-use kelvin_selfplay::simulation::Workload;
+use kelvin_selfplay::simulation::{Purpose, Workload};
 use serde::Serialize;
 
 use super::{
-    queue::{Flow, Shop, play},
+    flow::Flow,
+    queue::{Shop, play},
     work::forward_flops,
     workload::{Expected, Lengths, PURPOSES, Prompts, Tokens, record},
 };
@@ -67,8 +70,10 @@ impl Gpu {
 const VLLM_TOKENS_PER_S: Range = [5_333.0, 12_553.0];
 const SGLANG_TOKENS_PER_S: Range = [5_333.0, 16_215.0];
 const ANCHOR_WEIGHTS: f64 = 8.03e9;
-/// Share of the peak that training reaches, counted without what is computed again.
-const TRAIN_UTILISATION: Range = [0.20, 0.40];
+/// Share of the memory bandwidth that a row reaches which is drawn alone.
+const ROW_BANDWIDTH: Range = [0.77, 1.0];
+/// Share of the peak that training reaches, counted without what is computed again, and that prompts are taken to reach.
+const UTILISATION: Range = [0.20, 0.40];
 /// Bytes of all-weights training for each weight: bf16 weight and gradient, f32 copy and two moments.
 const FULL_BYTES: f64 = 16.0;
 /// kelvin's engine on two cores: tokens per second of the tiny shape, drawn and learnt, and its weights. From twice the slowest
@@ -79,13 +84,13 @@ const NATIVE_LEARNT: Range = [7_100.0, 13_600.0];
 const TINY: (f64, f64) = (192.0, 4.0);
 /// Share of a step's tokens per second that one row has at most, natively.
 const NATIVE_ROW_SHARE: f64 = 1.0 / 8.0;
-/// Seconds of a core for a program on one input (`kelvin bench exec`, alone and shared).
+/// Seconds of a core for a program on one input, called twice (`kelvin bench exec`, alone and shared).
 const PROGRAM_S: Range = [0.0005, 0.005];
 /// Bytes per second at which new weights reach a sampler: a fast disk, or a link of 100 gigabits.
 const PUBLISH_BYTES_PER_S: Range = [12.5e9, 2e9];
 /// Rows that a sampler draws at once.
 const SLOTS: usize = 256;
-/// The numbers of samplers whose queue is played.
+/// The numbers of samplers whose queue is played, beside the number that is asked for.
 const SAMPLERS: [usize; 4] = [1, 8, 64, 1024];
 
 /// What a plan is made for.
@@ -109,7 +114,11 @@ pub(crate) struct Plan {
     pub(crate) memory_bytes: Option<u64>,
     pub(crate) fits: Option<bool>,
     pub(crate) kv_rows_max: Option<u64>,
+    /// Until the last row is drawn, and until the last one is graded: what is waited for counts.
     pub(crate) draw_s: Range,
+    pub(crate) graded_s: Range,
+    /// Seconds of every sampler for prompts, and of every core for programs, both within those until the last row is graded.
+    pub(crate) read_s: Range,
     pub(crate) program_s: Range,
     pub(crate) learn_s: Range,
     pub(crate) publish_s: Range,
@@ -119,12 +128,46 @@ pub(crate) struct Plan {
     pub(crate) queue: Vec<Flow>,
 }
 
-/// What the machines do, in tokens per second of all of them.
+/// What the machines do, in tokens per second: one of those that draw, a row of it at most, its reading of prompts where that
+/// is not a part of drawing, and all that learn.
 struct Rates {
     drawn: Range,
-    row_max: f64,
+    row_max: Range,
+    read: Option<Range>,
     learnt: Range,
     publish_s: Range,
+}
+
+/// Where in its range everything is.
+#[derive(Clone, Copy)]
+enum Luck {
+    Best,
+    /// The geometric middle.
+    Middle,
+    Worst,
+}
+
+impl Luck {
+    fn of_rate(self, [least, most]: Range) -> f64 {
+        match self {
+            Luck::Best => most,
+            Luck::Middle => (least * most).sqrt(),
+            Luck::Worst => least,
+        }
+    }
+
+    fn of_seconds(self, [least, most]: Range) -> f64 {
+        self.of_rate([most, least])
+    }
+}
+
+/// The steps that are played.
+struct Course<'config> {
+    config: &'config Config,
+    rates: Rates,
+    workloads: Vec<Workload>,
+    /// Of each.
+    tokens: Vec<Tokens>,
 }
 
 impl Plan {
@@ -146,38 +189,33 @@ impl Plan {
         let steps: Vec<Tokens> = workloads.iter().map(|it| Tokens::of(it, lengths, prompts)).collect();
         let tokens = Tokens::mean(&steps);
         let rates = rates(config, model, (n_learnt, n_weights), &asked, &tokens);
-        let over = |tokens: f64, rate: Range| [tokens / rate[1], tokens / rate[0]];
-        let (draw_s, learn_s) = (over(tokens.drawn, rates.drawn), over(tokens.learnt, rates.learnt));
-        let program_s = PROGRAM_S.map(|it| it * tokens.programs / asked.cores as f64);
-        // Programs run while others are drawn: what is longer counts.
-        let sum = |at: usize| draw_s[at].max(program_s[at]) + learn_s[at] + rates.publish_s[at];
-        let step_s = [sum(0), sum(1)];
-        let run_hours = step_s.map(|it| it * f64::from(config.steps) / 3600.0);
+        let course = Course { config, rates, workloads, tokens: steps };
         let mut plan = Plan {
             asked,
             tokens,
             memory_bytes: None,
             fits: None,
             kv_rows_max: None,
-            draw_s,
-            program_s,
-            learn_s,
-            publish_s: rates.publish_s,
-            step_s,
-            run_hours,
+            draw_s: [0.0; 2],
+            graded_s: [0.0; 2],
+            read_s: [0.0; 2],
+            program_s: PROGRAM_S.map(|it| it * tokens.programs / asked.cores as f64),
+            learn_s: [Luck::Best, Luck::Worst].map(|it| tokens.learnt / it.of_rate(course.rates.learnt)),
+            publish_s: course.rates.publish_s,
+            step_s: [0.0; 2],
+            run_hours: [0.0; 2],
             run_usd: None,
             queue: Vec::new(),
         };
         if asked.engine != Engine::Native {
-            plan.put_on_gpus(model, n_learnt, n_weights);
+            plan.put_in_memory(model, n_learnt, n_weights);
         }
-        plan.queue = plan.played(config, &rates, &workloads, &steps);
+        plan.play(&course);
         Ok(plan)
     }
 
-    fn put_on_gpus(&mut self, model: &ModelConfig, n_learnt: u64, n_weights: u64) {
-        let Asked { gpu, gpus, .. } = self.asked;
-        let (sheet, n) = (gpu.sheet(), gpus as f64);
+    fn put_in_memory(&mut self, model: &ModelConfig, n_learnt: u64, n_weights: u64) {
+        let (sheet, n) = (self.asked.gpu.sheet(), self.asked.gpus as f64);
         // Who learns is sharded over all; each draws with a copy of its own.
         let frozen = if n_learnt == n_weights { 0.0 } else { 2.0 * n_weights as f64 / n };
         let held = FULL_BYTES * n_learnt as f64 / n + frozen + 2.0 * n_weights as f64;
@@ -188,40 +226,83 @@ impl Plan {
         self.memory_bytes = Some(held as u64);
         self.fits = Some(row < room);
         self.kv_rows_max = Some((room / row).max(0.0) as u64);
-        let usd = |at: usize| self.run_hours[at] * n * sheet.usd_per_hour[at];
-        self.run_usd = Some([usd(0), usd(1)]);
     }
 
-    /// The queue at each number of samplers, in the middle of the ranges, over steps that have such workloads and tokens.
-    fn played(&self, config: &Config, rates: &Rates, workloads: &[Workload], steps: &[Tokens]) -> Vec<Flow> {
-        let asked = &self.asked;
-        let middle = |range: Range| (range[0] * range[1]).sqrt();
-        let (n_machines, slots) = match asked.engine {
-            Engine::Native => (1.0, config.policy.options.max_rows),
-            Engine::Vllm | Engine::Sglang => (asked.gpus as f64, SLOTS),
+    /// Seconds and money, from the queue of the samplers that are asked for, and the queues of other numbers of them.
+    fn play(&mut self, course: &Course<'_>) {
+        let n_asked = match self.asked.engine {
+            Engine::Native => 1,
+            Engine::Vllm | Engine::Sglang => self.asked.gpus,
         };
-        let shop = |n_samplers| Shop {
-            lengths: PURPOSES.map(|it| Lengths::of(config, asked.expected, it)),
-            program_s: middle(PROGRAM_S),
-            n_samplers,
-            slots: self.kv_rows_max.map_or(slots, |it| slots.min(it as usize)).max(1),
-            tokens_per_s: middle(rates.drawn) / n_machines,
-            row_tokens_per_s_max: rates.row_max,
-            n_executors: asked.cores,
-            publish_s: middle(rates.publish_s),
+        let flows = [Luck::Best, Luck::Middle, Luck::Worst].map(|it| self.played(course, n_asked, it));
+        // Seldom and by little, a queue takes longer where each part of it is faster; what is in the table is never outside.
+        let span = |of: fn(&Flow) -> f64| {
+            let seconds = flows.iter().map(of);
+            [seconds.clone().fold(f64::INFINITY, f64::min), seconds.fold(0.0, f64::max)]
         };
+        self.draw_s = span(|it| it.drawn_s);
+        self.graded_s = span(|it| it.graded_s);
+        self.step_s = span(|it| it.step_s);
+        self.read_s = [Luck::Best, Luck::Worst].map(|it| course.read_s(&self.asked, it) / n_asked as f64);
+        self.run_hours = self.step_s.map(|it| it * f64::from(course.config.steps) / 3600.0);
+        if self.asked.engine != Engine::Native {
+            let usd_per_hour = self.asked.gpu.sheet().usd_per_hour;
+            let usd = |at: usize| self.run_hours[at] * n_asked as f64 * usd_per_hour[at];
+            self.run_usd = Some([usd(0), usd(1)]);
+        }
+        let numbers: BTreeSet<usize> = SAMPLERS.into_iter().chain([n_asked]).collect();
+        self.queue = numbers.into_iter().map(|it| self.played(course, it, Luck::Middle)).collect();
+    }
+
+    /// The mean step of so many samplers.
+    fn played(&self, course: &Course<'_>, n_samplers: usize, luck: Luck) -> Flow {
+        let Course { config, rates, workloads, tokens } = course;
+        let slots = match self.asked.engine {
+            Engine::Native => config.policy.options.max_rows,
+            Engine::Vllm | Engine::Sglang => SLOTS,
+        };
+        // What has no room is played as if it had.
+        let slots = self.kv_rows_max.filter(|it| 0 < *it).map_or(slots, |it| slots.min(it as usize));
         let seed = Seed::new(config.seed).fork("plan");
-        let flow = |n_samplers| {
-            let numbered = (0..).zip(workloads.iter().zip(steps));
-            let flows: Vec<Flow> = numbered
-                .map(|(step, (workload, tokens))| {
-                    let train_s = tokens.learnt / middle(rates.learnt);
-                    play(workload, &shop(n_samplers), train_s, seed.nth(step))
-                })
-                .collect();
-            Flow::mean(&flows)
+        let flows: Vec<Flow> = (0..)
+            .zip(workloads.iter().zip(tokens))
+            .map(|(step, (workload, tokens))| {
+                let shop = Shop {
+                    lengths: PURPOSES.map(|it| Lengths::of(config, self.asked.expected, it)),
+                    prompt_s: PURPOSES.map(|it| course.prompt_s(&self.asked, workload, it, luck)),
+                    program_s: luck.of_seconds(PROGRAM_S),
+                    n_samplers,
+                    slots,
+                    tokens_per_s: luck.of_rate(rates.drawn),
+                    row_tokens_per_s_max: luck.of_rate(rates.row_max),
+                    n_executors: self.asked.cores,
+                    publish_s: luck.of_seconds(rates.publish_s),
+                };
+                play(workload, &shop, tokens.learnt / luck.of_rate(rates.learnt), seed.nth(step))
+            })
+            .collect();
+        Flow::mean(&flows)
+    }
+}
+
+impl Course<'_> {
+    /// Seconds of a sampler for the prompt of a row: at best equal prompts are computed once, at worst with each row.
+    fn prompt_s(&self, asked: &Asked, workload: &Workload, purpose: Purpose, luck: Luck) -> f64 {
+        let Some([slowest, fastest]) = self.rates.read else { return 0.0 };
+        let n_tokens = Lengths::of(self.config, asked.expected, purpose).prompt_mean;
+        let share = workload.n_prompts(purpose) as f64 / workload.n_rows(purpose).max(1) as f64;
+        luck.of_seconds([share * n_tokens / fastest, n_tokens / slowest])
+    }
+
+    /// Seconds of a sampler for all prompts of a step.
+    fn read_s(&self, asked: &Asked, luck: Luck) -> f64 {
+        let of_step = |it: &Workload| -> f64 {
+            PURPOSES
+                .map(|purpose| it.n_rows(purpose) as f64 * self.prompt_s(asked, it, purpose, luck))
+                .iter()
+                .sum()
         };
-        SAMPLERS.map(flow).to_vec()
+        self.workloads.iter().map(of_step).sum::<f64>() / self.workloads.len() as f64
     }
 }
 
@@ -240,7 +321,9 @@ fn rates(
             let smaller = tiny_flops() / flops * native_cores(config) as f64 / 2.0;
             return Rates {
                 drawn: NATIVE_DRAWN.map(|it| it * smaller),
-                row_max: NATIVE_DRAWN[1] * smaller * NATIVE_ROW_SHARE,
+                row_max: NATIVE_DRAWN.map(|it| it * smaller * NATIVE_ROW_SHARE),
+                // The runs and rounds behind the rates had prompts.
+                read: None,
                 learnt: NATIVE_LEARNT.map(|it| it * smaller),
                 publish_s: [0.0, 0.0],
             };
@@ -250,14 +333,16 @@ fn rates(
     };
     let (sheet, h100, n) = (asked.gpu.sheet(), Gpu::H100.sheet(), asked.gpus as f64);
     let drawn =
-        anchor.map(|it| n * it * ANCHOR_WEIGHTS / n_weights as f64 * sheet.bytes_per_s / h100.bytes_per_s);
+        anchor.map(|it| it * ANCHOR_WEIGHTS / n_weights as f64 * sheet.bytes_per_s / h100.bytes_per_s);
+    let prompt_flops = forward_flops(model, tokens.prompt_mean / 2.0);
     // Backward is two products for each of forward, one of them for what learns; activations are computed again.
     let n_passes = if n_learnt == n_weights { 4.0 } else { 3.0 };
-    let learnt = TRAIN_UTILISATION.map(|it| n * it * sheet.flops / (n_passes * flops));
+    let learnt = UTILISATION.map(|it| n * it * sheet.flops / (n_passes * flops));
     let bytes = 2.0 * if n_learnt == n_weights { n_weights } else { n_learnt } as f64;
     Rates {
         drawn,
-        row_max: sheet.bytes_per_s / (2.0 * n_weights as f64),
+        row_max: ROW_BANDWIDTH.map(|it| it * sheet.bytes_per_s / (2.0 * n_weights as f64)),
+        read: Some(UTILISATION.map(|it| it * sheet.flops / prompt_flops)),
         learnt,
         publish_s: PUBLISH_BYTES_PER_S.map(|it| bytes / it),
     }

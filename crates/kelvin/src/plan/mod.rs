@@ -2,9 +2,10 @@
 //! weight is read.
 
 pub(crate) mod cluster;
+pub(crate) mod flow;
 pub(crate) mod hosted;
 mod memory;
-pub(crate) mod queue;
+mod queue;
 mod r_zero;
 mod shape;
 mod step;

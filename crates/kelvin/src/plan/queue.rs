@@ -9,15 +9,16 @@ use std::{
 
 use kelvin_core::seed::Seed;
 use kelvin_selfplay::simulation::{Purpose, Workload};
-use serde::Serialize;
 
-use super::workload::Lengths;
+use super::{flow::Flow, workload::Lengths};
 
 /// What a step is done with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shop {
     /// Tokens of proposals, solutions and estimates.
     pub(super) lengths: [Lengths; 3],
+    /// Seconds of a sampler for the prompt of one of them, in which it draws nothing.
+    pub(super) prompt_s: [f64; 3],
     /// Seconds of a core for a program.
     pub(super) program_s: f64,
     /// Samplers, rows that each draws at once, its tokens per second with all of them, and those of a row at most.
@@ -31,65 +32,13 @@ pub(super) struct Shop {
     pub(super) publish_s: f64,
 }
 
-/// What came of a step, or of several on average.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub(crate) struct Flow {
-    pub(crate) samplers: usize,
-    pub(crate) step_s: f64,
-    /// Until the last row is drawn, and until the last one is graded.
-    pub(crate) drawn_s: f64,
-    pub(crate) graded_s: f64,
-    /// Seconds in which the step waits for executors: nothing is drawn, or all that there is to draw is drawn already while
-    /// rows wait to be graded.
-    pub(crate) executors_s: f64,
-    /// Shares of what each could do in the step; of samplers and executors, on average.
-    pub(crate) sampler_busy: f64,
-    pub(crate) executor_busy: f64,
-    pub(crate) trainer_busy: f64,
-    /// Most rows that waited for a sampler at once, and most that waited for an executor.
-    pub(crate) sampler_queue_max: usize,
-    pub(crate) executor_queue_max: usize,
-}
-
-impl Flow {
-    /// What most of the step waits for.
-    pub(crate) fn bottleneck(&self) -> &'static str {
-        let sampling = self.graded_s - self.executors_s;
-        let learning = self.step_s - self.graded_s;
-        match (sampling >= self.executors_s.max(learning), self.executors_s >= learning) {
-            (true, _) => "samplers",
-            (false, true) => "executors",
-            (false, false) => "trainer",
-        }
-    }
-
-    /// Steps one after the other: means, and the longest queues.
-    pub(super) fn mean(flows: &[Flow]) -> Flow {
-        let mean = |of: fn(&Flow) -> f64| flows.iter().map(of).sum::<f64>() / flows.len() as f64;
-        let most = |of: fn(&Flow) -> usize| flows.iter().map(of).max().unwrap_or(0);
-        // Shares weigh by the seconds that they are of.
-        let step_s = mean(|it| it.step_s);
-        Flow {
-            samplers: most(|it| it.samplers),
-            step_s,
-            drawn_s: mean(|it| it.drawn_s),
-            graded_s: mean(|it| it.graded_s),
-            executors_s: mean(|it| it.executors_s),
-            sampler_busy: mean(|it| it.sampler_busy * it.step_s) / step_s,
-            executor_busy: mean(|it| it.executor_busy * it.step_s) / step_s,
-            trainer_busy: mean(|it| it.trainer_busy * it.step_s) / step_s,
-            sampler_queue_max: most(|it| it.sampler_queue_max),
-            executor_queue_max: most(|it| it.executor_queue_max),
-        }
-    }
-}
-
 /// Plays one step, whose learning takes `train_s`.
 pub(super) fn play(workload: &Workload, shop: &Shop, train_s: f64, seed: Seed) -> Flow {
     let mut floor = Floor::open(workload, shop, seed);
     floor.move_on();
     while let Some(end) = floor.next_end() {
         match end {
+            End::Read(row) => floor.draw(row),
             End::Drawn(row) => {
                 floor.flow.drawn_s = floor.now;
                 match workload.rows[row].n_programs {
@@ -109,7 +58,7 @@ pub(super) fn play(workload: &Workload, shop: &Shop, train_s: f64, seed: Seed) -
         samplers: shop.n_samplers,
         step_s,
         graded_s,
-        sampler_busy: of_step(floor.n_tokens / shop.tokens_per_s, shop.n_samplers),
+        sampler_busy: of_step(floor.read_s + floor.n_tokens / shop.tokens_per_s, shop.n_samplers),
         executor_busy: of_step(program_s, shop.n_executors.max(1)),
         trainer_busy: of_step(train_s, 1),
         ..floor.flow
@@ -118,6 +67,8 @@ pub(super) fn play(workload: &Workload, shop: &Shop, train_s: f64, seed: Seed) -
 
 /// What ends, and of which row.
 enum End {
+    /// Its prompt is read.
+    Read(usize),
     Drawn(usize),
     Graded(usize),
 }
@@ -134,6 +85,7 @@ struct Floor<'step> {
     /// Tokens of a row that is drawn from the beginning on. Rows share the samplers evenly, so that a row is done when this
     /// has grown by its own tokens.
     drawn_each: f64,
+    reading: Ends,
     drawing: Ends,
     grading: Ends,
     n_begun: usize,
@@ -144,7 +96,8 @@ struct Floor<'step> {
     n_ungraded: usize,
     to_draw: VecDeque<usize>,
     to_grade: VecDeque<usize>,
-    /// Tokens of the rows whose drawing began.
+    /// Seconds for the prompts that were begun, and tokens of the rows whose drawing began.
+    read_s: f64,
     n_tokens: f64,
     flow: Flow,
 }
@@ -162,6 +115,7 @@ impl<'step> Floor<'step> {
             seed,
             now: 0.0,
             drawn_each: 0.0,
+            reading: Ends::new(),
             drawing: Ends::new(),
             grading: Ends::new(),
             n_begun: 0,
@@ -170,15 +124,17 @@ impl<'step> Floor<'step> {
             n_ungraded: workload.rows.len(),
             to_draw: at_once.flat_map(|it| it.rows.clone()).collect(),
             to_grade: VecDeque::new(),
+            read_s: 0.0,
             n_tokens: 0.0,
             flow: Flow::default(),
         }
     }
 
-    /// Tokens per second of a row: its share of the samplers, but no more than a row can have.
+    /// Tokens per second of a row: its share of the samplers that read no prompt, but no more than a row can have.
     fn row_rate(&self) -> f64 {
         let Shop { n_samplers, tokens_per_s, row_tokens_per_s_max, .. } = *self.shop;
-        let share = (n_samplers as f64 / self.drawing.len() as f64).min(1.0);
+        let n_free = n_samplers - self.reading.len();
+        let share = (n_free as f64 / self.drawing.len() as f64).min(1.0);
         (share * tokens_per_s).min(row_tokens_per_s_max)
     }
 
@@ -186,29 +142,42 @@ impl<'step> Floor<'step> {
     fn next_end(&mut self) -> Option<End> {
         let drawn = self.drawing.peek().map(|Reverse((At(tokens), _, row))| {
             // Rounding may take a row past its end.
-            (self.now + (tokens - self.drawn_each).max(0.0) / self.row_rate(), End::Drawn(*row))
+            let left = (tokens - self.drawn_each).max(0.0);
+            let s = if left == 0.0 { 0.0 } else { left / self.row_rate() };
+            (self.now + s, End::Drawn(*row))
         });
+        let read = self.reading.peek().map(|Reverse((At(at), _, row))| (*at, End::Read(*row)));
         let graded = self.grading.peek().map(|Reverse((At(at), _, row))| (*at, End::Graded(*row)));
         // Of what ends at once, what is drawn comes first.
-        let (at, end) = [drawn, graded].into_iter().flatten().min_by(|a, b| a.0.total_cmp(&b.0))?;
-        let waits_for_grades = !self.to_grade.is_empty() && self.to_draw.is_empty();
-        if self.drawing.is_empty() || waits_for_grades {
-            self.flow.executors_s += at - self.now;
-        }
+        let (at, end) = [drawn, read, graded].into_iter().flatten().min_by(|a, b| a.0.total_cmp(&b.0))?;
+        self.wait(at - self.now);
         match end {
             End::Drawn(_) => {
                 let Reverse((At(tokens), ..)) = self.drawing.pop().expect("it was looked at");
                 self.drawn_each = tokens;
             }
-            End::Graded(_) => {
+            End::Read(_) | End::Graded(_) => {
                 if !self.drawing.is_empty() {
                     self.drawn_each += (at - self.now) * self.row_rate();
                 }
-                self.grading.pop();
+                let ended = if matches!(end, End::Read(_)) { &mut self.reading } else { &mut self.grading };
+                ended.pop();
             }
         }
         self.now = at;
         Some(end)
+    }
+
+    /// Counts the seconds until the next end to what they are spent on, where that is not the samplers.
+    fn wait(&mut self, s: f64) {
+        let none_to_draw = self.to_draw.is_empty();
+        let samplers_rest = self.drawing.is_empty() && self.reading.is_empty();
+        if samplers_rest || (none_to_draw && !self.to_grade.is_empty()) {
+            self.flow.executors_s += s;
+        } else if none_to_draw && self.reading.is_empty() && self.row_rate() == self.shop.row_tokens_per_s_max
+        {
+            self.flow.rows_s += s;
+        }
     }
 
     /// A row has its verdict; what waited for it alone is asked for.
@@ -224,13 +193,19 @@ impl<'step> Floor<'step> {
 
     /// Whoever is free takes what waits.
     fn move_on(&mut self) {
-        while self.drawing.len() < self.shop.n_samplers * self.shop.slots
+        let n_samplers = self.shop.n_samplers;
+        while self.drawing.len() + self.reading.len() < n_samplers * self.shop.slots
+            && self.reading.len() < n_samplers
             && let Some(row) = self.to_draw.pop_front()
         {
-            let tokens = self.length(row);
-            self.n_tokens += tokens;
+            let prompt_s = self.shop.prompt_s[self.purpose(row)];
+            if prompt_s == 0.0 {
+                self.draw(row);
+                continue;
+            }
+            self.read_s += prompt_s;
             self.n_begun += 1;
-            self.drawing.push(Reverse((At(self.drawn_each + tokens), self.n_begun, row)));
+            self.reading.push(Reverse((At(self.now + prompt_s), self.n_begun, row)));
         }
         while self.grading.len() < self.shop.n_executors.max(1)
             && let Some(row) = self.to_grade.pop_front()
@@ -244,15 +219,21 @@ impl<'step> Floor<'step> {
         *executor_queue_max = self.to_grade.len().max(*executor_queue_max);
     }
 
-    /// Tokens of a row.
-    fn length(&self, row: usize) -> f64 {
-        let [propose, solve, estimate] = &self.shop.lengths;
-        let lengths = match self.workload.rows[row].purpose {
-            Purpose::Propose => propose,
-            Purpose::Solve => solve,
-            Purpose::Estimate => estimate,
-        };
-        length(lengths, self.seed.nth(row as u64))
+    /// Begins to draw a row.
+    fn draw(&mut self, row: usize) {
+        let tokens = length(&self.shop.lengths[self.purpose(row)], self.seed.nth(row as u64));
+        self.n_tokens += tokens;
+        self.n_begun += 1;
+        self.drawing.push(Reverse((At(self.drawn_each + tokens), self.n_begun, row)));
+    }
+
+    /// The place of a row's purpose in what a shop has of each.
+    fn purpose(&self, row: usize) -> usize {
+        match self.workload.rows[row].purpose {
+            Purpose::Propose => 0,
+            Purpose::Solve => 1,
+            Purpose::Estimate => 2,
+        }
     }
 }
 
@@ -297,6 +278,7 @@ mod tests {
         let lengths = Lengths { response_mean: 1e12, response_max: 10.0, prompt_mean: 0.0 };
         let shop = Shop {
             lengths: [lengths; 3],
+            prompt_s: [0.0; 3],
             program_s: 0.0,
             n_samplers: 1,
             slots: 100,
@@ -332,9 +314,33 @@ mod tests {
         assert!(slow.executor_queue_max > 500 && (slow.executor_busy * slow.step_s - 25.0).abs() < 1e-9);
         let alone = play(Shop { n_samplers: 1000, row_tokens_per_s_max: 5.0, ..even });
         assert!(
-            (alone.drawn_s - 2.0).abs() < 1e-9,
+            (alone.drawn_s - 2.0).abs() < 1e-9 && (alone.rows_s - 2.0).abs() < 1e-9,
             "a row is no faster however many samplers there are: {alone:?}"
         );
+        let least = play(Shop { n_samplers: 1000, row_tokens_per_s_max: 2.0, ..even });
+        assert_eq!(
+            least.bottleneck(),
+            "the longest rows",
+            "nothing of it is for want of samplers: {least:?}"
+        );
+    }
+
+    /// A sampler reads one prompt after the other, and draws nothing meanwhile; two read two at once.
+    #[test]
+    fn a_prompt_is_read_before_its_row_is_drawn() {
+        let (_, even) = even();
+        let workload =
+            Workload { rows: rows(Purpose::Solve, 2, 0), asks: vec![Ask { after: 0..0, rows: 0..2 }] };
+        let shop = Shop { tokens_per_s: 10.0, prompt_s: [0.0, 3.0, 0.0], publish_s: 0.0, ..even };
+        // Three seconds for each prompt, and two for twenty tokens.
+        let flow = play(&workload, &shop, 0.0, Seed::new(1));
+        assert!((flow.drawn_s - 8.0).abs() < 1e-9 && (flow.sampler_busy - 1.0).abs() < 1e-9, "{flow:?}");
+        assert_eq!((flow.sampler_queue_max, flow.bottleneck()), (1, "samplers"));
+        let flow = play(&workload, &Shop { n_samplers: 2, ..shop }, 0.0, Seed::new(1));
+        assert!((flow.drawn_s - 4.0).abs() < 1e-9 && (flow.sampler_busy - 1.0).abs() < 1e-9, "{flow:?}");
+        // With one place the second row waits for the first: its prompt is read when that one is drawn.
+        let flow = play(&workload, &Shop { slots: 1, ..shop }, 0.0, Seed::new(1));
+        assert!((flow.drawn_s - 8.0).abs() < 1e-9, "{flow:?}");
     }
 
     /// Two rows of different lengths share a sampler until the short one is done.
@@ -388,15 +394,5 @@ mod tests {
         assert_ne!(of(3), of(4));
         let mean: f64 = (0..20_000).map(|it| length(&lengths, Seed::new(it))).sum::<f64>() / 20_000.0;
         assert!((6.8..7.2).contains(&mean), "{mean}");
-    }
-
-    #[test]
-    fn several_steps_are_means_and_the_longest_queues() {
-        let (workload, even) = even();
-        let (short, long) =
-            (play(&workload, &even, 0.0, Seed::new(1)), play(&workload, &even, 22.0, Seed::new(1)));
-        let both = Flow::mean(&[short, long]);
-        assert_eq!((both.step_s, both.graded_s, both.executor_queue_max), (22.0, 10.0, 96));
-        assert!((both.trainer_busy - 0.5).abs() < 1e-12 && (both.sampler_busy * 22.0 - 10.0).abs() < 1e-9);
     }
 }

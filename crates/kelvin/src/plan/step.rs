@@ -2,6 +2,7 @@
 //! all responses as long as they may be.
 
 use kelvin_core::task::TaskType;
+use kelvin_env::python_triplet::InductionPairs;
 use kelvin_selfplay::settings::SolveLag;
 
 use super::{grouped, line};
@@ -62,7 +63,10 @@ impl Executions {
 pub(super) fn inputs(config: &Config, task_type: TaskType) -> (usize, usize) {
     let n_inputs = config.python.prompt_set.n_induction_inputs();
     match task_type {
-        TaskType::Induction => (n_inputs, n_inputs - n_inputs / 2),
+        TaskType::Induction => match config.python.induction_pairs {
+            InductionPairs::Hidden => (n_inputs, n_inputs - n_inputs / 2),
+            InductionPairs::All => (n_inputs, n_inputs),
+        },
         TaskType::Deduction | TaskType::Abduction | TaskType::Error | TaskType::Question => (1, 1),
     }
 }
@@ -140,7 +144,7 @@ mod tests {
     use super::*;
     use crate::config::Preset;
 
-    /// The table of azr.md's appendix B: B = 64, n = 8, N = 10.
+    /// The table of azr.md's appendix B: B = 64, n = 8, N = 10. It has the code's hidden pairs; the paper has all.
     #[test]
     fn a_step_at_defaults_is_that_of_the_original() {
         for preset in [Preset::Kelvin, Preset::Paper, Preset::Code] {
@@ -155,11 +159,14 @@ mod tests {
                 [
                     of(TaskType::Deduction, 64, 512, 64),
                     of(TaskType::Abduction, 64, 512, 64),
-                    of(TaskType::Induction, 640, 2560, 320),
+                    match preset {
+                        Preset::Paper => of(TaskType::Induction, 640, 5120, 640),
+                        Preset::Kelvin | Preset::Code => of(TaskType::Induction, 640, 2560, 320),
+                    },
                 ]
             );
             let all: u64 = step.executions.iter().map(|it| it.validate + it.estimate + it.solve).sum();
-            assert_eq!(all, 4800);
+            assert_eq!(all, if preset == Preset::Paper { 7680 } else { 4800 });
             assert_eq!((step.growth, step.full_at), (64, 252));
         }
     }

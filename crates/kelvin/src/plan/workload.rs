@@ -29,7 +29,7 @@ pub(super) fn record(config: &Config, valid: f64, n_judges: usize) -> anyhow::Re
     simulation::record(&config.run_settings(n_judges), programs(config), habits, SPAN)
 }
 
-/// What verdicts run. Answers to deduction and error tasks are compared as values.
+/// The inputs that verdicts run programs on. Answers to deduction and error tasks are compared as values.
 fn programs(config: &Config) -> BTreeMap<TaskType, Programs> {
     let of = |&task_type: &TaskType| {
         let (validate, graded) = inputs(config, task_type);
@@ -145,7 +145,20 @@ impl Tokens {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{
+        path::Path,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
+
+    use kelvin_core::{
+        environment::{Environment, Given},
+        executor::{Executor, Job, Outcome},
+        task::Task,
+    };
+    use kelvin_env::python_triplet::{InductionPairs, Problem, PythonTriplet};
 
     use super::*;
     use crate::{
@@ -170,7 +183,8 @@ mod tests {
             .filter(|it| it.task_type == TaskType::Deduction)
             .map(|it| it.estimate + it.solve)
             .sum();
-        let sum = |it: &Executions| it.validate + it.estimate + it.solve;
+        // A proposal runs under two hash seeds.
+        let sum = |it: &Executions| 2 * it.validate + it.estimate + it.solve;
         let n_programs = step.executions.iter().map(sum).sum::<u64>() - compared;
         for workload in record(&config, 1.0, 1).unwrap() {
             let n = |purpose| workload.n_rows(purpose) as u64;
@@ -187,6 +201,56 @@ mod tests {
             let behind: Vec<_> =
                 workload.asks[1..].iter().map(|it| (it.after.clone(), it.rows.len())).collect();
             assert_eq!(behind, (0..96).map(|it| (it..it + 1, 8)).collect::<Vec<_>>());
+        }
+    }
+
+    /// Against the environment itself, on an executor that counts.
+    #[test]
+    fn programs_are_those_that_the_environment_runs() {
+        let mut config = quickstart(&[]);
+        config.python.task_types =
+            vec![TaskType::Deduction, TaskType::Abduction, TaskType::Induction, TaskType::Error];
+        for pairs in [InductionPairs::Hidden, InductionPairs::All] {
+            config.python.induction_pairs = pairs;
+            let counter = Arc::new(Counter::default());
+            let env = PythonTriplet::new(counter.clone(), config.python.environment_settings()).unwrap();
+            let (program, n_inputs) =
+                ("def f(x):\n    return x", config.python.prompt_set.n_induction_inputs());
+            let problem = Problem::triplet(program.into(), "2".into(), "2".into());
+            let task = |task_type, payload| Task { task_type, born: 0, label: None, payload };
+            for (task_type, programs) in programs(&config) {
+                let references = [task(TaskType::Deduction, problem.clone())];
+                let references = if task_type == TaskType::Induction { &references[..] } else { &[] };
+                let proposal = match task_type {
+                    TaskType::Induction => "input: 2\n".repeat(n_inputs) + "message: gives it back",
+                    _ => format!("{program}\ninput: 2"),
+                };
+                let posed = env.validate(task_type, Given { references, helpers: &[] }, &proposal);
+                assert_eq!(counter.take(), 2 * programs.validate, "{task_type}");
+                let answer = if task_type == TaskType::Induction { program } else { "2" };
+                env.grade(&task(task_type, posed.unwrap().unwrap()), answer).unwrap();
+                assert_eq!(counter.take(), programs.grade, "{task_type} {pairs:?}");
+            }
+        }
+    }
+
+    /// Every program gives 2.
+    #[derive(Default)]
+    struct Counter(AtomicUsize);
+
+    impl Counter {
+        fn take(&self) -> usize {
+            self.0.swap(0, Ordering::Relaxed)
+        }
+    }
+
+    impl Executor for Counter {
+        fn run(&self, job: &Job) -> anyhow::Result<Vec<Outcome>> {
+            self.0.fetch_add(job.inputs.len(), Ordering::Relaxed);
+            Ok(vec![Outcome::Value { repr: "2".into() }; job.inputs.len()])
+        }
+        fn parallelism(&self) -> usize {
+            1
         }
     }
 
