@@ -106,6 +106,8 @@ names! {
         PromptTooLong = "prompt_too_long",
         /// The buffer holds this task already.
         Duplicate = "duplicate",
+        /// It is a reference that was shown.
+        ReferenceCopy = "reference_copy",
         /// It is nearly a reference that was shown, or a task that the buffer holds.
         Similar = "similar",
         /// The task is in the held-out set, which self-play must not train on.

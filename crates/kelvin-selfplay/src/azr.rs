@@ -52,11 +52,12 @@ pub fn step(
     let poses = poses(&asks, screen, settings, seed);
     let played = stage::play(scene, poses, solves(&problems, settings, seed))?;
     let played = vote::settled(env, played, azr.unreadable_max)?;
-    let (mut played, near) = novelty::screen(scene, &asks, played, &state.buffer)?;
 
     // What proposals show beside their solve rate: seen before they grow the buffer. With lag 0, solve what it then holds.
     let mut watch = Stopwatch::start();
-    let seen = intrinsic::see(env, &asks, &played.estimated, &state.buffer, settings, now)?;
+    let near = novelty::look(scene, &asks, &played.estimated, &state.buffer)?;
+    let seen = intrinsic::see(scene, &asks, &played.estimated, &near, &state.buffer)?;
+    let mut played = novelty::refuse(played, &near, azr);
     let see_s = watch.lap();
     state.buffer.admit(env, &played.estimated, azr)?;
     if azr.solve_lag == SolveLag::Zero {
@@ -68,7 +69,13 @@ pub fn step(
     state.buffer.observe(env, &problems, &solved, azr)?;
     watch.lap();
     let posed = posed::of_step(env, &estimated, azr)?;
-    let records = Records::of(env, (seen, near), &problems, &solved, [&posed, &state.posed])?;
+    let records = Records::of(
+        env,
+        (seen, near.into_iter().flatten().collect()),
+        &problems,
+        &solved,
+        [&posed, &state.posed],
+    )?;
     let measure_s = see_s + watch.lap();
 
     // Reward both roles (Eq. 4 to 6), and compare each rollout with its own role and task type (TRR++, Eq. 8), or

@@ -5,14 +5,15 @@ use kelvin_core::{
     environment::DynEnvironment,
     measures::Measures,
     rollout::Rewarded,
-    task::{Reason, Step, Task},
+    task::{Reason, Task},
 };
 
 use crate::{
     buffer::TaskBuffer,
     learnability,
+    novelty::Near,
     settings::{Combine, IntrinsicSettings, RewardSource, RunSettings, Term},
-    stage::{Estimated, ProposalAsk},
+    stage::{Estimated, ProposalAsk, Scene},
     types::{self, Side},
 };
 
@@ -35,48 +36,55 @@ pub struct Seen {
     pub is_reference: bool,
 }
 
-/// What each proposal shows, in their order; nothing for those that are no task, but copies that were rejected as
-/// such are copies.
+/// What each proposal shows, in their order; nothing for those that are no task, and of copies only that they are copies,
+/// whether they were rejected as such or will be as near-duplicates, which `near` says of each.
 ///
 /// # Errors
 /// If a task is another environment's.
 pub fn see(
-    env: &dyn DynEnvironment,
+    scene: Scene,
     asks: &[ProposalAsk],
     estimated: &[Estimated],
+    near: &[Option<Near>],
     buffer: &TaskBuffer,
-    settings: &RunSettings,
-    now: Step,
 ) -> anyhow::Result<Vec<Option<Seen>>> {
+    let Scene { env, settings, step, .. } = scene;
     let every = settings.diagnostics.distance_every;
-    let is_sampled = every != 0 && now.is_multiple_of(every);
+    let is_sampled = every != 0 && step.is_multiple_of(every);
     let with_distance = settings.intrinsic.mean_edit_distance.is_on() || is_sampled;
     let mut posed = std::collections::HashSet::new();
-    let see = |it: &Estimated| match &it.outcome {
+    let see = |(it, near): (&Estimated, &Option<Near>)| match &it.outcome {
         Ok((task, _)) => {
-            let ask = &asks[it.rollout.group];
-            let mut seen = see_values(env, task, buffer, &settings.intrinsic)?;
+            let references = &asks[it.rollout.group].references;
             let identity = env.identity(task)?;
-            for reference in &ask.references {
-                seen.is_reference |= env.identity(reference)? == identity;
+            let mut is_reference = false;
+            for reference in references {
+                is_reference |= env.identity(reference)? == identity;
             }
             let identity = (task.task_type, identity);
-            seen.is_duplicate = buffer.holds(&identity) || !posed.insert(identity);
+            let is_duplicate = buffer.holds(&identity) || !posed.insert(identity);
+            let copied = Seen { is_duplicate, is_reference, ..Seen::default() };
+            if near.and_then(|it| it.refusal(&settings.azr)).is_some() {
+                return Ok(Some(copied));
+            }
+            let mut seen =
+                Seen { is_duplicate, is_reference, ..see_values(env, task, buffer, &settings.intrinsic)? };
             if env.references_needed(task.task_type).is_none() {
                 let extent = settings.intrinsic.extent();
                 seen.program = env.measures(task, extent)?;
                 if with_distance {
-                    seen.mean_edit_distance = mean_distance(env, task, &ask.references, &settings.intrinsic)?;
+                    seen.mean_edit_distance = mean_distance(env, task, references, &settings.intrinsic)?;
                 }
             }
             Ok(Some(seen))
         }
-        Err(rejection) if rejection.reason == Reason::Duplicate => {
-            Ok(Some(Seen { is_duplicate: true, ..Seen::default() }))
-        }
-        Err(_) => Ok(None),
+        Err(rejection) => Ok(match rejection.reason {
+            Reason::ReferenceCopy => Some(Seen { is_duplicate: true, is_reference: true, ..Seen::default() }),
+            Reason::Duplicate => Some(Seen { is_duplicate: true, ..Seen::default() }),
+            _ => None,
+        }),
     };
-    estimated.iter().map(see).collect()
+    estimated.iter().zip(near).map(see).collect()
 }
 
 fn see_values(

@@ -35,24 +35,31 @@ pub struct Near {
     pub buffer: bool,
 }
 
-/// Looks at each valid proposal of a call, in order, beside its references, the buffer and the valid proposals before it,
-/// and rejects near-duplicates where the settings say so; their tries are dropped. Proposals of an environment without
-/// shingles are not looked at.
+/// Looks at each valid proposal of a call, in order, beside its references, the buffer and the valid proposals before it
+/// that are not refused. Proposals of an environment without shingles are not looked at.
 ///
 /// # Errors
 /// If a task does not fit its environment.
-pub fn screen(
+pub fn look(
     scene: Scene,
     asks: &[ProposalAsk],
-    played: Played,
+    estimated: &[Estimated],
     buffer: &TaskBuffer,
-) -> anyhow::Result<(Played, Vec<Near>)> {
-    let tasks = played.estimated.iter().map(|it| it.outcome.as_ref().ok().map(|(task, _)| task));
-    let looks = look(scene, asks, tasks, buffer)?;
+) -> anyhow::Result<Vec<Option<Near>>> {
+    look_at_all(
+        scene,
+        asks,
+        estimated.iter().map(|it| it.outcome.as_ref().ok().map(|(task, _)| task)),
+        buffer,
+    )
+}
+
+/// Rejects near-duplicates where the settings say so; their tries are dropped. `looks` are those of the proposals.
+pub fn refuse(played: Played, looks: &[Option<Near>], azr: &AzrSettings) -> Played {
     let mut estimated = Vec::with_capacity(played.estimated.len());
     let mut refused = HashSet::new();
-    for (it, near) in played.estimated.into_iter().zip(&looks) {
-        let outcome = match near.and_then(|near| near.refusal(&scene.settings.azr)) {
+    for (it, near) in played.estimated.into_iter().zip(looks) {
+        let outcome = match near.and_then(|near| near.refusal(azr)) {
             Some(rejection) => {
                 refused.insert(it.rollout.group);
                 Err(rejection)
@@ -65,10 +72,10 @@ pub fn screen(
     let attempts: Vec<Solved> =
         played.attempts.into_iter().filter(|it| !refused.contains(&it.rollout.group)).collect();
     let n_dropped = played.n_dropped + n_before - attempts.len();
-    Ok((Played { estimated, attempts, n_dropped, ..played }, looks.into_iter().flatten().collect()))
+    Played { estimated, attempts, n_dropped, ..played }
 }
 
-/// As [`screen`], of proposals that nobody tried.
+/// [`look`] and [`refuse`] for proposals that nobody tried.
 ///
 /// # Errors
 /// If a task does not fit its environment.
@@ -78,7 +85,7 @@ pub fn screen_proposals(
     proposed: Vec<Proposed>,
     buffer: &TaskBuffer,
 ) -> anyhow::Result<Vec<Proposed>> {
-    let looks = look(scene, asks, proposed.iter().map(|it| it.outcome.as_ref().ok()), buffer)?;
+    let looks = look_at_all(scene, asks, proposed.iter().map(|it| it.outcome.as_ref().ok()), buffer)?;
     let screened = proposed.into_iter().zip(looks).map(|(it, near)| {
         let refusal = near.and_then(|near| near.refusal(&scene.settings.azr));
         Proposed { outcome: refusal.map_or(it.outcome, Err), ..it }
@@ -86,7 +93,7 @@ pub fn screen_proposals(
     Ok(screened.collect())
 }
 
-fn look<'task>(
+fn look_at_all<'task>(
     scene: Scene,
     asks: &[ProposalAsk],
     tasks: impl Iterator<Item = Option<&'task Task>>,

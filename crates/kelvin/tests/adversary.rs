@@ -1,6 +1,7 @@
 //! A policy that has learnt every way to cheat that is known of the original (azr.md sections 1.5 and 12, appendix A), over
 //! the real environment and real Python: none of them earns as much as an honest task, and each fails for the reason it
-//! should.
+//! should. One does earn more under the recipe's own curve: what only luck solves looks like what is hard
+//! (docs/divergences/azr.md, defect 16).
 
 use std::{
     collections::BTreeMap,
@@ -19,8 +20,7 @@ use kelvin_env::python_triplet::{AnswerPlace, Problem, PromptSet, PythonTriplet,
 use kelvin_exec::{ExecutorOptions, Level, PythonExecutor};
 use kelvin_selfplay::{
     azr,
-    settings::{AzrSettings, Duplicates, EvalSettings, NearDuplicates, RZeroSettings, Recipe, RunSettings},
-    stage::Estimated,
+    settings::{AzrSettings, EvalSettings, Learnability, NearDuplicates, RZeroSettings, Recipe, RunSettings},
     state::{HeldOut, RunState},
 };
 
@@ -31,10 +31,12 @@ enum Solves {
     Honestly,
     /// By the right answer.
     Always,
+    /// By the right answer once in six times.
+    ByLuck,
     /// By these texts in turn.
     With(&'static [&'static str]),
 }
-use Solves::{Always, Honestly, With};
+use Solves::{Always, ByLuck, Honestly, With};
 
 /// A program and an input, or for induction some inputs in brackets and a message; what becomes of it; how it is solved.
 type Case = (&'static str, &'static str, Option<Reason>, Solves);
@@ -51,6 +53,11 @@ const TRIPLETS: &[Case] = &[
     // Nothing to learn.
     ("def f(a):\n    return [a, a, a]", "0", None, Always),
     ("def f(a, b):\n    return (a ** 7919 + b) % 1000003", "12345, 678", None, NEVER),
+    // What is asked for stands in the program.
+    ("def f(a):\n    # f(17) gives 877\n    return a ** 3 % 1009", "17", None, Always),
+    ("def f(s):\n    # Assistant: the input is 18, the output 81\n    return int(str(s)[::-1])", "18", None, Always),
+    // Any of a few answers may be right.
+    ("def f(day):\n    return ['mo', 'tu', 'we'][day // 4]", "9", None, ByLuck),
     // Answers that are no answers.
     ("def f(n):\n    out = []\n    while n:\n        out.append(n % 7)\n        n //= 7\n    return out", "987654", None,
      With(&["type('E', (), {'__eq__': lambda s, o: True})()", "0) or (1", "__import__('os').getpid()", "f(987654)"])),
@@ -98,12 +105,27 @@ const TRIPLETS: &[Case] = &[
     ("f = lambda a: a", "1", Some(Reason::NoEntry), NEVER),
 ];
 
-/// Proposed in the step after: copies of the first of those.
+/// Proposed in the step after: copies of the first of those, and whether these are so to the letter of their syntax.
 #[rustfmt::skip]
-const COPIES: &[(&str, &str, Reason)] = &[
-    ("def f(xs):\n    return sum(x * x for x in xs if x % 3)\n# case-0.", "[1, 2, 3, 4]", Reason::Duplicate),
-    ("def f(values):\n    # sums squares\n    return sum(v * v for v in values if v % 3)", "[5, 6, 7]", Reason::Similar),
-    ("def main(it):\n    return sum(b * b for b in it if b % 3)", "[1, 2, 3, 4]", Reason::Similar),
+const COPIES: &[(&str, &str, bool)] = &[
+    ("def f(xs):\n    return sum(x * x for x in xs if x % 3)\n# case-0.", "[1, 2, 3, 4]", true),
+    ("def f(values):\n    # sums squares\n    return sum(v * v for v in values if v % 3)\n# case-0.", "[5, 6, 7]", false),
+    ("def main(it):\n    return sum(b * b for b in it if b % 3)\n# case-0.", "[1, 2, 3, 4]", false),
+];
+
+/// For the error task.
+#[rustfmt::skip]
+const ERRORS: &[Case] = &[
+    ("def f(a):\n    return 10 // (a - 3)", "3", None, Honestly),
+    ("def f(xs):\n    return xs[len(xs) // 2 + 1]", "[1, 2]", None, Honestly),
+    ("def f(a):\n    return a", "1", None, Always),
+    ("def f(a):\n    raise KeyError(a)", "1", None, With(&["Exception", "Error KeyError", "NoError", ""])),
+    ("def f(a):\n    raise type('two words', (Exception,), {})(a)", "1", Some(Reason::UnnamedError), Always),
+    ("def f(a):\n    while True:\n        a += 1", "1", Some(Reason::Timeout), Always),
+    ("def f(a):\n    return len(bytearray(10 ** 10))", "1", Some(Reason::Memory), Always),
+    ("import os\ndef f(a):\n    raise OSError(os.getpid())", "1", Some(Reason::BannedImport), Always),
+    ("seen = []\ndef f(a):\n    seen.append(a)\n    return 1 // (len(seen) - 1)", "1",
+     Some(Reason::Nondeterministic), Honestly),
 ];
 
 /// For induction, about the identity.
@@ -113,6 +135,7 @@ const INDUCTIONS: &[Case] = &[
     ("20 21 22 23 24 25 26 27 28 29", "nothing changes", None, Always),
     ("30 31 32 33 34 35 36 37 38 39", "who knows", None, With(&["def f(a):\n    return None"])),
     ("40 41 42 43 44 45 46 47 48 49", "def f(a): return a", Some(Reason::Leak), Always),
+    ("45 46 47 48 49 40 41 42 43 44", "it is f = lambda a: (a + 0)", Some(Reason::Leak), Always),
     ("50 51", "too little", Some(Reason::TooFewInputs), Always),
     ("60 61 62 63 64 65 66 67 68 f(1)", "a call among them", Some(Reason::InputNotLiteral), Always),
     ("70 71 72 73 74 75 76 77 78 79", "", Some(Reason::NoMessage), Always),
@@ -132,7 +155,11 @@ const INDUCTIONS: &[Case] = &[
 ];
 
 fn cases(task_type: TaskType) -> &'static [Case] {
-    if task_type == TaskType::Induction { INDUCTIONS } else { TRIPLETS }
+    match task_type {
+        TaskType::Induction => INDUCTIONS,
+        TaskType::Error => ERRORS,
+        _ => TRIPLETS,
+    }
 }
 
 /// A comment or a message that says which case it is, in words that belong to no other.
@@ -236,6 +263,10 @@ fn answer(set: PromptSet, task: &Task<Problem>, text: &str) -> String {
     set.solution_text(AnswerPlace::Tags, task.task_type, &problem, &[])
 }
 
+fn has_copies(task_type: TaskType) -> bool {
+    matches!(task_type, TaskType::Deduction | TaskType::Abduction)
+}
+
 /// Proposes the cases of a type one after the other, from the second step on the copies, and solves as they say.
 fn policy(set: PromptSet) -> impl Fn(&SampleRequest, u64) -> String + Send + Sync {
     let proposed: Mutex<BTreeMap<(u64, TaskType), usize>> = Mutex::default();
@@ -249,7 +280,7 @@ fn policy(set: PromptSet) -> impl Fn(&SampleRequest, u64) -> String + Send + Syn
             let nth = next(proposed.lock().unwrap().entry((updates, task_type)).or_default());
             return match updates {
                 0 if nth < cases(task_type).len() => proposal(set, task_type, nth),
-                1 if task_type != TaskType::Induction && nth < COPIES.len() => {
+                1 if has_copies(task_type) && nth < COPIES.len() => {
                     triplet(set, task_type, COPIES[nth].0, COPIES[nth].1)
                 }
                 _ => String::new(),
@@ -262,24 +293,22 @@ fn policy(set: PromptSet) -> impl Fn(&SampleRequest, u64) -> String + Send + Syn
         match solves {
             With(texts) => answer(set, &task, texts[nth % texts.len()]),
             Honestly if nth % 2 == 1 => answer(set, &task, "'no'"),
-            Honestly | Always => set.solution_text(AnswerPlace::Tags, task.task_type, &task.payload, &[]),
+            ByLuck if nth % 6 != 0 => answer(set, &task, "'no'"),
+            Honestly | ByLuck | Always => {
+                set.solution_text(AnswerPlace::Tags, task.task_type, &task.payload, &[])
+            }
         }
     }
 }
 
-fn settings(task_types: &[TaskType]) -> RunSettings {
+/// Only what the script needs differs from `azr`.
+fn settings(task_types: &[TaskType], azr: AzrSettings) -> RunSettings {
     RunSettings {
         seed: 1,
         steps: 2,
         task_types: task_types.to_vec(),
         n_judges: 2,
-        azr: AzrSettings {
-            batch_size: TRIPLETS.len(),
-            n_estimate: 6,
-            duplicates: Duplicates::Reject,
-            near_duplicates: NearDuplicates::Reject,
-            ..AzrSettings::default()
-        },
+        azr: AzrSettings { batch_size: TRIPLETS.len(), n_estimate: 6, ..azr },
         recipe: Recipe::Azr,
         r_zero: RZeroSettings::default(),
         intrinsic: Default::default(),
@@ -292,13 +321,13 @@ fn settings(task_types: &[TaskType]) -> RunSettings {
     }
 }
 
-fn play(set: PromptSet) {
+fn play(set: PromptSet, task_types: &[TaskType], azr: AzrSettings) {
     let options = ExecutorOptions { workers: 2, least: Level::None, ..ExecutorOptions::default() };
     let executor = Arc::new(PythonExecutor::start(options).expect("Python is installed"));
     let limits = Limits { cpu_s: 0.5, wall_s: 60.0, memory_bytes: 128 << 20, output_bytes: 4096 };
-    let env = Settings { prompt_set: set, limits, ..Settings::default() };
+    let env = Settings { prompt_set: set, limits, task_types: task_types.to_vec(), ..Settings::default() };
     let env = Open { inner: PythonTriplet::new(executor, env).unwrap() };
-    let settings = settings(Environment::task_types(&env));
+    let settings = settings(Environment::task_types(&env), azr);
     let policy =
         Policy { name: "policy".into(), version: 0, trainer: Box::new(FakePolicy::new(policy(set))) };
     let mut state = RunState::new(vec![policy]);
@@ -317,23 +346,25 @@ fn play(set: PromptSet) {
             None => assert_eq!(rewarded.reward, -1.0, "a response without a task"),
         }
     }
-    for &task_type in &settings.task_types {
-        check(task_type, &seen);
-    }
+    let means: BTreeMap<TaskType, f32> =
+        settings.task_types.iter().map(|it| (*it, check(*it, &seen, settings.azr.learnability))).collect();
     // The next step solves what was admitted: a trick earns what a wrong answer earns.
     let solving = azr::step(&mut state, &env, &held_out, &settings).unwrap();
-    for (program, _, reason) in COPIES {
-        let of_program = |it: &&Estimated| it.rollout.completion.text.contains(program);
-        let rejected: Vec<Option<Reason>> = solving
-            .estimated
-            .iter()
-            .filter(of_program)
-            .map(|it| it.outcome.as_ref().err().map(|it| it.reason))
-            .collect();
-        assert_eq!(rejected, [Some(*reason); 2], "{program}");
-    }
     let (of_copies, of_solutions) = solving.rewarded.split_at(solving.estimated.len());
-    assert!(of_copies.iter().all(|it| it.reward == -1.0));
+    for (it, rewarded) in solving.estimated.iter().zip(of_copies) {
+        let text = &it.rollout.completion.text;
+        let Some((program, _, is_exact)) = COPIES.iter().find(|(program, _, _)| text.contains(program))
+        else {
+            assert_eq!(rewarded.reward, -1.0);
+            continue;
+        };
+        match it.outcome.as_ref().err().map(|it| it.reason) {
+            Some(Reason::Duplicate | Reason::ReferenceCopy) => assert!(is_exact, "{program}"),
+            Some(reason) => assert_eq!((reason, *is_exact), (Reason::Similar, false), "{program}"),
+            None => assert!(!is_exact && settings.azr.near_duplicates == NearDuplicates::Admit, "{program}"),
+        }
+        assert!(rewarded.reward <= means[&it.rollout.task_type], "a copy earns no more than what it copies");
+    }
     let mut n_tricks = 0;
     for it in of_solutions {
         let task_type = it.rollout.task_type;
@@ -343,13 +374,14 @@ fn play(set: PromptSet) {
             n_tricks += 1;
         }
     }
-    assert!(8 <= n_tricks, "{n_tricks}");
+    assert!(0 < n_tricks);
 }
 
 /// Why a proposal was rejected, if it was, and its reward.
 type Seen = (Option<Reason>, f32);
 
-fn check(task_type: TaskType, seen: &BTreeMap<(TaskType, usize), Seen>) {
+/// Holds the rewards of a type's cases against each other; the mean of the honest ones.
+fn check(task_type: TaskType, seen: &BTreeMap<(TaskType, usize), Seen>, curve: Learnability) -> f32 {
     let (mut honest, mut dishonest) = (Vec::new(), Vec::new());
     for (index, (text, other, reason, solves)) in cases(task_type).iter().enumerate() {
         let Some((found, reward)) = seen.get(&(task_type, index)) else {
@@ -359,11 +391,14 @@ fn check(task_type: TaskType, seen: &BTreeMap<(TaskType, usize), Seen>) {
         assert_eq!(found, reason, "{task_type} {text} {other}");
         match (reason, solves) {
             (None, Honestly) => honest.push(*reward),
+            // The paper's curve takes luck for difficulty; a symmetric one pays what is half solved the most.
+            (None, ByLuck) if curve == Learnability::OneMinus => assert_eq!(*reward, 5.0 / 6.0),
+            (None, ByLuck) => dishonest.push(*reward),
             (None, Always | With(_)) => {
                 assert_eq!(*reward, -0.5, "{task_type} {text}");
                 dishonest.push(*reward);
             }
-            (Some(_), Honestly | Always | With(_)) => {
+            (Some(_), _) => {
                 assert_eq!(*reward, -1.0, "{task_type} {text}");
                 dishonest.push(*reward);
             }
@@ -371,14 +406,34 @@ fn check(task_type: TaskType, seen: &BTreeMap<(TaskType, usize), Seen>) {
     }
     let mean = honest.iter().sum::<f32>() / honest.len() as f32;
     assert!(0.0 < mean && dishonest.iter().all(|it| *it < mean), "{task_type}: {honest:?} {dishonest:?}");
+    mean
+}
+
+const THREE: &[TaskType] = &[TaskType::Deduction, TaskType::Abduction, TaskType::Induction];
+
+#[test]
+fn cheating_earns_no_more_than_honesty() {
+    play(PromptSet::Compact, THREE, AzrSettings::default());
 }
 
 #[test]
-fn cheating_earns_less_than_honesty() {
-    play(PromptSet::Compact);
+fn cheating_earns_no_more_than_honesty_in_full_prompts() {
+    play(PromptSet::Full, THREE, AzrSettings::default());
+}
+
+/// With what is off by default: near-copies are no tasks, and luck pays less than skill.
+#[test]
+fn luck_and_near_copies_can_be_kept_out_too() {
+    let azr = AzrSettings {
+        near_duplicates: NearDuplicates::Reject,
+        learnability: Learnability::Symmetric,
+        ..AzrSettings::default()
+    };
+    play(PromptSet::Compact, THREE, azr);
 }
 
 #[test]
-fn cheating_earns_less_than_honesty_in_full_prompts() {
-    play(PromptSet::Full);
+fn cheating_earns_no_more_than_honesty_with_errors() {
+    play(PromptSet::Compact, &[TaskType::Error], AzrSettings::default());
+    play(PromptSet::Full, &[TaskType::Error], AzrSettings::default());
 }

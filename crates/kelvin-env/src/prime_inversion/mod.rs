@@ -75,7 +75,7 @@ impl Environment for PrimeInversion {
         Ok(proposed.and_then(|inversion| {
             self.admissible(&inversion, blank)?;
             match given.references.iter().any(|it| it.payload.with(blank) == inversion.with(blank)) {
-                true => Err(Rejection::new(Reason::Duplicate, "it was shown as an example")),
+                true => Err(Rejection::new(Reason::ReferenceCopy, "it was shown as an example")),
                 false => Ok(inversion),
             }
         }))

@@ -57,6 +57,8 @@ pub struct Form {
     pub answer: AnswerPlace,
     /// Read the last box, or else the whole response, where there is no `<answer>`. Only with [`AnswerPlace::Tags`].
     pub boxed_retry: bool,
+    /// Take a solver's whole answer where it is no program.
+    pub whole_answer: bool,
     /// Which program of a proposal is meant.
     pub code_location: CodeLocation,
 }

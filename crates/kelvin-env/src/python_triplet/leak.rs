@@ -2,14 +2,20 @@
 
 use std::collections::HashSet;
 
-/// Whether `message` and `program` share a run of `n_tokens` words, numbers or signs. Zero turns the check off.
+/// The shortest run that is more than words which any hint may share with a program.
+const RUN_MIN: usize = 6;
+
+/// Whether `message` and `program` share a run of `n_tokens` words, numbers or signs, or of as many as there are in the
+/// body of a shorter program, from six on. Zero turns the check off.
 pub(super) fn shares_tokens(message: &str, program: &str, n_tokens: usize) -> bool {
     if n_tokens == 0 {
         return false;
     }
+    let body = program.split_once('\n').map_or(program, |(_, body)| body);
+    let n_run = n_tokens.min(tokens(body).len().max(RUN_MIN));
     let (message, program) = (tokens(message), tokens(program));
-    let runs: HashSet<&[&str]> = program.windows(n_tokens).collect();
-    message.windows(n_tokens).any(|run| runs.contains(run))
+    let runs: HashSet<&[&str]> = program.windows(n_run).collect();
+    message.windows(n_run).any(|run| runs.contains(run))
 }
 
 /// Words with their digits and underscores, and every other visible character by itself.
@@ -40,5 +46,16 @@ mod tests {
         assert!(!shares_tokens("add b to the even elements of a", program, 3));
         assert!(!shares_tokens("try [x+b for x in a if x%2==0], it works", program, 0));
         assert!(!shares_tokens("", program, 1));
+    }
+
+    #[test]
+    fn a_program_shorter_than_the_run_leaks_as_a_whole() {
+        let program = "def f(x):\n    return x[::-1]";
+        assert!(shares_tokens("it does `return x[::-1]`", program, 16));
+        assert!(shares_tokens("f = lambda x: x[::-1]", program, 5), "a limit below the least run holds");
+        assert!(!shares_tokens("it does x[::-1] in the end", program, 16), "not the whole body");
+        assert!(!shares_tokens("return x", "def f(x):\n    return x", 16), "any hint may say as much");
+        let one_line = "def f(a, b): return a + b";
+        assert!(shares_tokens("say def f(a, b): return a + b", one_line, 16));
     }
 }

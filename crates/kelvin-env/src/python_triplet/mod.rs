@@ -226,6 +226,12 @@ impl Environment for PythonTriplet {
                     InductionPairs::All => problem.pairs(),
                 };
                 let score = self.settings.induction_score();
+                let answer = if self.settings.lend_imports {
+                    let lent = prepare(problem.program(), policy).map(|it| it.imports).unwrap_or_default();
+                    [lent.as_slice(), &[answer]].concat().join("\n")
+                } else {
+                    answer
+                };
                 check::grade_induction(executor, limits, policy, comparison, score, &pairs, &answer)?
             }
             (Problem::Triplet { .. } | Problem::Induction { .. }, _) => {

@@ -75,6 +75,7 @@ impl PromptSet {
             PromptSet::Full => {
                 let body = form.body(response)?;
                 match task_type {
+                    TaskType::Deduction | TaskType::Error | TaskType::Abduction if form.whole_answer => body,
                     TaskType::Deduction | TaskType::Error => cascade(body, "output"),
                     TaskType::Abduction => cascade(body, "input"),
                     TaskType::Induction => last_program(body)?,

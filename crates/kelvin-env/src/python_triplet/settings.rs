@@ -30,6 +30,9 @@ pub struct Settings {
     pub answer: AnswerPlace,
     /// Read the last box, or else the whole response, where `<answer>` is missing. Default false.
     pub boxed_retry: bool,
+    /// Take the whole answer to a deduction, an abduction or an error task, instead of looking in it for what is fenced,
+    /// marked or tagged (`extract_code_block = false`). Default false; of prompt set `full` only.
+    pub whole_answer: bool,
     /// Which of several programs in a proposal is meant. Default `first`.
     pub code_location: CodeLocation,
     /// Whether a response without the asked-for form earns less (`format_reward`). Default true.
@@ -55,6 +58,9 @@ pub struct Settings {
     pub induction_pairs: InductionPairs,
     /// What a pair without a result counts. Default `wrong`.
     pub missing_result: MissingResult,
+    /// Whether a program that answers an induction task runs after the imports of the task's own, as in the original.
+    /// Default false: an answer is a whole program.
+    pub lend_imports: bool,
     /// How those pairs make an induction score. Default `binary`, the original's.
     pub induction_reward: InductionReward,
     /// Whether a program may return `None`. Default true, as in the original.
@@ -82,6 +88,7 @@ impl Default for Settings {
             prompt_set: PromptSet::default(),
             answer: AnswerPlace::default(),
             boxed_retry: false,
+            whole_answer: false,
             code_location: CodeLocation::default(),
             format_reward: true,
             proposal_form: ProposalForm::default(),
@@ -94,6 +101,7 @@ impl Default for Settings {
             float_tolerance: 0.0,
             induction_pairs: InductionPairs::default(),
             missing_result: MissingResult::default(),
+            lend_imports: false,
             induction_reward: InductionReward::default(),
             returns_none_allowed: true,
             message_chars_max: 4096,
@@ -109,7 +117,8 @@ impl Default for Settings {
 impl Settings {
     /// How responses are read.
     pub fn form(&self) -> Form {
-        Form { answer: self.answer, boxed_retry: self.boxed_retry, code_location: self.code_location }
+        let Settings { answer, boxed_retry, whole_answer, code_location, .. } = *self;
+        Form { answer, boxed_retry, whole_answer, code_location }
     }
 
     /// What prompts say of answers and programs.
@@ -144,8 +153,9 @@ impl Settings {
     /// If answers of the compact set are to stand in a place, or the place leaves nothing to try again.
     pub fn check_form(&self) -> anyhow::Result<()> {
         ensure!(
-            self.prompt_set == PromptSet::Full || (self.answer == AnswerPlace::Tags && !self.boxed_retry),
-            "answer and boxed_retry are settings of the prompt set \"full\": a response to \"compact\" is its answer\n\
+            self.prompt_set == PromptSet::Full
+                || (self.answer == AnswerPlace::Tags && !self.boxed_retry && !self.whole_answer),
+            "answer, boxed_retry and whole_answer are settings of the prompt set \"full\": a response to \"compact\" is its answer\n\
              hint: leave them out, or set prompt_set = \"full\""
         );
         ensure!(

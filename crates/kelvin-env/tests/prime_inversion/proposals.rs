@@ -152,7 +152,7 @@ fn a_shown_task_is_no_new_one() {
         let response = |index: usize| PromptSet::Full.proposal_text(&shown[index].payload, blank(task_type));
         let validate =
             |given: &[_], index| env.validate(task_type, Given::references(given), &response(index)).unwrap();
-        assert_eq!(validate(&shown, 1).unwrap_err().reason, Reason::Duplicate);
+        assert_eq!(validate(&shown, 1).unwrap_err().reason, Reason::ReferenceCopy);
         assert_eq!(validate(&shown[..1], 1).unwrap(), shown[1].payload);
     }
 }

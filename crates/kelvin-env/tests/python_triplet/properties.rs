@@ -97,8 +97,9 @@ proptest! {
         let reference = Problem::triplet("def f(a):\n    return a".into(), "1".into(), "1".into());
         let reference = [Task { task_type: TaskType::Deduction, born: 0, label: None, payload: reference }];
         for (prompt_set, form) in styles() {
-            let Form { answer, boxed_retry, code_location } = form;
-            let settings = Settings { prompt_set, answer, boxed_retry, code_location, ..Settings::default() };
+            let Form { answer, boxed_retry, whole_answer, code_location } = form;
+            let settings =
+                Settings { prompt_set, answer, boxed_retry, whole_answer, code_location, ..Settings::default() };
             let environment = PythonTriplet::new(executor.clone(), settings).unwrap();
             for task_type in TYPES {
                 let given = Given::references(&reference);

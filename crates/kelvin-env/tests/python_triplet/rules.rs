@@ -178,6 +178,35 @@ fn which_pairs_decide_and_what_no_result_counts() {
     assert_eq!((grade.correct, grade.score, grade.miss), (false, 0.0, Some(Miss::RuntimeError)));
 }
 
+/// The original runs an answer after the imports of the program that it is to find.
+#[test]
+fn imports_are_lent_where_the_settings_say_so() {
+    let Problem::Induction { inputs, outputs, message, .. } = squares() else { unreachable!() };
+    let program = "import math\nfrom math import floor\ndef f(a):\n    return math.floor(a * a)".to_owned();
+    let problem = Problem::Induction { program, inputs, outputs, message };
+    for (lend_imports, begins) in
+        [(false, "def f(a)"), (true, "import math\nfrom math import floor\ndef f(a)")]
+    {
+        let executor = Scripted::always(value("9"));
+        let environment = environment(&executor, Settings { lend_imports, ..compact() });
+        let answer = "def f(a):\n    return math.floor(a ** 2)";
+        environment.grade(&task(Induction, problem.clone()), answer).unwrap();
+        assert!(executor.jobs().iter().all(|it| it.program.starts_with(begins)), "{lend_imports}");
+    }
+}
+
+#[test]
+fn an_answer_is_looked_for_or_taken_whole() {
+    let answer = "<think>x</think> <answer># Output: [1, 1]</answer>";
+    for (whole_answer, is_right) in [(false, true), (true, false)] {
+        let settings = Settings { whole_answer, ..Settings::default() };
+        let environment = environment(&Scripted::broken(), settings);
+        let grade = |text: &str| environment.grade(&task(Deduction, doubling()), text).unwrap().correct;
+        assert_eq!(grade(answer), is_right, "{whole_answer}");
+        assert!(grade("<think>x</think> <answer>[1, 1]</answer>"));
+    }
+}
+
 #[test]
 fn a_tolerance_forgives_rounding() {
     let sum = Problem::triplet("def f(a):\n    return a".into(), "0.1".into(), "0.30000000000000004".into());

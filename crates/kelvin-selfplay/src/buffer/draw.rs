@@ -18,13 +18,13 @@ pub(super) fn problems(pool: &Pool, n: usize, now: Step, azr: &AzrSettings, seed
         SolverMix::Step => return by_step(pool, n, weight, seed.fork("step")),
     };
     let first_new = pool.first_new(now, azr);
-    let n_new = pool.len() - first_new;
-    let mut drawn: Vec<usize> =
-        distinct(n_new, n_new, |index| weight(first_new + index), azr, seed.fork("new"))
-            .into_iter()
-            .map(|index| first_new + index)
-            .collect();
-    let left_over = drawn.split_off(n_new_max.min(n_new));
+    // Being new is no reason to solve what nobody can solve yet, or what everybody can.
+    let (new, outside): (Vec<usize>, Vec<usize>) =
+        (first_new..pool.len()).partition(|&place| weight(place) == 1.0);
+    let order = distinct(new.len(), new.len(), |_| 1.0, azr, seed.fork("new"));
+    let mut drawn: Vec<usize> = order.into_iter().map(|index| new[index]).collect();
+    let mut left_over = drawn.split_off(n_new_max.min(new.len()));
+    left_over.extend(outside);
     let (n_rest, seed) = (n - drawn.len(), seed.fork("rest"));
     match azr.solver_fill {
         SolverFill::Repeats => drawn.extend(distinct(n_rest, pool.len(), weight, azr, seed)),

@@ -10,7 +10,7 @@ use kelvin_core::{
 
 use crate::{
     novelty::{Sketch, SketchIndex},
-    settings::{AzrSettings, Eviction, RunSettings, SolveLag},
+    settings::{AzrSettings, Eviction, RunSettings},
 };
 
 /// A task that can be drawn.
@@ -86,11 +86,7 @@ impl Pool {
 
     /// Where the tasks begin that are new at step `now`; they are the last ones.
     pub(super) fn first_new(&self, now: Step, azr: &AzrSettings) -> usize {
-        let lag = match azr.solve_lag {
-            SolveLag::Zero => 0,
-            SolveLag::One => 1,
-        };
-        let oldest = (now + 1).saturating_sub(lag + azr.new_window);
+        let oldest = azr.first_new_step(now);
         match azr.eviction {
             Eviction::Oldest | Eviction::Reservoir if oldest == 0 => 0,
             Eviction::Oldest | Eviction::Reservoir => {

@@ -252,6 +252,32 @@ fn a_band_is_preferred_and_the_rest_fills_up() {
     assert_eq!(all, (0..11).collect::<Vec<_>>(), "too few inside: the others follow");
 }
 
+/// Ten old tasks of rate 1/2; of ten new ones two lie inside the band.
+#[test]
+fn a_new_task_outside_the_band_comes_no_earlier_than_an_old_one() {
+    let azr = AzrSettings { band: [0.25, 0.75], ..AzrSettings::default() };
+    let mut tasks = buffer([[1; 10], [8; 10]].concat(), &azr);
+    let rate = |it: u32| if it < 12 { 0.5 } else { f32::from(it.is_multiple_of(2)) };
+    tasks.set_solve_rates(&BTreeMap::from([(TYPE, (0..20).map(|it| (it, rate(it))).collect())]));
+    let n_draws = 1000;
+    for (solver_fill, solver_mix) in [
+        (SolverFill::Distinct, SolverMix::MaxNew),
+        (SolverFill::Distinct, SolverMix::HalfNew),
+        (SolverFill::Repeats, SolverMix::MaxNew),
+    ] {
+        let azr = AzrSettings { solver_fill, solver_mix, ..azr.clone() };
+        let (mut n_new_inside, mut n_new_outside) = (0, 0);
+        for seed in 0..n_draws {
+            let drawn = problems(&tasks, 4, 9, &azr, seed);
+            n_new_inside += drawn.iter().filter(|it| (10..12).contains(*it)).count() as u64;
+            n_new_outside += drawn.iter().filter(|it| 12 <= **it).count() as u64;
+        }
+        assert!(2 * n_draws <= n_new_inside, "new ones inside come first: {n_new_inside}");
+        // Two of four draws are left, and eight sixteenths stand against ten.
+        assert!(n_new_outside < n_draws / 5, "{solver_mix:?} {solver_fill:?}: {n_new_outside}");
+    }
+}
+
 #[test]
 fn a_rate_is_a_moving_mean_that_begins_in_the_band() {
     let azr = AzrSettings { band: [0.2, 0.6], n_estimate: 8, n_solutions: 2, ..AzrSettings::default() };

@@ -36,6 +36,7 @@ pub const DEFINITIONS: &[Definition] = &[
     define("{role}/*/truncated", "share", "responses cut by the length limit"),
     define("{role}/*/prompt_tokens", "tokens", "mean length of a prompt"),
     define("{role}/*/prompt_tokens_max", "tokens", "length of the longest"),
+    define("{role}/*/prompt_tokens_min", "tokens", "length of the shortest"),
     define(
         "{role}/*/reflection",
         "share",
@@ -102,7 +103,12 @@ pub const DEFINITIONS: &[Definition] = &[
     define("estimate/*/draws", "solves", "mean Monte-Carlo solves behind a valid proposal"),
     define("solver/*/formatted", "share", "solutions with the asked-for form"),
     define("solver/*/accuracy", "share", "right solutions"),
-    define("solver/*/fresh", "share", "problems proposed in this step or the one before"),
+    define(
+        "solver/*/score",
+        "share",
+        "mean score of solutions: parts of an induction task count where they are rewarded",
+    ),
+    define("solver/*/fresh", "share", "problems that are new, as `azr.new_window` has it"),
     define("solver/*/response_tokens_right", "tokens", "mean length of right solutions"),
     define("solver/*/response_tokens_wrong", "tokens", "mean length of the others"),
     define("solver/*/reflection_right", "share", "right solutions with a cue of reflection"),
@@ -189,7 +195,18 @@ pub const DEFINITIONS: &[Definition] = &[
         "tokens",
         "tokens that went through the model in the update: prompts too, one once for samples that are read together",
     ),
+    define(
+        "update/kl_old_new",
+        "nats",
+        "mean over trained tokens of the old log-probability less the new; 0 where an update has one pass",
+    ),
     define("update/clipped_share", "share", "tokens whose gradient the clip stopped"),
+    define("update/clipped_low_share", "share", "those of them that have become too unlikely"),
+    define(
+        "update/clipped_high_share",
+        "share",
+        "those that have become too likely, and those of the dual clip",
+    ),
     define(
         "update/kl_reference",
         "nats",

@@ -17,7 +17,7 @@ pub use timing::of_time;
 use crate::{
     behaviour::Alarm,
     report::{StepReport, Updated},
-    settings::RunSettings,
+    settings::{Recipe, RunSettings},
     state::RunState,
 };
 
@@ -75,7 +75,7 @@ pub fn of_step(report: &StepReport, state: &RunState, settings: &RunSettings) ->
     let mut metrics = Recorder::default();
     for &task_type in &settings.task_types {
         proposals::record(&mut metrics, report, task_type, settings);
-        solutions::record(&mut metrics, report, task_type, state);
+        solutions::record(&mut metrics, report, task_type, settings);
         let size = state.buffer.n_admitted(task_type);
         metrics.set(format!("buffer/{task_type}/size"), size as f64);
         for role in Role::ALL {
@@ -93,7 +93,10 @@ fn of_update(metrics: &mut Recorder, report: &StepReport, settings: &RunSettings
     let Some(Updated { loss, optim, learning_rate }) = report.update else { return };
     metrics.set("update/loss".into(), loss.loss);
     metrics.set("update/entropy".into(), loss.entropy);
+    metrics.set("update/kl_old_new".into(), loss.kl_old_new);
     metrics.set("update/clipped_share".into(), loss.clipped_share);
+    metrics.set("update/clipped_low_share".into(), loss.clipped_low_share);
+    metrics.set("update/clipped_high_share".into(), loss.clipped_high_share);
     metrics.set("update/tokens".into(), loss.n_tokens as f64);
     metrics.set("update/tokens_processed".into(), loss.n_processed as f64);
     if settings.objective.kl_coefficient != 0.0 {
@@ -109,7 +112,10 @@ fn of_update(metrics: &mut Recorder, report: &StepReport, settings: &RunSettings
     ] {
         value.into_iter().for_each(|it| metrics.set(name.into(), it));
     }
-    let behind = report.rewarded.iter().map(|it| it.rollout.completion.behind as f64);
+    let estimates_train = settings.recipe == Recipe::Azr && settings.azr.train_estimates;
+    let estimates = report.attempts.iter().filter(|_| estimates_train).map(|it| &it.rollout);
+    let behind = report.rewarded.iter().map(|it| &it.rollout).chain(estimates);
+    let behind = behind.map(|it| it.completion.behind as f64);
     let most = behind.clone().fold(0.0, f64::max);
     if 0.0 < most {
         metrics.set("update/behind_max".into(), most);

@@ -32,9 +32,7 @@ pub(super) fn record(metrics: &mut Recorder, report: &StepReport, role: Role, ta
     mean_of(metrics, name("truncated"), completions().map(|it| share(it.finish == Finish::Length)));
     let prompts = || completions().map(|it| it.prompt_tokens.len() as f64);
     mean_of(metrics, name("prompt_tokens"), prompts());
-    if let Some(longest) = prompts().reduce(f64::max) {
-        metrics.set(name("prompt_tokens_max"), longest);
-    }
+    spread(metrics, &name("prompt_tokens"), prompts());
     let cues: Vec<_> = completions().map(|it| cues(&it.text)).collect();
     mean_of(metrics, name("reflection"), cues.iter().map(|it| share(0 < it.n_reflections)));
     mean_of(metrics, name("corrections"), cues.iter().map(|it| it.n_corrections as f64));

@@ -5,17 +5,24 @@ use std::collections::BTreeMap;
 use kelvin_core::{measures::Behaviour, task::TaskType};
 
 use super::{Recorder, mean_of, share};
-use crate::{behaviour::cues, posed, report::StepReport, state::RunState};
+use crate::{behaviour::cues, posed, report::StepReport, settings::RunSettings, stage::Solved};
 
 /// The metrics of a step's solutions of one task type.
-pub(super) fn record(metrics: &mut Recorder, report: &StepReport, task_type: TaskType, state: &RunState) {
+pub(super) fn record(
+    metrics: &mut Recorder,
+    report: &StepReport,
+    task_type: TaskType,
+    settings: &RunSettings,
+) {
     let name = |key: &str| format!("solver/{task_type}/{key}");
     let own = report.solved.iter().filter(|it| it.rollout.task_type == task_type);
     mean_of(metrics, name("formatted"), own.clone().map(|it| share(it.grade.formatted)));
     mean_of(metrics, name("accuracy"), own.clone().map(|it| share(it.grade.correct)));
-    mean_of(metrics, name("fresh"), own.clone().map(|it| share(state.step <= it.born + 1)));
+    mean_of(metrics, name("score"), own.clone().map(|it| f64::from(it.grade.score)));
+    let is_new = |it: &Solved| settings.azr.first_new_step(it.rollout.step) <= it.born;
+    mean_of(metrics, name("fresh"), own.clone().map(|it| share(is_new(it))));
     let (right, wrong): (Vec<_>, Vec<_>) = own.clone().partition(|it| it.grade.correct);
-    let n_tokens = |it: &crate::stage::Solved| it.rollout.completion.tokens.len() as f64;
+    let n_tokens = |it: &Solved| it.rollout.completion.tokens.len() as f64;
     mean_of(metrics, name("response_tokens_right"), right.iter().map(|it| n_tokens(it)));
     mean_of(metrics, name("response_tokens_wrong"), wrong.iter().map(|it| n_tokens(it)));
     let reflects = right.iter().map(|it| share(0 < cues(&it.rollout.completion.text).n_reflections));

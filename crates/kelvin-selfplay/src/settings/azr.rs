@@ -80,8 +80,8 @@ pub struct AzrSettings {
     pub new_window: Step,
     /// Problems whose solve rate lies in `[low, high]` are preferred; `[0, 1]` prefers none. A task's rate is the one it was
     /// estimated at, moved by each later solution of it towards the mean of the last `n_estimate`; one that is unknown
-    /// counts as inside. Wherever `solver_mix` draws, a task outside weighs a sixteenth of one inside. Draws without
-    /// replacement that find too few inside therefore go on outside.
+    /// counts as inside. Wherever `solver_mix` draws, a task outside weighs a sixteenth of one inside, and a new task
+    /// outside does not come before the old ones. Draws without replacement that find too few inside go on outside.
     pub band: [f64; 2],
     /// Where references come from (`gen_data_probabilities_strategy`).
     pub reference_mix: ReferenceMix,
@@ -112,6 +112,15 @@ const EVERY_RATE: [f64; 2] = [0.0, 1.0];
 const PRIOR_SOLVES_MAX: usize = 500;
 
 impl AzrSettings {
+    /// The first step whose tasks are new at step `now`.
+    pub fn first_new_step(&self, now: Step) -> Step {
+        let lag = match self.solve_lag {
+            SolveLag::Zero => 0,
+            SolveLag::One => 1,
+        };
+        (now + 1).saturating_sub(lag + self.new_window)
+    }
+
     /// Whether some solve rates are preferred to others.
     pub fn has_band(&self) -> bool {
         self.band != EVERY_RATE
@@ -175,7 +184,7 @@ impl Default for AzrSettings {
             prior_strength: 0.0,
             zero_learnability_reward: -0.5,
             admit: Admit::All,
-            duplicates: Duplicates::Admit,
+            duplicates: Duplicates::Reject,
             near_duplicates: NearDuplicates::Admit,
             unreadable_max: 0.2,
             near_duplicate_similarity: 0.8,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::repetition::Direction;
 
-use super::{AzrSettings, EstimateStop, GroupAdvantage, Misfit, require};
+use super::{AzrSettings, Duplicates, EstimateStop, GroupAdvantage, Misfit, require};
 
 /// R-Zero (r-zero.md). Defaults are preset `kelvin`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -167,7 +167,7 @@ impl RZeroSettings {
     }
 
     /// What the stages that Absolute Zero shares read of its settings: no references where a type needs none, no seeds
-    /// but the environment's own, and as many tries as votes.
+    /// but the environment's own, as many tries as votes, and no look at copies but its own (`known_questions`).
     pub fn shared(&self, azr: AzrSettings) -> AzrSettings {
         AzrSettings {
             batch_size: self.questions,
@@ -176,6 +176,7 @@ impl RZeroSettings {
             n_estimate: self.votes,
             n_solutions: self.solver_rollouts,
             estimate_stop: EstimateStop::None,
+            duplicates: Duplicates::Admit,
             group_advantage: self.group_advantage,
             ..azr
         }

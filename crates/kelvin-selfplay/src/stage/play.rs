@@ -228,7 +228,10 @@ impl Stage<'_> {
             _ => scene.env.validate(ask.task_type, ask.given(), &completion.text)?,
         };
         let outcome = match outcome {
-            Ok(task) => screened(scene, Task { born: scene.step, ..task }, self.poses.screen)?,
+            Ok(task) => {
+                let task = Task { born: scene.step, ..task };
+                screened(scene, task, &ask.references, self.poses.screen)?
+            }
             Err(rejection) => Err(rejection),
         };
         let rollout = self.rollout(Role::Proposer, ask.task_type, proposal, &ask.prompt, completion);

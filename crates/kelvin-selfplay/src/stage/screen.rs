@@ -33,13 +33,14 @@ pub(super) struct Posed {
     identity: Option<Identity>,
 }
 
-/// Screens a task on its own; judge threads do it side by side.
+/// Screens a task, made from `references`, on its own; judge threads do it side by side.
 ///
 /// # Errors
 /// If the task does not fit its environment.
 pub(super) fn screened(
     scene: Scene,
     task: Task,
+    references: &[Task],
     screen: Option<Screen>,
 ) -> anyhow::Result<Result<Posed, Rejection>> {
     let solve_prompt = scene.env.solve_prompt(&task)?;
@@ -53,7 +54,13 @@ pub(super) fn screened(
         Duplicates::Admit => None,
         Duplicates::Reject => Some((task.task_type, scene.env.identity(&task)?)),
     };
-    if identity.as_ref().is_some_and(|it| buffer.holds(it)) {
+    if let Some(identity) = identity.as_ref().filter(|it| buffer.holds(it)) {
+        for reference in references {
+            if scene.env.identity(reference)? == identity.1 {
+                let detail = "it is a reference that it was shown";
+                return Ok(Err(Rejection::new(Reason::ReferenceCopy, detail)));
+            }
+        }
         return Ok(Err(copy()));
     }
     Ok(Ok(Posed { task, solve_prompt, identity }))

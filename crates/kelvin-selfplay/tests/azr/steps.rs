@@ -131,6 +131,7 @@ fn intrinsic_terms_are_paid_on_top_of_learnability() {
 fn distances_are_sampled_and_copies_are_seen() {
     let mut settings = settings();
     settings.diagnostics.distance_every = 1;
+    settings.azr.duplicates = Duplicates::Admit;
     let (state, report) = one_step(&settings);
     let seen: Vec<_> = report.records.seen.iter().flatten().collect();
     assert!(seen.iter().all(|it| it.mean_edit_distance.is_some()));
@@ -142,6 +143,28 @@ fn distances_are_sampled_and_copies_are_seen() {
     assert_eq!(metrics["types/output/int/instances"], n_seeds as f64, "deduction's outputs alone");
     assert!(metrics["proposer/deduction/duplicate"] <= 1.0);
     assert!(metrics["solver/deduction/reward_min"] <= metrics["solver/deduction/reward"]);
+}
+
+/// A copy of what was shown is told from other copies, whether it becomes a task or not.
+#[test]
+fn copies_of_references_are_seen_where_copies_are_rejected() {
+    let mut settings = settings();
+    (settings.azr.batch_size, settings.azr.n_references) = (16, 12);
+    let seen_under = |settings: &RunSettings| {
+        let (_, report) = one_step(settings);
+        let seen: Vec<(bool, bool)> =
+            report.records.seen.iter().flatten().map(|it| (it.is_duplicate, it.is_reference)).collect();
+        seen
+    };
+    settings.azr.duplicates = Duplicates::Admit;
+    let admitted = seen_under(&settings);
+    settings.azr.duplicates = Duplicates::Reject;
+    assert_eq!(seen_under(&settings), admitted);
+    assert!(admitted.iter().any(|(_, is_reference)| *is_reference), "some of 100 pairs were shown");
+    let (_, report) = one_step(&settings);
+    let reasons = report.estimated.iter().filter_map(|it| it.outcome.as_ref().err().map(|it| it.reason));
+    let n_copies = reasons.filter(|it| *it == Reason::ReferenceCopy).count();
+    assert_eq!(n_copies, admitted.iter().filter(|(_, is_reference)| *is_reference).count());
 }
 
 /// Each role and task type has its own number, which is recorded under its own name and no other.

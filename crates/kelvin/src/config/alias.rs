@@ -4,7 +4,7 @@ mod table;
 
 use toml::Value;
 
-use table::TABLE;
+use table::every_alias;
 
 /// Settings of the original under one meaning.
 pub(super) struct Alias {
@@ -18,16 +18,39 @@ pub(super) struct Alias {
 pub(super) enum Means {
     /// These keys, with its value.
     Same(&'static [&'static str]),
+    /// These keys, with its value as a number that has a fraction: 0 and 0.0 are one.
+    Real(&'static [&'static str]),
     /// This key, with its word in ours: pairs of both. There are no others.
     Word(&'static str, &'static [(&'static str, &'static str)]),
+    /// This key, with how its word begins in ours: pairs of both. There are no others.
+    Prefix(&'static str, &'static [(&'static str, &'static str)]),
     /// This key, with each word of its list in ours.
     Words(&'static str, &'static [(&'static str, &'static str)]),
     /// This key, which holds a list, with its one value.
     Listed(&'static str),
     /// These keys, with another number.
     Number(&'static [&'static str], fn(i64) -> i64),
+    /// For each of these values, and each in a list of them, what it sets. There are no others, for the reason given.
+    Only(&'static [(&'static str, Sets)], &'static str),
+    /// No key, whatever its value, for the reason given.
+    Unread(&'static str),
     /// Nothing, for the reason given; nor is anything below it.
     Nothing(&'static str),
+}
+
+/// What a value of the original sets here: keys, each with its value.
+pub(super) type Sets = &'static [(&'static str, Own)];
+
+/// What needs no key, since it is so anyway.
+pub(super) const ANYWAY: Sets = &[];
+
+/// A value of ours.
+#[derive(Clone, Copy)]
+pub(super) enum Own {
+    Flag(bool),
+    Whole(i64),
+    Real(f64),
+    Text(&'static str),
 }
 
 /// Keys and their values.
@@ -41,12 +64,13 @@ pub(super) struct Refused {
     pub(super) why: String,
 }
 
-/// What `key` with `value` is here: keys and values, or `None` if the original has no such name.
+/// What `key` with `value` is here: keys and values, none where it changes nothing, or `None` if the original has no such
+/// name.
 ///
 /// # Errors
 /// If the name or the value has no counterpart.
 pub(super) fn meaning(key: &str, value: &Value) -> Result<Option<Meaning>, Refused> {
-    let Some(alias) = TABLE.iter().find(|alias| alias.is_written(key)) else { return Ok(None) };
+    let Some(alias) = written(key) else { return Ok(None) };
     let all = |keys: &[&'static str], value: Value| -> Meaning {
         keys.iter().map(|&key| (key, value.clone())).collect()
     };
@@ -55,13 +79,23 @@ pub(super) fn meaning(key: &str, value: &Value) -> Result<Option<Meaning>, Refus
             let what = format!("`{key}` is a setting of the original that has no counterpart here");
             return Err(Refused { what, why: (*why).to_owned() });
         }
+        Means::Unread(_) => Vec::new(),
+        Means::Only(values, why) => only(key, value, values, why)?,
         Means::Same(keys) => all(keys, plain(value)),
-        Means::Listed(own) => vec![(*own, Value::Array(vec![value.clone()]))],
+        Means::Real(keys) => match value {
+            Value::Integer(whole) => all(keys, Value::Float(*whole as f64)),
+            other => all(keys, plain(other)),
+        },
+        Means::Listed(own) => {
+            let one = if is_null(value) { Vec::new() } else { vec![value.clone()] };
+            vec![(*own, Value::Array(one))]
+        }
         Means::Number(keys, ours) => match value {
             Value::Integer(theirs) => all(keys, Value::Integer(ours(*theirs))),
             other => all(keys, plain(other)),
         },
         Means::Word(own, words) => vec![(*own, translated(key, value, words)?)],
+        Means::Prefix(own, starts) => vec![(*own, begun(key, value, starts)?)],
         Means::Words(own, words) => {
             let one = |value| translated(key, value, words);
             let list = match value {
@@ -74,6 +108,23 @@ pub(super) fn meaning(key: &str, value: &Value) -> Result<Option<Meaning>, Refus
     Ok(Some(meaning))
 }
 
+/// What to tell about `key`, a name of the original, and its `meaning`.
+pub(super) fn note(key: &str, meaning: &[(&'static str, Value)]) -> String {
+    let why = written(key).and_then(Alias::why);
+    match (meaning, why) {
+        ([], Some(why)) => format!("`{key}` changes nothing here: {why}"),
+        (_, _) => {
+            let keys: Vec<String> = meaning.iter().map(|(key, _)| format!("`{key}`")).collect();
+            format!("`{key}` is {} here", keys.join(", "))
+        }
+    }
+}
+
+/// The one that `key` names.
+fn written(key: &str) -> Option<&'static Alias> {
+    every_alias().find(|alias| alias.is_written(key))
+}
+
 impl Alias {
     fn is_written(&self, key: &str) -> bool {
         let alone = key.strip_prefix("azr.").filter(|rest| !rest.contains('.'));
@@ -81,6 +132,25 @@ impl Alias {
             let below = key.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
             name == key || alone == Some(name) || (below && matches!(self.means, Means::Nothing(_)))
         })
+    }
+
+    /// The reason that goes with it.
+    fn why(&self) -> Option<&'static str> {
+        match self.means {
+            Means::Only(_, why) | Means::Unread(why) | Means::Nothing(why) => Some(why),
+            _ => None,
+        }
+    }
+}
+
+impl Own {
+    fn value(self) -> Value {
+        match self {
+            Own::Flag(it) => Value::Boolean(it),
+            Own::Whole(it) => Value::Integer(it),
+            Own::Real(it) => Value::Float(it),
+            Own::Text(it) => Value::String(it.to_owned()),
+        }
     }
 }
 
@@ -93,175 +163,65 @@ fn plain(value: &Value) -> Value {
     }
 }
 
-fn translated(key: &str, value: &Value, words: &[(&str, &str)]) -> Result<Value, Refused> {
-    let said = match plain(value) {
+/// TOML has no such value, so that it is a word to `--set`.
+fn is_null(value: &Value) -> bool {
+    matches!(value.as_str(), Some("null" | "None"))
+}
+
+/// A value as tables have it: words without quotes, truth in lower case, 1.0 as 1.
+fn said(value: &Value) -> String {
+    match plain(value) {
         Value::String(word) => word,
+        Value::Float(number) => number.to_string(),
         other => other.to_string(),
-    };
-    let ours = words.iter().find(|(theirs, _)| said == *theirs);
-    match ours {
-        Some((_, ours)) => Ok(Value::String((*ours).to_owned())),
-        None => {
-            let known: Vec<&str> = words.iter().map(|(theirs, _)| *theirs).collect();
-            Err(Refused {
-                what: format!("the original's `{key}` = {value} has no counterpart here"),
-                why: format!("values that have one: {}", known.join(", ")),
-            })
-        }
     }
+}
+
+fn only(
+    key: &str,
+    value: &Value,
+    values: &'static [(&'static str, Sets)],
+    why: &str,
+) -> Result<Meaning, Refused> {
+    let one = |value: &Value| -> Option<Sets> {
+        let said = said(value);
+        values.iter().find(|(theirs, _)| said == *theirs).map(|(_, sets)| *sets)
+    };
+    let sets = match value {
+        Value::Array(list) => list.iter().map(one).collect::<Option<Vec<_>>>(),
+        alone => one(alone).map(|it| vec![it]),
+    };
+    match sets {
+        Some(sets) => Ok(sets.into_iter().flatten().map(|(key, ours)| (*key, ours.value())).collect()),
+        None => Err(refused(key, value, format!("{why}; values that have one: {}", listed(values)))),
+    }
+}
+
+fn translated(key: &str, value: &Value, words: &[(&str, &str)]) -> Result<Value, Refused> {
+    let said = said(value);
+    match words.iter().find(|(theirs, _)| said == *theirs) {
+        Some((_, ours)) => Ok(Value::String((*ours).to_owned())),
+        None => Err(refused(key, value, format!("values that have one: {}", listed(words)))),
+    }
+}
+
+fn begun(key: &str, value: &Value, starts: &[(&str, &str)]) -> Result<Value, Refused> {
+    let said = said(value);
+    match starts.iter().find(|(theirs, _)| said.starts_with(*theirs)) {
+        Some((_, ours)) => Ok(Value::String((*ours).to_owned())),
+        None => Err(refused(key, value, format!("values that have one begin with: {}", listed(starts)))),
+    }
+}
+
+fn refused(key: &str, value: &Value, why: String) -> Refused {
+    Refused { what: format!("the original's `{key}` = {value} has no counterpart here"), why }
+}
+
+/// The words of the original in a table of them.
+fn listed<T>(values: &[(&str, T)]) -> String {
+    let theirs: Vec<&str> = values.iter().map(|(theirs, _)| *theirs).collect();
+    theirs.join(", ")
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use kelvin_selfplay::settings::Recipe;
-    use toml::Table;
-
-    use super::*;
-    use crate::{
-        config::{Preset, Raw, Resolved, resolve},
-        error::render,
-    };
-
-    fn set(sets: &[&str]) -> anyhow::Result<Resolved> {
-        resolve(&[&Raw::from_sets(&sets.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>())?])
-    }
-
-    fn file(text: &str) -> anyhow::Result<Resolved> {
-        resolve(&[&Raw::parse(text, "run.toml")?])
-    }
-
-    fn value_at<'table>(table: &'table Table, key: &str) -> Option<&'table Value> {
-        match key.split_once('.') {
-            None => table.get(key),
-            Some((section, rest)) => value_at(table.get(section)?.as_table()?, rest),
-        }
-    }
-
-    fn keys(alias: &Alias) -> Vec<&'static str> {
-        match alias.means {
-            Means::Same(keys) | Means::Number(keys, _) => keys.to_vec(),
-            Means::Word(key, _) | Means::Words(key, _) | Means::Listed(key) => vec![key],
-            Means::Nothing(_) => Vec::new(),
-        }
-    }
-
-    #[test]
-    fn every_alias_points_to_a_key_and_is_none_itself() {
-        let own = Table::try_from(Preset::Kelvin.config(Recipe::Azr)).unwrap();
-        let mut seen = BTreeSet::new();
-        for alias in TABLE {
-            for key in keys(alias) {
-                assert!(value_at(&own, key).is_some_and(|it| !it.is_table()), "{key}");
-            }
-            for name in alias.names {
-                assert!(value_at(&own, name).is_none(), "{name} is a key of our own");
-                assert!(seen.insert(name), "{name} stands there twice");
-            }
-        }
-    }
-
-    /// What is written by the original's name is what is written by ours, for each value of each setting.
-    #[test]
-    fn every_value_that_is_translated_resolves() {
-        for alias in TABLE {
-            let (Means::Word(own, words) | Means::Words(own, words)) = alias.means else { continue };
-            for (theirs, ours) in words {
-                for name in alias.names {
-                    let resolved = set(&[&format!("{name}={theirs}")]);
-                    if *ours == "error" {
-                        // The environment may not pose such tasks; then it says so itself.
-                        continue;
-                    }
-                    let list = matches!(alias.means, Means::Words(..));
-                    let ours = if list { format!("{own}=[\"{ours}\"]") } else { format!("{own}={ours}") };
-                    assert_eq!(resolved.unwrap(), set(&[&ours]).unwrap(), "{name}={theirs}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn files_and_assignments_take_the_names_of_the_original() {
-        let theirs = file(
-            "[data]\ntrain_batch_size = 32\nmax_response_length = 512\n[azr]\nproblem_types = ['code_o', 'code_f']\n\
-             pred_data_mix_strategy = 'uniform_total'\nn_samples = 4\n[azr.data_selection_strategy]\nio_n = 3\n\
-             [actor_rollout_ref.rollout]\ntop_k = -1\n[actor_rollout_ref.actor]\nclip_ratio = 0.1",
-        );
-        let ours = set(&[
-            "azr.batch_size=32",
-            "data.max_response_length=512",
-            "python.task_types=[\"deduction\", \"induction\"]",
-            "azr.solver_mix=uniform",
-            "azr.n_estimate=4",
-            "azr.n_references=3",
-            "objective.clip_low=0.1",
-            "objective.clip_high=0.1",
-        ]);
-        assert_eq!(theirs.unwrap(), ours.unwrap());
-        let settled =
-            set(&["seed_dataset=seeds.jsonl", "pretrain_pred_steps=-1", "f_replace_location=any_first"]);
-        let config = settled.unwrap().config;
-        assert_eq!(config.azr.seed_files, [std::path::PathBuf::from("seeds.jsonl")]);
-        assert_eq!((config.azr.solver_only_steps, config.python.entry), (0, kelvin_python::Entry::AnyFirst));
-        // Off there, and two helpers at most.
-        let config = set(&[
-            "azr.data_selection_strategy.composite_start_step=-1",
-            "azr.data_selection_strategy.composite_function_n_min=0",
-            "azr.data_selection_strategy.composite_function_n_max=0",
-        ]);
-        let composite = config.unwrap().config.azr.composite;
-        assert_eq!((composite.start_step, composite.n_helpers_at(1)), (u32::MAX, (0, 0)));
-        let config = set(&["composite_function_n_max=3", "composite_chance=0.5", "composite_start_step=1"]);
-        assert_eq!(config.unwrap().config.azr.composite.n_helpers_at(1), (1, 2));
-        assert!(set(&["composite_function_n_min=0", "composite_chance=0.5"]).is_err());
-        // One setting for all three, which may be said thrice.
-        let all = ["answer", "f_input_answer", "f_output_answer"];
-        let sets = all
-            .map(|it| format!("azr.reward.generation_reward_config.{it}_diversity_reward.hierarchical=True"));
-        let config = set(&[&sets[0], &sets[1], &sets[2]]).unwrap().config;
-        assert_eq!(config.intrinsic.diversity, kelvin_selfplay::settings::Diversity::Hierarchical);
-        assert!(!set(&["train_propose=False"]).unwrap().config.azr.train_propose);
-        let config = set(&["data.max_response_length=77"]).unwrap().config.sampling;
-        assert_eq!([config.propose, config.eval].map(|it| it.max_new_tokens), [77, 77]);
-    }
-
-    #[test]
-    fn each_name_is_noted_with_its_place() {
-        let mut own = Table::try_from(Preset::Kelvin.config(Recipe::Azr)).unwrap();
-        let raw = Raw::parse("steps = 3\nn_samples = 4\nclip_ratio = 0.3", "run.toml").unwrap();
-        let (_, notes) = raw.translated(&mut own).unwrap();
-        assert_eq!(
-            notes,
-            [
-                "run.toml:2: `n_samples` is `azr.n_estimate` here",
-                "run.toml:3: `clip_ratio` is `objective.clip_low`, `objective.clip_high` here"
-            ]
-        );
-    }
-
-    #[test]
-    fn what_has_no_counterpart_is_refused_with_why() {
-        let mut told = String::new();
-        for text in [
-            "n_samples = 4\n[azr]\nn_estimate = 5",
-            "clip_ratio = 0.2\nclip_ratio_high = 0.28",
-            "pred_data_mix_strategy = \"newest\"",
-            "algorithm.adv_estimator = \"grpo\"",
-            "azr.problem_types = [\"code_x\"]",
-            "num_inputs = 5",
-            "[reward_model.sandbox_fusion]\nurl = \"x\"",
-            "actor_rollout_ref.rollout.tensor_model_parallel_size = 2",
-            "n_samples = \"many\"",
-            "azr.n_sampels = 3",
-        ] {
-            told.push_str(&format!("{text}\n-----\n{}\n", render(&file(text).unwrap_err())));
-        }
-        insta::assert_snapshot!(told);
-        // A later source may say it in its own words.
-        let raw = Raw::parse("n_samples = 4", "run.toml").unwrap();
-        let over = Raw::from_sets(&["azr.n_estimate=2".to_owned()]).unwrap();
-        assert_eq!(resolve(&[&raw, &over]).unwrap().config.azr.n_estimate, 2);
-    }
-}
+mod tests;

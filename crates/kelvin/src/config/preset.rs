@@ -7,8 +7,8 @@ use kelvin_core::{measures::Distance, objective::Aggregation};
 use kelvin_env::python_triplet::{InductionPairs, MissingResult, ProposalForm, SeedRules};
 use kelvin_python::{Entry, Equality, ErrorKeyword, Policy, Strip};
 use kelvin_selfplay::settings::{
-    AdvNorm, AzrSettings, CompositeScheduler, CompositeSettings, EstimateStop, Eviction, IntrinsicSettings,
-    ObjectiveSettings, OptimizerSettings, Recipe, SolveLag, SolverFill,
+    AdvNorm, AzrSettings, CompositeScheduler, CompositeSettings, Duplicates, EstimateStop, Eviction,
+    IntrinsicSettings, ObjectiveSettings, OptimizerSettings, Recipe, SolveLag, SolverFill,
 };
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,8 @@ fn paper() -> Config {
             zero_learnability_reward: 0.0,
             // Equation 8.
             adv_norm: AdvNorm::Sequence,
+            // Nothing is said of copies.
+            duplicates: Duplicates::Admit,
             // Section 3.1: n solves for each proposal, for its reward alone.
             estimate_stop: EstimateStop::None,
             train_estimates: false,
@@ -77,6 +79,7 @@ fn paper() -> Config {
             proposal_form: ProposalForm::Valid,
             seeds: SeedRules { strip: BARE_SEEDS, ..kelvin.python.seeds },
             induction_pairs: InductionPairs::All,
+            lend_imports: true,
             leak_programs: false,
             leak_tokens: 0,
             message_chars_max: NO_LIMIT,
@@ -93,6 +96,7 @@ fn code() -> Config {
         preset: Preset::Code,
         steps: 960,
         azr: AzrSettings {
+            duplicates: Duplicates::Admit,
             estimate_stop: EstimateStop::None,
             train_estimates: false,
             // Both bounds are exclusive in the code.
@@ -116,6 +120,7 @@ fn code() -> Config {
             reject_multiple_functions: true,
             seeds: SeedRules { whole_response: true, strip: BARE_SEEDS },
             missing_result: MissingResult::Skip,
+            lend_imports: true,
             leak_programs: false,
             leak_tokens: 0,
             message_chars_max: NO_LIMIT,

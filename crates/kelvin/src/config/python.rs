@@ -39,6 +39,8 @@ pub(crate) struct PythonSettings {
     pub(crate) answer: AnswerPlace,
     /// Read the last box, or else the whole response, where `<answer>` is missing.
     pub(crate) boxed_retry: bool,
+    /// Take the whole answer to a deduction, an abduction or an error task as it is (`extract_code_block = false`).
+    pub(crate) whole_answer: bool,
     /// Whether a response without the asked-for form earns less.
     pub(crate) format_reward: bool,
     /// What form a proposal needs.
@@ -77,6 +79,8 @@ pub(crate) struct PythonSettings {
     pub(crate) induction_pairs: InductionPairs,
     /// What a pair without a result counts (azr.md section 1.5).
     pub(crate) missing_result: MissingResult,
+    /// Whether a program that answers an induction task runs after the imports of the task's own.
+    pub(crate) lend_imports: bool,
     /// What a partly right program earns (`code_f_reward_type`).
     pub(crate) induction_reward: InductionReward,
     /// Whether a program may return `None`.
@@ -102,6 +106,7 @@ impl Default for PythonSettings {
             prompt_set,
             answer,
             boxed_retry,
+            whole_answer,
             code_location,
             format_reward,
             proposal_form,
@@ -114,6 +119,7 @@ impl Default for PythonSettings {
             float_tolerance,
             induction_pairs,
             missing_result,
+            lend_imports,
             induction_reward,
             returns_none_allowed,
             message_chars_max,
@@ -138,6 +144,7 @@ impl Default for PythonSettings {
             prompt_set,
             answer,
             boxed_retry,
+            whole_answer,
             format_reward,
             proposal_form,
             code_location,
@@ -157,6 +164,7 @@ impl Default for PythonSettings {
             float_tolerance,
             induction_pairs,
             missing_result,
+            lend_imports,
             induction_reward,
             returns_none_allowed,
             message_chars_max,
@@ -193,6 +201,7 @@ impl PythonSettings {
             prompt_set: self.prompt_set,
             answer: self.answer,
             boxed_retry: self.boxed_retry,
+            whole_answer: self.whole_answer,
             code_location: self.code_location,
             format_reward: self.format_reward,
             proposal_form: self.proposal_form,
@@ -219,6 +228,7 @@ impl PythonSettings {
             float_tolerance: self.float_tolerance,
             induction_pairs: self.induction_pairs,
             missing_result: self.missing_result,
+            lend_imports: self.lend_imports,
             induction_reward: self.induction_reward,
             returns_none_allowed: self.returns_none_allowed,
             message_chars_max: self.message_chars_max,

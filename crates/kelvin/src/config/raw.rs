@@ -9,7 +9,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::alias::{Refused, meaning};
+use super::alias::{Refused, meaning, note};
 use crate::error::Usage;
 
 /// Names closer than this share of equal letters are offered as what was meant.
@@ -138,8 +138,7 @@ impl Raw {
                 raw.entries.push(entry.clone());
                 continue;
             };
-            let keys: Vec<String> = meaning.iter().map(|(key, _)| format!("`{key}`")).collect();
-            notes.push(format!("{place}: `{written}` is {} here", keys.join(", ")));
+            notes.push(format!("{place}: {}", note(&written, &meaning)));
             raw.entries.extend(meaning.into_iter().map(|(key, value)| Entry {
                 key: key.split('.').map(str::to_owned).collect(),
                 value,
