@@ -5,17 +5,19 @@ use std::collections::HashSet;
 /// The shortest run that is more than words which any hint may share with a program.
 const RUN_MIN: usize = 6;
 
-/// Whether `message` and `program` share a run of `n_tokens` words, numbers or signs, or of as many as there are in the
-/// body of a shorter program, from six on. Zero turns the check off.
+/// Whether `message` and `program` share a run of `n_tokens` words, numbers or signs, or the message holds the whole body of
+/// a program with fewer, from six on. Zero turns the check off.
 pub(super) fn shares_tokens(message: &str, program: &str, n_tokens: usize) -> bool {
     if n_tokens == 0 {
         return false;
     }
-    let body = program.split_once('\n').map_or(program, |(_, body)| body);
-    let n_run = n_tokens.min(tokens(body).len().max(RUN_MIN));
-    let (message, program) = (tokens(message), tokens(program));
-    let runs: HashSet<&[&str]> = program.windows(n_run).collect();
-    message.windows(n_run).any(|run| runs.contains(run))
+    let body = tokens(program.split_once('\n').map_or(program, |(_, body)| body));
+    let (told, n_run) = match (RUN_MIN..n_tokens).contains(&body.len()) {
+        true => (&body, body.len()),
+        false => (&tokens(program), n_tokens),
+    };
+    let runs: HashSet<&[&str]> = told.windows(n_run).collect();
+    tokens(message).windows(n_run).any(|run| runs.contains(run))
 }
 
 /// Words with their digits and underscores, and every other visible character by itself.
@@ -55,6 +57,8 @@ mod tests {
         assert!(shares_tokens("f = lambda x: x[::-1]", program, 5), "a limit below the least run holds");
         assert!(!shares_tokens("it does x[::-1] in the end", program, 16), "not the whole body");
         assert!(!shares_tokens("return x", "def f(x):\n    return x", 16), "any hint may say as much");
+        let identity = "def f(items: list):\n    return items";
+        assert!(!shares_tokens("pass it to f(items: list)", identity, 16), "the head says nothing");
         let one_line = "def f(a, b): return a + b";
         assert!(shares_tokens("say def f(a, b): return a + b", one_line, 16));
     }

@@ -69,8 +69,8 @@ pub struct Settings {
     pub message_chars_max: usize,
     /// Whether a message leaks that defines a function. Default true; the original looks at no message.
     pub leak_programs: bool,
-    /// A message leaks if it shares this many consecutive tokens with the program; 0 turns this off. Default 16: longer
-    /// than a phrase of code that a description would quote.
+    /// A message leaks if it shares this many consecutive tokens with the program, or holds the whole body of one with
+    /// fewer, from six on; 0 turns this off. Default 16: longer than a phrase of code that a description would quote.
     pub leak_tokens: usize,
     /// Statements that programs of error tasks may not use (`banned_keywords_for_errors_and_exceptions`). Default none:
     /// exceptions of a program's own are part of the task (azr.md section 1.6).

@@ -89,7 +89,7 @@ pub(crate) struct PythonSettings {
     pub(crate) message_chars_max: usize,
     /// Whether a message leaks that defines a function.
     pub(crate) leak_programs: bool,
-    /// A message leaks if it shares this many tokens in a row with the program; 0 turns this off.
+    /// A message leaks if it shares this many tokens in a row with the program, or a shorter body; 0 turns this off.
     pub(crate) leak_tokens: usize,
     /// Statements that programs of error tasks may not use: raise, assert, try, except
     /// (`banned_keywords_for_errors_and_exceptions`).
