@@ -132,6 +132,36 @@ proptest! {
         prop_assert_eq!(set.parse_proposal(form, TaskType::Induction, &text), Ok(Proposal::Induction { inputs, message }));
     }
 
+    /// Appendix C 1 of azr.md: whatever the order of fences, and whatever is said between them.
+    #[test]
+    fn fences_are_read_in_any_order(
+        (triplet, induction) in problem(PromptSet::Full.n_induction_inputs()),
+        is_program_first in any::<bool>(),
+        message_at in any::<proptest::sample::Index>(),
+        prose in proptest::collection::vec("[A-Za-z ,.!\\n]{0,20}", PromptSet::Full.n_induction_inputs() + 2),
+    ) {
+        let set = PromptSet::Full;
+        let fence = |tag: &str, text: &str| format!("```{tag}\n{text}\n```\n");
+        let told = |fences: &[String]| {
+            let lines: String = fences.iter().zip(&prose).map(|(fence, prose)| format!("{prose}\n{fence}")).collect();
+            format!("thought</think> <answer>{lines}{}</answer>", prose[fences.len()])
+        };
+        let Problem::Triplet { program, input, .. } = triplet else { unreachable!() };
+        let mut fences = [fence("python", &program), fence("input", &input)];
+        if !is_program_first {
+            fences.reverse();
+        }
+        for task_type in [TaskType::Deduction, TaskType::Abduction, TaskType::Error] {
+            let expected = Proposal::Triplet { program: program.clone(), input: input.clone() };
+            prop_assert_eq!(set.parse_proposal(Form::default(), task_type, &told(&fences)), Ok(expected));
+        }
+        let Problem::Induction { inputs, message, .. } = induction else { unreachable!() };
+        let mut fences: Vec<String> = inputs.iter().map(|it| fence("input", it)).collect();
+        fences.insert(message_at.index(fences.len() + 1), fence("message", &message));
+        let parsed = set.parse_proposal(Form::default(), TaskType::Induction, &told(&fences));
+        prop_assert_eq!(parsed, Ok(Proposal::Induction { inputs, message }));
+    }
+
     #[test]
     fn a_tasks_own_solution_is_graded_correct(((set, form), triplet, induction) in style_and_problems()) {
         let known: Vec<(String, String)> = [&triplet, &induction]
