@@ -1,6 +1,8 @@
 //! Programs that do harm, programs that do not, and many of both at once, against real workers.
 
 mod attacks;
+#[cfg(target_os = "linux")]
+mod mixed;
 mod outcomes;
 mod pool;
 #[cfg(target_os = "linux")]

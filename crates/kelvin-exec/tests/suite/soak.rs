@@ -12,13 +12,13 @@ use super::{LIMITS, executor, job, words};
 const N_JOBS: usize = 1_000_000;
 const N_ASKED_TOGETHER: usize = 1000;
 /// A limit that an endless program reaches soon.
-const SHORT: Limits = Limits { cpu_s: 0.05, memory_bytes: 128 << 20, ..LIMITS };
+pub(super) const SHORT: Limits = Limits { cpu_s: 0.05, memory_bytes: 128 << 20, ..LIMITS };
 /// What the host may have grown by over all jobs but the first tenth, in KiB.
 const GROWTH_MAX_KIB: u64 = 32 << 10;
 
 /// The job with a number, and what its outcome begins with. Those that could reach others run alone, as the static
 /// check would have them.
-fn job_and_outcome(n: usize) -> (Job, String) {
+pub(super) fn job_and_outcome(n: usize) -> (Job, String) {
     let shared = |body: &str| Job {
         company: Some(String::new()),
         limits: SHORT,
