@@ -41,11 +41,11 @@ enum Task {
         #[arg(long)]
         python: Option<PathBuf>,
     },
-    /// Runs or resumes the arms of a table of evidence, then writes its summary, table and curve
+    /// Runs or resumes the arms of tables of evidence, one after the other, and writes summary, table and curve of each
     Evidence {
-        /// The table of arms
+        /// The table of arms; may be given several times
         #[arg(long, default_value = "results/evidence.toml")]
-        table: PathBuf,
+        table: Vec<PathBuf>,
         /// Only this arm; may be given several times
         #[arg(long)]
         arm: Vec<String>,
@@ -102,7 +102,9 @@ fn run(task: Task) -> anyhow::Result<()> {
     match task {
         Task::Tidy => tidy::run(root),
         Task::Slow { filter, python } => slow(root, filter.as_deref(), python),
-        Task::Evidence { table, arm, collect } => evidence::run(root, &table, &arm, !collect),
+        Task::Evidence { table, arm, collect } => {
+            table.iter().try_for_each(|table| evidence::run(root, table, &arm, !collect))
+        }
         Task::Curve { table, out } => curve::run(root, &table, out.as_deref()),
         Task::EnginePeers(options) => peers::run(root, &options),
         Task::ServeClients(options) => clients::run(root, &options),

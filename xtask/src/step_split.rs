@@ -9,6 +9,8 @@ use crate::series::{self, Row};
 
 /// Where a step's seconds go while nothing is drawn or learnt.
 const IDLE: [&str; 4] = ["validate_s", "grade_s", "measure_s", "other_s"];
+/// The place of what a step measures of itself.
+const MEASURE: usize = 2;
 /// Where they go otherwise.
 const BUSY: [&str; 4] = ["propose_s", "estimate_s", "solve_s", "update_s"];
 /// Parts of a run whose idle shares are compared.
@@ -25,9 +27,12 @@ pub(crate) struct Options {
     /// The largest share of the run in which nothing is drawn or learnt
     #[arg(long, default_value_t = 0.1)]
     idle_max: f64,
-    /// How far the idle share of a fifth of the run may lie over that of the fifth before: what two like fifths differ by
+    /// How far the idle share of a fifth of the run may lie over the least of those before: what two like fifths differ by
     #[arg(long, default_value_t = 0.01)]
     rise_max: f64,
+    /// The largest share of the run that its own measures may take
+    #[arg(long, default_value_t = 0.01)]
+    measure_max: f64,
 }
 
 /// Prints the split, then checks it.
@@ -60,14 +65,23 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         100.0 * whole,
         100.0 * options.idle_max
     );
-    for pair in idle.windows(2) {
+    let mut least = f64::INFINITY;
+    for share in idle {
         ensure!(
-            pair[1] <= pair[0] + options.rise_max,
-            "the idle share rises from {:.1} to {:.1} % between two fifths of the run",
-            100.0 * pair[0],
-            100.0 * pair[1]
+            share <= least + options.rise_max,
+            "the idle share rises from {:.1} to {:.1} % between fifths of the run",
+            100.0 * least,
+            100.0 * share
         );
+        least = least.min(share);
     }
+    let measures = split[BUSY.len() + MEASURE];
+    ensure!(
+        measures <= options.measure_max,
+        "measuring took {:.1} % of the time, {:.1} are allowed\nhint: diagnostics.distance_every",
+        100.0 * measures,
+        100.0 * options.measure_max
+    );
     Ok(())
 }
 
@@ -103,17 +117,27 @@ mod tests {
 
     /// Ten steps of ten seconds, of which so many are idle.
     fn told(idle: impl Fn(u32) -> f64, more: f64) -> anyhow::Result<()> {
+        measured(idle, 0.0, more)
+    }
+
+    fn measured(idle: impl Fn(u32) -> f64, measured: f64, more: f64) -> anyhow::Result<()> {
         let dir = tempfile::tempdir().unwrap();
         let line = |step: u32| {
             let idle = idle(step);
-            let parts = [1.0, 2.0, 3.0, 4.0 - idle, idle, 0.0, 0.0, 0.0];
+            let parts = [1.0, 2.0, 3.0, 4.0 - idle, idle - measured, 0.0, measured, 0.0];
             let parts = BUSY.into_iter().chain(IDLE).zip(parts);
             let parts: String = parts.map(|(name, it)| format!(", \"timing/{name}\": {it}")).collect();
             format!("{{\"step\": {step}, \"timing/step_s\": {}{parts}}}\n", 10.0 + more)
         };
         let lines: String = (1..=10).map(line).collect();
         fs::write(dir.path().join("metrics.jsonl"), format!("{{\"step\": 0}}\n{lines}")).unwrap();
-        run(&Options { run: dir.path().to_owned(), steps: 10, idle_max: 0.1, rise_max: 0.01 })
+        run(&Options {
+            run: dir.path().to_owned(),
+            steps: 10,
+            idle_max: 0.1,
+            rise_max: 0.01,
+            measure_max: 0.01,
+        })
     }
 
     #[test]
@@ -122,6 +146,10 @@ mod tests {
         told(|step| 1.0 - 0.1 * f64::from(step), 0.0).unwrap();
         assert!(told(|_| 1.5, 0.0).unwrap_err().to_string().contains("15.0 % of the time"));
         assert!(told(|step| 0.1 * f64::from(step), 0.0).unwrap_err().to_string().contains("rises"));
+        // Half a point from fifth to fifth.
+        assert!(told(|step| 0.025 * f64::from(step), 0.0).unwrap_err().to_string().contains("rises"));
+        measured(|_| 0.5, 0.09, 0.0).unwrap();
+        assert!(measured(|_| 0.5, 0.11, 0.0).unwrap_err().to_string().contains("measuring took 1.1 %"));
         assert!(told(|_| 0.5, 1.0).unwrap_err().to_string().contains("add up"));
     }
 }

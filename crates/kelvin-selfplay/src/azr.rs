@@ -69,13 +69,7 @@ pub fn step(
     state.buffer.observe(env, &problems, &solved, azr)?;
     watch.lap();
     let posed = posed::of_step(env, &estimated, azr)?;
-    let records = Records::of(
-        env,
-        (seen, near.into_iter().flatten().collect()),
-        &problems,
-        &solved,
-        [&posed, &state.posed],
-    )?;
+    let records = Records::of(env, (seen, near), &problems, &solved, [&posed, &state.posed])?;
     let measure_s = see_s + watch.lap();
 
     // Reward both roles (Eq. 4 to 6), and compare each rollout with its own role and task type (TRR++, Eq. 8), or

@@ -29,12 +29,13 @@ impl Records {
     /// If a problem is another environment's.
     pub fn of(
         env: &dyn DynEnvironment,
-        (seen, near): (Vec<Option<Seen>>, Vec<Near>),
+        (seen, near): (Vec<Option<Seen>>, Vec<Option<Near>>),
         problems: &[Task],
         solved: &[Solved],
         posed: [&Posed; 2],
     ) -> anyhow::Result<Records> {
         let learnability = posed::of_problems(env, problems, posed)?;
+        let near = near.into_iter().flatten().collect();
         Ok(Records { seen, near, learnability, ..Records::of_solutions(env, problems, solved)? })
     }
 
