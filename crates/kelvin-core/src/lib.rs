@@ -4,8 +4,8 @@
 //! task and checks it), [`policy`] (what draws and learns), [`executor`] (what runs functions), [`script`] (what runs
 //! whole programs), [`objective`] (what is minimised), [`measures`] (what can be seen of a task without running it), [`vote`] (what
 //! several answers agree on), [`seed`] (where every random choice comes from), [`benchmark`] (questions of others, which
-//! nobody learns from), [`statistics`] (how sure a number is), [`stop`] (how work ends early), [`vocabulary`]
-//! (text to tokens and back, for engines elsewhere).
+//! nobody learns from), [`statistics`] (how sure a number is), [`stop`] (how work ends early), [`notices`] (what a watcher should
+//! know), [`vocabulary`] (text to tokens and back, for engines elsewhere).
 
 pub mod benchmark;
 pub mod environment;
@@ -13,6 +13,7 @@ pub mod executor;
 pub mod fake;
 pub mod measures;
 pub mod metrics;
+pub mod notices;
 pub mod objective;
 pub mod policy;
 pub mod rollout;

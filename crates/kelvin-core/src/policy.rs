@@ -14,6 +14,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    notices::Notices,
     objective::{Mismatch, Normalisation, Objective},
     rollout::{Completion, PolicyName, Sample, SampleRequest},
     stop::Stop,
@@ -369,6 +370,11 @@ pub trait Trainer: Send {
     /// gradients, in none of which weights move. A backend that cannot goes on to the end of what it does.
     fn listen(&mut self, stop: Stop) {
         drop(stop);
+    }
+
+    /// Where it says what whoever watches should know and what is no error. A backend that has nothing to say says nothing.
+    fn notices(&self) -> Notices {
+        Notices::default()
     }
 
     /// Forgets what the optimizer remembers: its moments and its count of steps.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use kelvin_core::{
     environment::DynEnvironment,
     metrics::Metrics,
+    notices::Notices,
     objective::Objective,
     policy::{AdamParams, LossStats, OptimStats, Player, Policy, Sampler},
     rollout::{Role, Sample},
@@ -57,6 +58,11 @@ impl RunState {
             r_zero: Memory::default(),
             pending: None,
         }
+    }
+
+    /// Where each policy says what whoever watches should know.
+    pub fn notices(&self) -> Vec<Notices> {
+        self.policies.0.iter().map(|it| it.trainer.notices()).collect()
     }
 
     /// Has policies and reference end long work soon after `stop` is asked.

@@ -4,11 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use axum::response::Response;
+use axum::{extract::State, response::Response};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
+    app::Desk,
+    gate::Room,
     given::Given,
     refusal::{Refusal, ok},
 };
@@ -26,7 +28,16 @@ pub(crate) struct Collected {
 }
 
 /// `POST /aggregate_metrics`.
-pub(crate) async fn aggregate_metrics(Given(call): Given<Collected>) -> Result<Response, Refusal> {
+pub(crate) async fn aggregate_metrics(
+    State(desk): State<Desk>,
+    room: Room,
+    Given(call): Given<Collected>,
+) -> Result<Response, Refusal> {
+    // A collection may be as long as a body, and takes its seat as programs do.
+    desk.gate.work(room, move || Ok(answer(&call))).await?
+}
+
+fn answer(call: &Collected) -> Result<Response, Refusal> {
     let rollouts: Vec<Rollout> = call.verify_responses.iter().map(Rollout::read).collect::<Result<_, _>>()?;
     let distinct: BTreeSet<_> = rollouts.iter().map(|it| (it.task, it.number)).collect();
     if distinct.len() < rollouts.len() {

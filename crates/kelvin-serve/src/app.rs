@@ -18,7 +18,7 @@ use crate::{
     Served, aggregate,
     clock::Moment,
     episode::Episodes,
-    gate::Gate,
+    gate::{Gate, Room},
     guard,
     meters::{Load, Meters, OPEN_METRICS},
     nemo_gym, open_env,
@@ -99,7 +99,7 @@ pub fn app(served: Served, settings: Settings, ending: Ending) -> Router {
 const OPEN: [&str; 2] = ["/health", "/v1/ping"];
 
 /// What every call goes through.
-async fn around(State(desk): State<Desk>, request: Request, next: Next) -> Response {
+async fn around(State(desk): State<Desk>, mut request: Request, next: Next) -> Response {
     let since = Moment::now();
     let route = request.extensions().get::<MatchedPath>().map_or("unknown", |it| it.as_str()).to_owned();
     let may_come = match OPEN.contains(&route.as_str()) {
@@ -109,12 +109,15 @@ async fn around(State(desk): State<Desk>, request: Request, next: Next) -> Respo
     let answered = match may_come {
         Ok(()) => {
             let answer = async {
-                // Held until the answer: what was read of the body is in memory as long.
-                let _room = match request.body().size_hint().upper() {
-                    Some(0) => None,
-                    bytes => Some(desk.gate.room(bytes).await),
+                // Held until the answer, and by what works on it: what was read of the body is in memory as long.
+                let room = match request.body().size_hint().upper() {
+                    Some(0) => Room::default(),
+                    bytes => desk.gate.room(bytes).await,
                 };
-                Ok(next.run(request).await)
+                request.extensions_mut().insert(room.clone());
+                let answer = next.run(request).await;
+                drop(room);
+                Ok(answer)
             };
             desk.gate.in_time(answer).await
         }

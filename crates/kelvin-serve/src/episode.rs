@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::{
     app::Desk,
     clock::Moment,
+    gate::Room,
     judge::{Judged, Truth},
     refusal::Refusal,
     tasks::Posed,
@@ -90,13 +91,13 @@ impl Episode {
     ///
     /// # Errors
     /// If the episode is done, or there is no verdict.
-    pub(crate) async fn step(&mut self, desk: &Desk, action: Action) -> Result<Value, Refusal> {
+    pub(crate) async fn step(&mut self, desk: &Desk, room: Room, action: Action) -> Result<Value, Refusal> {
         if self.is_done() {
             let why = "the episode is done\nhint: reset";
             return Err(Refusal::Status(StatusCode::CONFLICT, why.to_owned()));
         }
         let (truth, served) = (Truth::Task(self.posed.task.clone()), desk.served.clone());
-        let work = desk.gate.work(move || truth.judge(&served, &action.response));
+        let work = desk.gate.work(room, move || truth.judge(&served, &action.response));
         let judged = desk.gate.in_time(work).await?;
         self.n_steps += 1;
         Ok(self.sight(Some(judged)))

@@ -2,6 +2,7 @@
 //! number of calls waits for one; the rest is sent away at once.
 
 use std::{
+    convert::Infallible,
     future::Future,
     sync::{
         Arc,
@@ -10,8 +11,9 @@ use std::{
     time::Duration,
 };
 
+use axum::{extract::FromRequestParts, http::request::Parts};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit},
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::{JoinSet, spawn_blocking},
     time::timeout,
 };
@@ -27,7 +29,7 @@ pub(crate) struct Gate {
     seats: Arc<Semaphore>,
     n_seats: usize,
     n_places: usize,
-    /// In KiB, for bodies of calls that were not answered yet.
+    /// In KiB, for bodies of calls that were not answered yet or are still worked on.
     room: Arc<Semaphore>,
     body_bytes_max: usize,
     n_room: u32,
@@ -39,6 +41,22 @@ pub(crate) struct Gate {
 pub(crate) struct Admission {
     gate: Gate,
     place: Arc<OwnedSemaphorePermit>,
+    room: Room,
+}
+
+/// Room for the body of a call. It is free again when both the call and the work that it began are over; a call without a body
+/// has none.
+#[derive(Clone, Default)]
+pub(crate) struct Room {
+    _held: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Room {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Room, Infallible> {
+        Ok(parts.extensions.get::<Room>().cloned().unwrap_or_default())
+    }
 }
 
 impl Gate {
@@ -61,29 +79,31 @@ impl Gate {
 
     /// Room for a body of at most so many bytes, waited for in the order of coming, before anything of it is read. Whose length
     /// nobody knows may be of the longest.
-    pub(crate) async fn room(&self, bytes: Option<u64>) -> SemaphorePermit<'_> {
+    pub(crate) async fn room(&self, bytes: Option<u64>) -> Room {
         let bytes = bytes.and_then(|it| usize::try_from(it).ok()).unwrap_or(usize::MAX);
         let n = kib(bytes.min(self.body_bytes_max)).min(self.n_room);
-        self.room.acquire_many(n).await.expect("nobody closes it")
+        let held = self.room.clone().acquire_many_owned(n).await.expect("nobody closes it");
+        Room { _held: Some(Arc::new(held)) }
     }
 
-    /// Lets a call in, or sends it away.
-    pub(crate) fn admit(&self) -> Result<Admission, Refusal> {
+    /// Lets a call in, or sends it away. What its body takes is kept as long as it works.
+    pub(crate) fn admit(&self, room: Room) -> Result<Admission, Refusal> {
         match self.places.clone().try_acquire_owned() {
-            Ok(place) => Ok(Admission { gate: self.clone(), place: Arc::new(place) }),
+            Ok(place) => Ok(Admission { gate: self.clone(), place: Arc::new(place), room }),
             Err(_) => Err(Refusal::Busy),
         }
     }
 
-    /// Does one piece of work.
+    /// Does one piece of work of a call whose body has this room.
     pub(crate) async fn work<T: Send + 'static>(
         &self,
+        room: Room,
         work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
     ) -> Result<T, Refusal> {
-        self.admit()?.work(work).await
+        self.admit(room)?.work(work).await
     }
 
-    /// What takes too long is late; what it began goes on, and keeps its seat while it does.
+    /// What takes too long is late; what it began goes on, and keeps its seat and the room of its body while it does.
     pub(crate) async fn in_time<T>(
         &self,
         answer: impl Future<Output = Result<T, Refusal>>,
@@ -110,7 +130,7 @@ impl Admission {
         work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
     ) -> Result<T, Refusal> {
         let seat = self.gate.seats.clone().acquire_owned().await.expect("nobody closes it");
-        let held = (seat, self.place.clone());
+        let held = (seat, self.place.clone(), self.room.clone());
         let done = spawn_blocking(move || {
             let _held = held;
             work()
@@ -133,7 +153,8 @@ impl Admission {
         let mut set = JoinSet::new();
         let n = works.len();
         for (index, work) in works.into_iter().enumerate() {
-            let admission = Admission { gate: self.gate.clone(), place: self.place.clone() };
+            let (gate, place, room) = (self.gate.clone(), self.place.clone(), self.room.clone());
+            let admission = Admission { gate, place, room };
             set.spawn(async move { (index, admission.work(work).await) });
         }
         let mut results: Vec<Option<T>> = (0..n).map(|_| None).collect();

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     app::Desk,
+    gate::Room,
     given::Given,
     judge,
     refusal::{Refusal, ok},
@@ -32,6 +33,7 @@ pub(crate) async fn reverify_mode() -> Json<Value> {
 /// `POST /verify`.
 pub(crate) async fn verify(
     State(desk): State<Desk>,
+    room: Room,
     Given(mut call): Given<Map<String, Value>>,
 ) -> Result<Response, Refusal> {
     let label = call.get("label").or_else(|| call.get("verifier_metadata")?.get("label"));
@@ -43,7 +45,7 @@ pub(crate) async fn verify(
         Refusal::malformed("response: not a response of OpenAI's Responses API, which has a list `output`")
     })?;
     let served = desk.served.clone();
-    let judged = desk.gate.work(move || truth.judge(&served, &response)).await?;
+    let judged = desk.gate.work(room, move || truth.judge(&served, &response)).await?;
     call.insert("reward".into(), json!(judged.reward));
     call.insert("correct".into(), json!(judged.grade.correct));
     call.insert("formatted".into(), json!(judged.grade.formatted));

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     app::Desk,
     episode::{Action, Beginning, Episode, Standing, Taken},
+    gate::Room,
     given::Given,
     refusal::{Refusal, ok},
 };
@@ -36,11 +37,15 @@ pub(crate) struct Step {
 }
 
 /// `POST /step`. A call that got no verdict may be made again.
-pub(crate) async fn step(State(desk): State<Desk>, Given(call): Given<Step>) -> Result<Response, Refusal> {
+pub(crate) async fn step(
+    State(desk): State<Desk>,
+    room: Room,
+    Given(call): Given<Step>,
+) -> Result<Response, Refusal> {
     let taken = desk.episodes.take(call.episode_id.as_deref())?;
     let mut held = Held { desk: &desk, taken: Some(taken) };
     let Taken { episode, .. } = held.taken.as_mut().expect("it was put there");
-    let seen = episode.step(&desk, call.action).await?;
+    let seen = episode.step(&desk, room, call.action).await?;
     if let Some(taken) = held.taken.take() {
         desk.episodes.end(&taken);
     }

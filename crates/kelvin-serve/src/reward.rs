@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::Desk,
+    gate::Room,
     given::Given,
     judge::{self, Judged, Truth},
     refusal::{Refusal, ok},
@@ -21,10 +22,14 @@ pub(crate) struct One {
 }
 
 /// A number.
-pub(crate) async fn reward(State(desk): State<Desk>, Given(call): Given<One>) -> Result<Response, Refusal> {
+pub(crate) async fn reward(
+    State(desk): State<Desk>,
+    room: Room,
+    Given(call): Given<One>,
+) -> Result<Response, Refusal> {
     let truth = judge::truth(&desk.served, &call.label)?;
     let served = desk.served.clone();
-    let judged = desk.gate.work(move || truth.judge(&served, &call.response)).await?;
+    let judged = desk.gate.work(room, move || truth.judge(&served, &call.response)).await?;
     Ok(ok(&judged.reward))
 }
 
@@ -76,6 +81,7 @@ fn behind<'it>(query: &'it str, prompt: &str) -> Option<&'it str> {
 /// Lists of numbers.
 pub(crate) async fn get_reward(
     State(desk): State<Desk>,
+    room: Room,
     Given(call): Given<Several>,
 ) -> Result<Response, Refusal> {
     let asked = call.responses()?;
@@ -92,7 +98,7 @@ pub(crate) async fn get_reward(
         let served = Arc::clone(&desk.served);
         move || truth.judge(&served, &response)
     });
-    let judged: Vec<Judged> = desk.gate.admit()?.work_all(works.collect()).await?;
+    let judged: Vec<Judged> = desk.gate.admit(room)?.work_all(works.collect()).await?;
     let rewards: Vec<f32> = judged.iter().map(|it| it.reward).collect();
     let share = |of: &dyn Fn(&Judged) -> bool| -> Vec<f32> {
         judged.iter().map(|it| f32::from(u8::from(of(it)))).collect()

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::{
     app::Desk,
+    gate::Room,
     given::Given,
     refusal::{Refusal, ok, reply},
     settings::ScriptLimits,
@@ -103,6 +104,7 @@ enum CommandStatus {
 /// Runs one program.
 pub(crate) async fn run_code(
     State(desk): State<Desk>,
+    room: Room,
     Given(call): Given<RunCode>,
 ) -> Result<Response, Refusal> {
     let Some(scripts) = desk.served.scripts.clone() else {
@@ -116,7 +118,7 @@ pub(crate) async fn run_code(
     }
     let timeout_s = call.run_timeout.unwrap_or(desk.settings.scripts.timeout_s);
     let script = call.script(&desk.settings.scripts, timeout_s)?;
-    match desk.gate.work(move || scripts.run(&script)).await {
+    match desk.gate.work(room, move || scripts.run(&script)).await {
         Ok(Ran { end: End::TooLong, stderr, .. }) => Err(Refusal::Status(
             StatusCode::PAYLOAD_TOO_LARGE,
             format!("code, stdin: {}\nhint: give a program less to read", stderr.trim_end()),

@@ -15,6 +15,7 @@ use crate::{
     app::Desk,
     connections::asked,
     episode::{Action, Beginning, Episode, Standing},
+    gate::Room,
     refusal::Refusal,
 };
 
@@ -134,7 +135,9 @@ async fn answer(desk: &Desk, episode: &mut Option<Episode>, text: &str) -> Optio
             Err(why) => return Some(invalid(&why)),
         },
         "step" => match (data.map(serde_json::from_value::<Action>), episode) {
-            (Some(Ok(action)), Some(episode)) => episode.step(desk, action).await.map(observation),
+            (Some(Ok(action)), Some(episode)) => {
+                episode.step(desk, Room::default(), action).await.map(observation)
+            }
             (Some(Ok(_)), None) => Err(Refusal::malformed("nothing is posed yet\nhint: reset first")),
             (Some(Err(why)), _) => return Some(invalid(&why)),
             (None, _) => return Some(error(Code::Validation, "Invalid message: a step has data")),

@@ -3,14 +3,14 @@
 //! A row's draw is a function of prompt, seed and weights, so it may be asked for anywhere and as often as it takes: the first
 //! answer is the completion, and others are heard by nobody.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use kelvin_core::{rollout::Completion, vocabulary::Vocabulary};
-use tokio::time;
 
 use super::{
     fleet::Fleet,
+    known::Refusals,
     server::{Ask, Unusable},
     shelf::Version,
 };
@@ -37,11 +37,13 @@ impl Fleet {
         if row.max_tokens == 0 {
             return completion(vocabulary, row, None);
         }
-        let mut tried = 0;
+        let (mut n_asked, mut tried) = (0, 0);
+        let mut refusals = Refusals::default();
         loop {
-            let lease = self.lease().await?;
+            let lease = self.lease(&refusals).await?;
             let (server, version) = (self.server(lease.idx), &lease.version);
-            let id = format!("{}-{}-{:x}.{tried}", version.name, row.index, row.seed);
+            let id = format!("{}-{}-{:x}.{n_asked}", version.name, row.index, row.seed);
+            n_asked += 1;
             let ask = Ask { id, row, end_tokens: vocabulary.end_tokens(), version };
             let unusable = match server.draw(&ask).await {
                 Ok(drawn) => {
@@ -50,14 +52,11 @@ impl Fleet {
                 }
                 Err(unusable) => unusable,
             };
-            if let Unusable::Refused(words) = &unusable {
-                bail!(
-                    "drawing at {}: {words}\nhint: {}",
-                    server.name(),
-                    hint(words, &self.settings.api_key_env)
-                );
+            self.failed(&lease, &unusable, &mut refusals);
+            if matches!(unusable, Unusable::Refused(_)) {
+                // Another one may have room for a longer row, or be there where this one's address leads nowhere.
+                continue;
             }
-            self.failed(&lease, &unusable);
             if self.settings.retries <= tried {
                 return Err(anyhow!(
                     "drawing at {}: {}, after {} tries\nhint: are the servers well? `kelvin resume` goes on from the last \
@@ -70,7 +69,8 @@ impl Fleet {
             let idx = lease.idx;
             drop(lease);
             // Where another server may draw, there is nothing to wait for.
-            let elsewhere = self.known().next(self.settings.staleness_max).is_some_and(|it| it.0 != idx);
+            let elsewhere =
+                self.known().next(self.settings.staleness_max, &refusals).is_some_and(|it| it.0 != idx);
             if !elsewhere {
                 self.server(idx).pause(tried).await;
             }
@@ -91,7 +91,7 @@ impl Fleet {
     }
 
     /// What is learnt of a server that did not answer as it should.
-    fn failed(&self, lease: &Lease<'_>, unusable: &Unusable) {
+    fn failed(&self, lease: &Lease<'_>, unusable: &Unusable, refusals: &mut Refusals) {
         let mut known = self.known();
         let place = &mut known.places[lease.idx];
         place.words = unusable.words().to_owned();
@@ -99,9 +99,22 @@ impl Fleet {
             // Others may have noticed before, and brought it there again.
             Unusable::Stale(_) if place.holds.as_ref() == Some(&lease.version) => place.holds = None,
             Unusable::Stale(_) => {}
-            Unusable::Passing(_) | Unusable::Refused(_) => {
+            Unusable::Passing(_) => {
                 place.n_failed += 1;
                 place.is_gone |= self.settings.failures_max <= place.n_failed;
+            }
+            Unusable::Refused(words) => {
+                // It may well take the same weights again: that is not asked at once.
+                place.is_gone = true;
+                let is_news = refusals.add(lease.idx, place, words);
+                if is_news && !known.all_refuse(refusals) {
+                    self.notices.say(format!(
+                        "warning: {}: {words}; others draw, and it is asked again in {} s",
+                        self.server(lease.idx).name(),
+                        self.settings.rejoin_s
+                    ));
+                }
+                return;
             }
         }
         if place.is_gone || place.holds.is_none() {
@@ -109,31 +122,29 @@ impl Fleet {
         }
     }
 
-    /// Waits for a server that may draw.
-    async fn lease(&self) -> anyhow::Result<Lease<'_>> {
-        let waits = async {
-            loop {
-                let mut changed = std::pin::pin!(self.has_room.notified());
-                changed.as_mut().enable();
-                {
-                    let mut known = self.known();
-                    if let Some((idx, version, behind)) = known.next(self.settings.staleness_max) {
-                        known.places[idx].lease();
-                        return Lease { fleet: self, idx, version, behind };
-                    }
-                }
-                changed.await;
+    /// Waits for a server that may draw, unless all refuse.
+    async fn lease(&self, refusals: &Refusals) -> anyhow::Result<Lease<'_>> {
+        let leased = self.found(|known| {
+            if let Some((idx, version, behind)) = known.next(self.settings.staleness_max, refusals) {
+                known.places[idx].lease();
+                return Some(Some(Lease { fleet: self, idx, version, behind }));
             }
-        };
-        let longest = Duration::from_secs_f64(self.settings.wait_s);
-        time::timeout(longest, waits).await.map_err(|_| {
-            anyhow!(
+            (!refusals.is_empty() && known.all_refuse(refusals)).then_some(None)
+        });
+        match leased.await {
+            Some(Some(lease)) => Ok(lease),
+            Some(None) => {
+                let told = self.told(refusals);
+                let hint = hint(&told, &self.settings.api_key_env);
+                Err(anyhow!("no server draws what is asked for: {told}\nhint: {hint}"))
+            }
+            None => Err(anyhow!(
                 "no server drew for {} s: {}\nhint: start one again, or raise policy.rollouts.wait_s; `kelvin resume` goes on \
                  from the last checkpoint",
                 self.settings.wait_s,
-                self.told()
-            )
-        })
+                self.told(refusals)
+            )),
+        }
     }
 }
 

@@ -1,26 +1,28 @@
 //! Several servers: each is brought to the newest weights, and one that fails is asked for nothing until it answers again.
 
 use std::{
+    collections::BTreeSet,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use anyhow::bail;
-use kelvin_core::policy::Exported;
+use kelvin_core::{notices::Notices, policy::Exported};
 use tokio::{
+    runtime::Handle,
     sync::Notify,
     task::{self, AbortHandle, JoinSet},
     time,
 };
 
 use super::{
-    known::{Known, Place},
-    roster::Roster,
+    known::{Known, Place, Refusals},
+    roster::{Listed, Roster},
     server::{Server, Unusable},
     settings::RolloutSettings,
     shelf::Version,
 };
-use crate::threads::Threads;
 
 /// The longest that somebody who is done waits for servers to let go.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -30,10 +32,12 @@ pub(super) struct Fleet {
     roster: Roster,
     pub(super) settings: RolloutSettings,
     known: Mutex<Known>,
-    /// Some server may draw that could not.
+    /// Some server may draw that could not, or refuses weights.
     pub(super) has_room: Notify,
     /// Some server is behind or gone.
     pub(super) has_work: Notify,
+    /// What whoever watches should know.
+    pub(super) notices: Notices,
 }
 
 /// Ends a task when nobody holds it any more.
@@ -49,36 +53,48 @@ impl Fleet {
     /// Clients of the servers. Nothing is asked yet.
     ///
     /// # Errors
-    /// If the file of servers cannot be read; if an address is none, or would send keys in plain text to another machine.
+    /// If the file of servers cannot be read or may be half written; if an address is none, or would send keys in plain text to
+    /// another machine.
     pub(super) fn new(settings: RolloutSettings, key: Option<&str>) -> anyhow::Result<Fleet> {
         let roster = Roster::new(settings.clone(), key)?;
         let places = (0..roster.n_met()).map(|_| Place::default()).collect();
         let known = Mutex::new(Known { places, ..Known::default() });
-        Ok(Fleet { roster, settings, known, has_room: Notify::new(), has_work: Notify::new() })
+        let (has_room, has_work, notices) = Default::default();
+        Ok(Fleet { roster, settings, known, has_room, has_work, notices })
     }
 
     pub(super) fn server(&self, idx: usize) -> Arc<Server> {
         self.roster.get(idx)
     }
 
-    /// Looks who is there now. Of a list that cannot be read nothing is taken.
+    /// Looks who is there now. Of a list that cannot be read nothing is taken, which is said once.
     async fn look(self: &Arc<Fleet>) {
         if self.roster.is_fixed() {
             return;
         }
         let fleet = Arc::clone(self);
         let looked = task::spawn_blocking(move || {
-            let there = fleet.roster.look();
+            let listed = fleet.roster.look();
             let mut known = fleet.known();
-            match there {
-                Ok(there) => {
+            let unread = match listed {
+                Ok(Listed { there, n_left_out }) => {
                     known.list(&there, fleet.roster.n_met());
-                    known.unread.clear();
+                    match n_left_out {
+                        0 => String::new(),
+                        n => format!(
+                            "{n} of the servers are left out, since a process meets no more: `kelvin resume` begins anew"
+                        ),
+                    }
                 }
                 Err(error) => {
-                    known.unread = format!("{error:#}").lines().next().unwrap_or_default().to_owned()
+                    let what = format!("{error:#}").lines().next().unwrap_or_default().to_owned();
+                    format!("{what}; the servers stay those that they were")
                 }
+            };
+            if !unread.is_empty() && unread != known.unread {
+                fleet.notices.say(format!("warning: {unread}"));
             }
+            known.unread = unread;
         });
         drop(looked.await);
     }
@@ -94,7 +110,8 @@ impl Fleet {
     }
 
     /// Makes these the weights that are drawn from. Without staleness it waits for every server that answers, else until
-    /// any may draw. Gives those that no server needs any more.
+    /// any may draw; where none may and not all refuse, for the first that comes back. Gives those that no server needs any
+    /// more.
     ///
     /// # Errors
     /// If no server may draw; to ask again is safe.
@@ -117,12 +134,17 @@ impl Fleet {
             // Where others draw, these are brought while they do.
             self.bring_all(gone, &version).await;
         }
+        let none = Refusals::default();
+        if !self.may_draw() && !self.known().all_refuse(&none) {
+            let _tending = self.tend(&Handle::current());
+            self.found(|known| known.next(self.settings.staleness_max, &none).map(drop)).await;
+        }
         if !self.may_draw() {
             bail!(
                 "no server took the weights {}: {}\nhint: servers read {}; docs/engines/rollouts.md says how they are \
                  started, and `kelvin resume` goes on from the last checkpoint",
                 version.name,
-                self.told(),
+                self.told(&none),
                 version.path
             );
         }
@@ -131,7 +153,23 @@ impl Fleet {
 
     /// Whether any server may draw.
     fn may_draw(&self) -> bool {
-        self.known().next(self.settings.staleness_max).is_some()
+        self.known().next(self.settings.staleness_max, &Refusals::default()).is_some()
+    }
+
+    /// Waits until `find` finds something in what is known of servers that may draw, at most `wait_s`.
+    pub(super) async fn found<T>(&self, mut find: impl FnMut(&mut Known) -> Option<T>) -> Option<T> {
+        let finds = async {
+            loop {
+                let mut changed = pin!(self.has_room.notified());
+                changed.as_mut().enable();
+                let found = find(&mut self.known());
+                if let Some(found) = found {
+                    return found;
+                }
+                changed.await;
+            }
+        };
+        time::timeout(Duration::from_secs_f64(self.settings.wait_s), finds).await.ok()
     }
 
     /// Brings servers to these weights, all at once. With staleness it waits until any may draw.
@@ -183,10 +221,14 @@ impl Fleet {
         match taken {
             Ok(()) => {
                 (place.holds, place.is_gone, place.n_failed) = (Some(Arc::clone(version)), false, 0);
+                place.refuses = false;
                 place.words.clear();
                 self.has_room.notify_waiters();
             }
             Err(unusable) => {
+                place.refuses = matches!(unusable, Unusable::Refused(_));
+                place.n_away += 1;
+                self.has_room.notify_waiters();
                 // Adapters that it held are still there, if it is; of one set of weights it may have half.
                 place.is_gone |= version.exported == Exported::Model || self.settings.staleness_max == 0;
                 place.words = unusable.words().to_owned();
@@ -250,43 +292,99 @@ impl Fleet {
         all
     }
 
-    /// Brings servers that are behind or gone to the newest weights, again and again while the answer is held.
-    pub(super) fn tend(self: &Arc<Fleet>, threads: &Threads) -> Tending {
+    /// Brings servers that are behind or gone to the newest weights, again and again while the answer is held; each by itself,
+    /// so that one which hangs holds up no other.
+    pub(super) fn tend(self: &Arc<Fleet>, handle: &Handle) -> Tending {
         let fleet = Arc::clone(self);
         let rejoin = Duration::from_secs_f64(self.settings.rejoin_s);
         let tends = async move {
+            let mut at_work = JoinSet::new();
+            // Whose task panics stays here, and is left alone: what is broken in this program is not tried again.
+            let mut busy = BTreeSet::new();
             loop {
                 fleet.look().await;
+                while let Some(ended) = at_work.try_join_next() {
+                    if let Ok(idx) = ended {
+                        busy.remove(&idx);
+                    }
+                }
                 let (wanted, behind, left) = {
                     let known = fleet.known();
                     (known.wanted.clone(), known.behind(), known.left())
                 };
-                let mut brought = JoinSet::new();
-                for (idx, version) in behind.into_iter().zip(std::iter::repeat(wanted)) {
-                    let Some(version) = version else { continue };
-                    let fleet = Arc::clone(&fleet);
-                    brought.spawn(async move { fleet.bring(idx, &version).await });
+                for idx in behind {
+                    if let Some(version) = wanted.clone().filter(|_| busy.insert(idx)) {
+                        let fleet = Arc::clone(&fleet);
+                        at_work.spawn(async move {
+                            fleet.bring(idx, &version).await;
+                            idx
+                        });
+                    }
                 }
                 for (idx, held) in left {
-                    let fleet = Arc::clone(&fleet);
-                    brought.spawn(async move { fleet.let_go_at(idx, held).await });
+                    if busy.insert(idx) {
+                        let fleet = Arc::clone(&fleet);
+                        at_work.spawn(async move {
+                            fleet.let_go_at(idx, held).await;
+                            idx
+                        });
+                    }
                 }
-                drop(brought.join_all().await);
                 drop(time::timeout(rejoin, fleet.has_work.notified()).await);
             }
         };
-        Tending(threads.handle().spawn(tends).abort_handle())
+        Tending(handle.spawn(tends).abort_handle())
     }
 
-    /// What each server that does not serve said.
-    pub(super) fn told(&self) -> String {
+    /// What each server said that does not serve, or refused a row.
+    pub(super) fn told(&self, refusals: &Refusals) -> String {
         let known = self.known();
-        let of = |(idx, place): (usize, &Place)| match place.words.is_empty() || place.is_out {
-            true => None,
-            false => Some(format!("{}: {}", self.server(idx).name(), place.words)),
+        let of = |(idx, place): (usize, &Place)| {
+            let words = refusals.of(idx, place).unwrap_or(&place.words);
+            match words.is_empty() || place.is_out {
+                true => None,
+                false => Some(format!("{}: {words}", self.server(idx).name())),
+            }
         };
         let mut told: Vec<String> = known.places.iter().enumerate().filter_map(of).collect();
         told.extend(Some(known.unread.clone()).filter(|it| !it.is_empty()));
         told.join("; ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::{rollouts::Engine, threads::Threads};
+
+    #[test]
+    fn that_a_list_is_not_read_is_said_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let servers_file = dir.path().join("servers");
+        let list = |lines: &str| fs::write(&servers_file, lines).unwrap();
+        list("http://127.0.0.1:1\n");
+        let settings = RolloutSettings {
+            engine: Engine::Vllm,
+            servers_file: servers_file.clone(),
+            ..RolloutSettings::default()
+        };
+        let fleet = Arc::new(Fleet::new(settings, None).unwrap());
+        let threads = Threads::start().unwrap();
+        let said = || {
+            threads.wait(fleet.look());
+            fleet.notices.take().len()
+        };
+        assert_eq!(said(), 0);
+        list("");
+        assert_eq!([said(), said()], [1, 0]);
+        list("http://127.0.0.1:");
+        assert_eq!([said(), said()], [1, 0]);
+        list("http://127.0.0.1:1\n");
+        assert_eq!(said(), 0);
+        list("");
+        assert_eq!(said(), 1);
+        assert!(fleet.known().places.iter().all(|it| !it.is_out));
     }
 }

@@ -18,7 +18,8 @@ pub struct RolloutSettings {
     /// Where servers are, such as `http://127.0.0.1:8000`.
     pub servers: Vec<String>,
     /// A file with the address of another server in each line, read again every `rejoin_s` while something is drawn: who is added
-    /// draws, who is taken out is asked for nothing more. Empty where there is none.
+    /// draws, who is taken out is asked for nothing more. Every line ends with a newline, and a file without one at its end is not
+    /// read. Empty where there is none.
     pub servers_file: PathBuf,
     /// Where weights are put for them, a folder for each publication. No other run has the same.
     pub folder: PathBuf,
@@ -41,7 +42,7 @@ pub struct RolloutSettings {
     pub probe_s: f64,
     /// How often a server that is gone or behind is asked whether it is there, in seconds.
     pub rejoin_s: f64,
-    /// The longest that a draw waits until any server may serve it, in seconds.
+    /// The longest that a draw or a publication waits until any server may serve it, in seconds.
     pub wait_s: f64,
     /// How often one completion is tried again, or a delivery of weights to a server while no other one has them.
     pub retries: u32,

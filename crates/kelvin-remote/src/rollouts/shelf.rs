@@ -38,14 +38,21 @@ pub(super) struct Shelf {
 }
 
 impl Shelf {
-    /// Makes the folder if it is not there.
+    /// Makes the folder if it is not there, and removes what runs left in it that ended while they wrote: it is one run's own.
     ///
     /// # Errors
     /// If it cannot be made, or its path is nothing that goes into JSON.
     pub(super) fn new(settings: &RolloutSettings, policy: &str) -> anyhow::Result<Shelf> {
         let make = || -> io::Result<PathBuf> {
             fs::create_dir_all(&settings.folder)?;
-            settings.folder.canonicalize()
+            let folder = settings.folder.canonicalize()?;
+            for left in fs::read_dir(&folder)? {
+                let left = left?;
+                if left.file_name().to_str().is_some_and(|it| is_growing(it, policy)) {
+                    remove(&left.path())?;
+                }
+            }
+            Ok(folder)
         };
         let folder = make().with_context(|| {
             let shown = settings.folder.display();
@@ -70,7 +77,7 @@ impl Shelf {
         number: u64,
         write: impl FnOnce(&Path) -> anyhow::Result<Exported>,
     ) -> anyhow::Result<Version> {
-        let growing = self.folder.join(format!(".{}_v{number}.{}", self.policy, std::process::id()));
+        let growing = self.folder.join(growing(&self.policy, number));
         let put = || -> anyhow::Result<Version> {
             remove(&growing)?;
             fs::create_dir(&growing)?;
@@ -86,7 +93,11 @@ impl Shelf {
             let path = path.to_str().expect("the folder's name was checked").to_owned();
             Ok(Version { number, name, path, exported })
         };
-        put().with_context(|| format!("writing weights for servers into {}", self.folder.display()))
+        let put = put().inspect_err(|_| {
+            // A full disk has no room for the next one beside it.
+            drop(remove(&growing));
+        });
+        put.with_context(|| format!("writing weights for servers into {}", self.folder.display()))
     }
 
     /// Takes a publication away that no server needs any more.
@@ -96,6 +107,19 @@ impl Shelf {
     pub(super) fn drop(&self, version: &Version) -> anyhow::Result<()> {
         remove(&self.folder.join(&version.name)).with_context(|| format!("removing {}", version.name))
     }
+}
+
+/// What a publication is called while it is written. Runs that are started again do not write into what is left of others.
+fn growing(policy: &str, number: u64) -> String {
+    format!(".{policy}_v{number}.{}", std::process::id())
+}
+
+/// Whether some process called a publication of this policy so.
+fn is_growing(name: &str, policy: &str) -> bool {
+    let numbers =
+        name.strip_prefix('.').and_then(|it| it.strip_prefix(policy)?.strip_prefix("_v")?.split_once('.'));
+    let is_number = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit());
+    numbers.is_some_and(|(number, process)| is_number(number) && is_number(process))
 }
 
 fn remove(dir: &Path) -> io::Result<()> {
@@ -126,6 +150,13 @@ fn digest(dir: &Path) -> anyhow::Result<String> {
 mod tests {
     use super::*;
 
+    fn names(dir: &Path) -> Vec<String> {
+        let names = fs::read_dir(dir).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
     /// The same weights have the same name, others another one, and nothing unfinished has any.
     #[test]
     fn a_name_is_one_set_of_weights() {
@@ -146,18 +177,33 @@ mod tests {
         assert_eq!(first, again);
         assert_ne!(first.name, other.name);
         assert!(first.name.starts_with("policy_v3_") && first.path == format!("/weights/{}", first.name));
-        shelf.put(4, |_| anyhow::bail!("no room")).unwrap_err();
-        let mut seen: Vec<String> = fs::read_dir(dir.path().join("a/b"))
-            .unwrap()
-            .map(|it| it.unwrap().file_name().into_string().unwrap())
-            .filter(|it| !it.starts_with('.'))
-            .collect();
-        seen.sort();
+        let no_room = |dir: &Path| {
+            fs::write(dir.join("w"), "x")?;
+            anyhow::bail!("no room")
+        };
+        shelf.put(4, no_room).unwrap_err();
+        let seen = names(&dir.path().join("a/b"));
         let mut expected = vec![first.name.clone(), other.name];
         expected.sort();
         assert_eq!(seen, expected);
         shelf.drop(&first).unwrap();
         shelf.drop(&first).unwrap();
         assert!(!dir.path().join("a/b").join(&first.name).exists());
+    }
+
+    /// What a run left behind that was killed while it wrote is swept away, and nothing else.
+    #[test]
+    fn what_was_not_finished_is_swept_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept =
+            [".policy_v1", ".policy_v1.x", ".policy_vx.1", ".solver_v1.2", "policy_v1.2", "policy_v1_abc"];
+        for name in kept.into_iter().chain([".policy_v1.2", ".policy_v30.4000000"]) {
+            fs::create_dir(dir.path().join(name)).unwrap();
+            fs::write(dir.path().join(name).join("w"), "x").unwrap();
+        }
+        let settings = RolloutSettings { folder: dir.path().to_owned(), ..RolloutSettings::default() };
+        Shelf::new(&settings, "policy").unwrap();
+        assert_eq!(names(dir.path()), kept);
+        assert!(is_growing(&growing("policy", 7), "policy"));
     }
 }

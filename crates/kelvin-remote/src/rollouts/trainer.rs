@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::ensure;
 use kelvin_core::{
+    notices::Notices,
     objective::Objective,
     policy::{
         AdamParams, Completions, Exports, Indexed, LossStats, OptimStats, Part, Sampler, Trainer, UpdateId,
@@ -148,6 +149,10 @@ impl<T: Exports + Sync> Trainer for Rollouts<T> {
         self.inner.listen(stop);
     }
 
+    fn notices(&self) -> Notices {
+        self.fleet.notices.clone()
+    }
+
     fn reset_optimizer(&mut self) -> anyhow::Result<()> {
         self.inner.reset_optimizer()
     }
@@ -177,7 +182,7 @@ impl<T: Exports + Sync> Sampler for Rollouts<T> {
         completions: Completions,
     ) -> anyhow::Result<()> {
         self.require_delivered()?;
-        let _tending = self.fleet.tend(&self.threads);
+        let _tending = self.fleet.tend(self.threads.handle());
         let place = (&self.threads, &*self.vocabulary);
         let n_most = self.fleet.settings.concurrent_max;
         drawing::serve(place, n_most, &requests, &completions, |row| {

@@ -5,6 +5,7 @@ mod grpc;
 #[path = "../tinker/letters.rs"]
 mod letters;
 mod protocol;
+mod refusals;
 #[path = "../tinker/scripted/mod.rs"]
 mod scripted;
 mod servers;

@@ -167,7 +167,8 @@ fn what_a_server_refuses_is_told_with_a_hint() {
         if key {
             server.with(|it| it.world.key = Some("other".into()));
         }
-        let settings = RolloutSettings { retries: 1, ..settings(engine, &[&server], dir.path()) };
+        let settings =
+            RolloutSettings { retries: 1, wait_s: 0.2, ..settings(engine, &[&server], dir.path()) };
         let error = rollouts(settings, exported).sample(requests(0)).unwrap_err();
         let text = format!("{error:#}");
         assert!(text.contains("\nhint: ") && !text.contains("secret"), "{text}");

@@ -32,6 +32,22 @@ fn n_drawn(server: &Server<World>) -> u64 {
     server.with(|it| it.world.n_drawn)
 }
 
+/// The address of a server that takes connections and says nothing, with how often it was asked.
+fn stuck() -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let n_asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&n_asked);
+    thread::spawn(move || {
+        let mut open = Vec::new();
+        for stream in listener.incoming() {
+            counted.fetch_add(1, Ordering::Relaxed);
+            open.push(stream);
+        }
+    });
+    (url, n_asked)
+}
+
 #[test]
 fn all_servers_draw() {
     let ([a, b], dir) = (two(Engine::Vllm), tempfile::tempdir().unwrap());
@@ -95,13 +111,26 @@ fn servers_come_and_go_with_a_file() {
     });
     assert_eq!((n_drawn(&a), n_drawn(&b)), (12, 12));
     a.with(|it| it.is_down = false);
-    for lines in [None, Some("http://192.168.0.1:8000\n"), Some("nonsense\n")] {
+    policy.trainer.notices().take();
+    let cut = b.url();
+    let unread = [
+        None,
+        Some("http://192.168.0.1:8000\n"),
+        Some("nonsense\n"),
+        // As somebody sees it who looks while it is written.
+        Some(""),
+        Some(&cut[..cut.len() - 1]),
+        Some("# nobody\n"),
+    ];
+    for lines in unread {
         match lines {
             None => fs::remove_file(&file).unwrap(),
             Some(lines) => fs::write(&file, lines).unwrap(),
         }
         policy.update(&samples(&first), &OBJECTIVE, &ADAM).unwrap();
         draws(policy.trainer.sampler(), 0);
+        let told = policy.trainer.notices().take();
+        assert!(told.iter().any(|it| it.ends_with("stay those that they were")), "{told:?}");
     }
     let before = n_drawn(&a);
     assert!(12 < before, "it is among the servers still");
@@ -112,6 +141,39 @@ fn servers_come_and_go_with_a_file() {
     }
     assert_eq!(n_drawn(&a), before, "who is taken out draws nothing");
     assert!(b.with(|it| !it.world.adapters.is_empty()));
+}
+
+/// One that hangs while it is brought the weights holds up no other that joins.
+#[test]
+fn a_stuck_server_does_not_keep_others_from_joining() {
+    let ([a, b], dir) = (two(Engine::Vllm), tempfile::tempdir().unwrap());
+    let file = dir.path().join("servers");
+    let list = |servers: &[&str]| {
+        let lines: String = servers.iter().map(|it| format!("{it}\n")).collect();
+        fs::write(dir.path().join("new"), lines).unwrap();
+        fs::rename(dir.path().join("new"), &file).unwrap();
+    };
+    let (stuck, n_asked) = stuck();
+    list(&[&a.url()]);
+    let settings = RolloutSettings {
+        servers_file: file.clone(),
+        probe_s: 600.0,
+        ..settings(Engine::Vllm, &[], &dir.path().join("weights"))
+    };
+    let rollouts = rollouts(settings, Exported::Adapter);
+    let first = draws(&rollouts, 0);
+    a.with(|it| it.is_down = true);
+    list(&[&a.url(), &stuck]);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while n_asked.load(Ordering::Relaxed) == 0 {
+                thread::sleep(Duration::from_millis(1));
+            }
+            list(&[&a.url(), &stuck, &b.url()]);
+        });
+        assert_eq!(draws(&rollouts, 0), first);
+    });
+    assert_eq!(n_drawn(&b), 12);
 }
 
 /// A server that was started again has lost its adapters: it is given them anew, and no draw is of other weights.
@@ -164,18 +226,9 @@ fn a_server_that_was_away_lets_go_of_what_it_held() {
 #[test]
 fn a_stuck_server_keeps_nobody_waiting() {
     let (a, dir) = (Server::start(World::new(Engine::Vllm)), tempfile::tempdir().unwrap());
-    let stuck = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (stuck, n_asked) = stuck();
     let mut settings = settings(Engine::Vllm, &[&a], dir.path());
-    settings.servers.push(format!("http://{}", stuck.local_addr().unwrap()));
-    let n_asked = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&n_asked);
-    thread::spawn(move || {
-        let mut open = Vec::new();
-        for stream in stuck.incoming() {
-            counted.fetch_add(1, Ordering::Relaxed);
-            open.push(stream);
-        }
-    });
+    settings.servers.push(stuck);
     let settings = RolloutSettings { probe_s: 0.2, retries: 200, ..settings };
     let mut rollouts = rollouts(settings, Exported::Adapter);
     rollouts.publish(1).unwrap();
@@ -184,21 +237,52 @@ fn a_stuck_server_keeps_nobody_waiting() {
     assert_eq!(draws(&rollouts, 0).len(), 12);
 }
 
-/// A publication that no server hears of does not hold up the end of a run, and is delivered to whoever draws next.
+/// A publication that no server hears of does not hold up the end of a run, neither while it is tried again nor while it waits
+/// for servers, and is delivered to whoever draws next.
 #[test]
 fn a_run_that_is_asked_to_stop_delivers_later() {
-    let (server, dir) = (Server::start(World::new(Engine::Vllm)), tempfile::tempdir().unwrap());
-    server.with(|it| it.is_down = true);
-    let settings = settings(Engine::Vllm, &[&server], dir.path());
-    let mut rollouts = rollouts(RolloutSettings { pause_ms: 20_000, ..settings }, Exported::Adapter);
-    let stop = Stop::default();
-    Trainer::listen(&mut rollouts, stop.clone());
-    stop.ask();
-    rollouts.publish(1).unwrap();
-    assert_eq!(server.with(|it| it.world.n_loaded), 0);
-    server.with(|it| it.is_down = false);
-    Trainer::listen(&mut rollouts, Stop::default());
-    assert_eq!(draws(&rollouts, 0).len(), 12);
+    for retries in [8, 0] {
+        let (server, dir) = (Server::start(World::new(Engine::Vllm)), tempfile::tempdir().unwrap());
+        server.with(|it| it.is_down = true);
+        let settings = settings(Engine::Vllm, &[&server], dir.path());
+        let settings = RolloutSettings { retries, pause_ms: 20_000, wait_s: 600.0, ..settings };
+        let mut rollouts = rollouts(settings, Exported::Adapter);
+        let stop = Stop::default();
+        Trainer::listen(&mut rollouts, stop.clone());
+        stop.ask();
+        rollouts.publish(1).unwrap();
+        assert_eq!(server.with(|it| it.world.n_loaded), 0);
+        server.with(|it| it.is_down = false);
+        Trainer::listen(&mut rollouts, Stop::default());
+        assert_eq!(draws(&rollouts, 0).len(), 12);
+    }
+}
+
+/// A publication that finds all servers starting again waits for the first, as a draw does.
+#[test]
+fn a_publication_waits_for_a_server() {
+    for (engine, exported) in KINDS {
+        let ([a, b], dir) = (two(engine), tempfile::tempdir().unwrap());
+        let settings = RolloutSettings { retries: 0, ..settings(engine, &[&a, &b], dir.path()) };
+        let mut policy = policy(settings, exported);
+        let first = draws(policy.trainer.sampler(), 0);
+        let rates = Rates { refused: 1.0, ..Rates::default() };
+        for server in [&a, &b] {
+            server.with(|it| it.faults = Some(Faults { seed: Seed::new(0), rates }));
+        }
+        let n_before = b.with(|it| it.n_requests);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while b.with(|it| it.n_requests) == n_before {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                b.restart();
+                b.with(|it| it.faults = None);
+            });
+            policy.update(&samples(&first), &OBJECTIVE, &ADAM).unwrap();
+        });
+        draws(policy.trainer.sampler(), 1);
+    }
 }
 
 #[test]
@@ -221,7 +305,8 @@ fn staleness_is_bounded_and_told() {
     for (staleness_max, n_stale) in [(0, 0), (2, 2)] {
         let (server, dir) = (Server::start(World::new(Engine::Vllm)), tempfile::tempdir().unwrap());
         let settings = settings(Engine::Vllm, &[&server], dir.path());
-        let settings = RolloutSettings { staleness_max, retries: 0, failures_max: 1000, ..settings };
+        let settings =
+            RolloutSettings { staleness_max, retries: 0, failures_max: 1000, wait_s: 0.2, ..settings };
         let mut rollouts = rollouts(settings, Exported::Adapter);
         let first = draws(&rollouts, 0);
         // It goes on drawing, and takes nothing.

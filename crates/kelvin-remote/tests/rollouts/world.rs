@@ -49,10 +49,16 @@ pub struct World<W> {
     pub abort_every: Option<u64>,
     /// It says that it took weights, and does not.
     pub forgets: bool,
+    /// The longest row that vLLM draws, with its prompt, in tokens.
+    pub tokens_max: Option<usize>,
+    /// What stands before it answers in its place, with status 404.
+    pub is_lost: bool,
     pub n_drawn: u64,
     pub n_loaded: u64,
     /// Names of requests, as they came.
     pub ids: Vec<String>,
+    /// How long rows of vLLM may be, with their prompts, as they came.
+    pub lengths: Vec<usize>,
 }
 
 type Refused = (u16, Value);
@@ -68,9 +74,12 @@ impl<W: Weights> World<W> {
             slip_every: None,
             abort_every: None,
             forgets: false,
+            tokens_max: None,
+            is_lost: false,
             n_drawn: 0,
             n_loaded: 0,
             ids: Vec::new(),
+            lengths: Vec::new(),
         }
     }
 
@@ -80,6 +89,9 @@ impl<W: Weights> World<W> {
     }
 
     fn answered(&mut self, request: &Request) -> Result<Value, Refused> {
+        if self.is_lost {
+            return Err((404, json!("default backend - 404")));
+        }
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         let text = |field: &str| body[field].as_str().unwrap_or_default().to_owned();
         let adapter = || W::read(Path::new(&text("lora_path")), Exported::Adapter);
@@ -173,13 +185,21 @@ impl<W: Weights> World<W> {
         if json!(fields.map(|it| &asked[it])) != plain {
             return World::<W>::vllm(400, format!("no plain draw: {asked}"));
         }
+        let (prompt, how) = row(&body["token_ids"], asked, ["seed", "max_tokens"]);
+        let n_tokens = prompt.len() + how.max_tokens;
+        self.lengths.push(n_tokens);
+        if let Some(most) = self.tokens_max.filter(|it| *it < n_tokens) {
+            let words = format!(
+                "This model's maximum context length is {most} tokens. However, you requested {n_tokens} tokens"
+            );
+            return World::<W>::vllm(400, words);
+        }
         let name = body["model"].as_str().unwrap_or_default();
         let Some((model, weight)) = self.weights(name) else {
             return World::<W>::vllm(404, format!("The model `{name}` does not exist. Valid aliases: base."));
         };
         let id = body["request_id"].as_str().unwrap_or_default().to_owned();
         self.ids.push(id.clone());
-        let (prompt, how) = row(&body["token_ids"], asked, ["seed", "max_tokens"]);
         let (tokens, logprobs, ended) = weight.draw(&prompt, how);
         let content = tokens.iter().zip(&logprobs).map(
             |(token, logprob)| json!({"token_id": token, "logprob": logprob, "rank": 1, "top_logprobs": []}),

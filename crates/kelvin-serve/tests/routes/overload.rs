@@ -103,6 +103,50 @@ fn bodies_wait_for_room() {
     });
 }
 
+/// A body is in memory as long as anything works on it, also when nobody waits for that any more.
+#[test]
+fn what_outlives_its_call_keeps_the_room_of_its_body() {
+    let toy = Toy::new(Settings {
+        running_max: 4,
+        bodies_bytes_max: 1 << 16,
+        deadline: Duration::from_millis(20),
+        ..settings()
+    });
+    let long = json!({ "code": "wait", "language": "python", "stdin": "x".repeat(60_000) });
+    let late = [(); 2].map(|()| toy.post("/run_code", &long).0);
+    let page = toy.get("/metrics").1;
+    toy.barrier.open();
+    assert_eq!(late, [504, 504]);
+    assert!(page.contains("kelvin_serve_admitted 1\n"), "the second was let in");
+    let status = loop {
+        match toy.post("/run_code", &long).0 {
+            504 => {}
+            status => break status,
+        }
+    };
+    assert_eq!(status, 200);
+}
+
+/// What is summed up takes a seat as programs do.
+#[test]
+fn sums_wait_for_a_seat() {
+    let limits = Settings { running_max: 1, waiting_max: 0, ..settings() };
+    let toy = Toy::new(limits);
+    toy.runtime.block_on(async {
+        let ask = |route: &str, body: Value| answer(toy.router.clone(), json_post(route, &body));
+        let working = tokio::spawn(ask("/run_code", waiting()));
+        while !toy.barrier.is_reached() {
+            tokio::task::yield_now().await;
+        }
+        let sums = || ask("/aggregate_metrics", json!({ "verify_responses": [] }));
+        let (busy, ..) = sums().await;
+        toy.barrier.open();
+        assert_eq!(busy, StatusCode::SERVICE_UNAVAILABLE);
+        working.await.unwrap();
+        assert_eq!(sums().await.0, StatusCode::OK);
+    });
+}
+
 #[test]
 fn a_late_answer_is_an_error_and_keeps_its_seat() {
     let limits =

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use kelvin_core::{metrics::Metrics, task::Step};
+use kelvin_core::{metrics::Metrics, notices::Notices, task::Step};
 use kelvin_remote::trackers::Ended;
 use kelvin_selfplay::{
     checkpoint::{CONFIG, RunDir},
@@ -247,6 +247,7 @@ fn play(
 ) -> anyhow::Result<()> {
     let settings = config.run_settings(world.n_judges());
     state.listen(&interrupt.stop());
+    let notices = state.notices();
     let mut tracking = Tracking::begin(config, &dir.path, &history)?;
     let mut progress = Progress::new(&settings, watching, history, interrupt);
     let exam = world.examiner.as_ref().map(|it| it.exam(settings.n_judges));
@@ -256,11 +257,12 @@ fn play(
             tracking.add(*step, metrics);
         }
         progress.show(it);
-        for message in tracking.messages() {
+        for message in tracking.messages().into_iter().chain(notices.iter().flat_map(Notices::take)) {
             progress.lasting(&message);
         }
     });
     progress.close();
+    notices.iter().flat_map(Notices::take).for_each(|it| say(&it));
     tracking.close(ended(end.as_ref().ok()), again, &interrupt.stop());
     world.executor.as_deref().inspect(|it| warn_of_mismatches(it));
     let end = end.with_context(|| match state.seeded {

@@ -10,7 +10,7 @@ use kelvin_model::{Dtype, LoraConfig, NativeOptions, THREADS_MAX};
 use kelvin_remote::{
     check_draw,
     rollouts::{Engine, RolloutSettings},
-    tinker::{Refusal, TinkerSettings, refusal},
+    tinker::{Losses, Refusal, TinkerSettings, refusal},
 };
 use kelvin_selfplay::settings::{AzrSettings, EstimateStop, Misfit, Recipe};
 
@@ -103,7 +103,7 @@ pub(crate) fn check_threads(key: &str, threads: usize) -> anyhow::Result<()> {
 
 /// What servers cannot draw, and what they would draw for nobody.
 fn rollouts(config: &Config) -> anyhow::Result<()> {
-    let PolicySettings { backend, lora, rollouts, .. } = &config.policy;
+    let PolicySettings { backend, lora, remote, rollouts, .. } = &config.policy;
     if rollouts.engine == Engine::Off {
         return match *rollouts == RolloutSettings::default() {
             true => Ok(()),
@@ -115,6 +115,14 @@ fn rollouts(config: &Config) -> anyhow::Result<()> {
     }
     if let Err((key, range)) = rollouts.check() {
         return Err(Usage::error(format!("policy.rollouts.{key} is out of range\nhint: it is {range}")));
+    }
+    // Those take ratios to what drew: elsewhere that is another engine, whose difference no loss of theirs mends or measures.
+    if *backend == Backend::Tinker && remote.losses == Losses::Server {
+        return Err(Usage::error(
+            "policy.remote.losses = \"server\" cannot be had with policy.rollouts: ratios would be to the log-probabilities of the \
+             servers that draw, not of the one that learns\nhint: set policy.remote.losses = \"ours\", or leave out \
+             policy.rollouts",
+        ));
     }
     // Servers of that protocol learn nothing else.
     let has_adapters = 0 < lora.rank || *backend == Backend::Tinker;

@@ -124,6 +124,8 @@ const MISTAKES: &[&str] = &[
     "[policy.rollouts]\nengine = \"vllm\"\nservers = [\"http://localhost:8000\"]\nfolder = \"weights\"",
     "[policy.rollouts]\nengine = \"sglang\"\nservers = [\"http://a\", \"http://a\"]\nfolder = \"weights\"",
     "[policy.rollouts]\nengine = \"sglang\"\nservers = [\"http://a\"]\nfolder = \"w\"\n[sampling.solve]\ntop_p = 0.9",
+    "[objective]\ndual_clip = inf\nentropy_coefficient = 0\n[policy]\nbackend = \"tinker\"\n[policy.remote]\nurl = \"http://b\"\nlosses = \"server\"\n\
+     [policy.rollouts]\nengine = \"vllm\"\nservers = [\"http://a\"]\nfolder = \"w\"",
 ];
 
 #[test]

@@ -75,7 +75,8 @@ impl Weights for Served {
     }
 }
 
-fn train(servers: &[Server<World<Served>>; 2], engine: &str, rank: usize, dir: &Path) {
+/// Runs, and gives what was said.
+fn train(servers: &[Server<World<Served>>; 2], engine: &str, rank: usize, dir: &Path) -> String {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/prime-inversion.toml");
     let folder = dir.with_extension("weights");
     let urls: Vec<String> = servers.iter().map(|it| format!("{:?}", it.url())).collect();
@@ -111,6 +112,7 @@ fn train(servers: &[Server<World<Served>>; 2], engine: &str, rank: usize, dir: &
     assert!(ran.err.contains("draws at http://") && !ran.err.contains("hidden"), "{}", ran.err);
     let n_left = std::fs::read_dir(&folder).unwrap().count();
     assert_eq!(n_left, 0, "weights are taken away");
+    ran.err
 }
 
 #[test]
@@ -123,7 +125,8 @@ fn a_run_that_servers_draw_for_ends_the_same_whatever_goes_wrong() {
     for (engine, name, rank) in [(Engine::Vllm, "vllm", 2), (Engine::Sglang, "sglang", 0)] {
         let dir = tempfile::tempdir().unwrap();
         let [spared, struck] = ["spared", "struck"].map(|it| dir.path().join(it));
-        train(&start(engine), name, rank, &spared);
+        let whole = start(engine);
+        train(&whole, name, rank, &spared);
         let (tasks, rows) = outcome(&spared);
         for row in rows.iter().filter(|it| it.contains_key("update/loss")) {
             let said = |key: &str| row[key].as_f64().unwrap();
@@ -141,9 +144,13 @@ fn a_run_that_servers_draw_for_ends_the_same_whatever_goes_wrong() {
                 it.world.slip_every = Some(41);
             });
         }
-        // One of them is started again while it draws.
-        servers[1].with(|it| it.restarts = vec![60]);
-        train(&servers, name, rank, &struck);
+        // One of them is started again while it draws, and has no room for the longer rows.
+        let mut lengths = whole.map(|it| it.with(|it| it.world.lengths.clone())).concat();
+        lengths.sort_unstable();
+        let middle = lengths.get(lengths.len() / 2).copied();
+        servers[1].with(|it| (it.restarts, it.world.tokens_max) = (vec![60], middle));
+        let told = train(&servers, name, rank, &struck);
+        assert_eq!(told.contains("; others draw"), engine == Engine::Vllm, "{told}");
         assert!(servers.iter().all(|it| it.with(|it| 0 < it.n_struck() && 0 < it.world.n_drawn)));
         assert_eq!(outcome(&struck), (tasks, rows), "{name}");
     }
