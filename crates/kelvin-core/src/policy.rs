@@ -395,6 +395,12 @@ pub trait Trainer: Send {
     /// If writing fails.
     fn save(&self, dir: &Path) -> anyhow::Result<()>;
 
+    /// Removes what [`Trainer::save`] put elsewhere for what it wrote into `dir`, which nobody goes on from any more and which is
+    /// removed next. Where that fails it takes room, nothing else. A backend that puts nothing elsewhere has nothing to do.
+    fn forget(&self, dir: &Path) {
+        let _ = dir;
+    }
+
     /// Takes back what [`Trainer::save`] wrote, bit for bit, and publishes it.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 use std::{
     future::Future,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{Receiver, RecvTimeoutError},
     },
 };
@@ -17,7 +17,10 @@ use kelvin_core::{
 };
 use tokio::{sync::Semaphore, task::JoinSet, time};
 
-use crate::threads::{LOOK_AROUND, Threads};
+use crate::{
+    threads::{LOOK_AROUND, Threads},
+    tinker::Lost,
+};
 
 /// What a completion is made of.
 pub(crate) struct Row {
@@ -95,13 +98,13 @@ where
     F: Future<Output = anyhow::Result<Completion>> + Send + 'static,
 {
     let n_most = concurrent_max as u32;
-    let (room, failed) = (Arc::new(Semaphore::new(concurrent_max)), Arc::new(Mutex::new(None)));
+    let (room, failed) = (Arc::new(Semaphore::new(concurrent_max)), Failed::default());
     // What still runs ends when this does.
     let mut tasks = JoinSet::new();
     let stop = threads.stop();
     let goes_on = || -> anyhow::Result<bool> {
         stop.check()?;
-        match failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        match failed.take() {
             Some(error) => Err(error),
             None => Ok(completions.is_heard()),
         }
@@ -128,12 +131,12 @@ where
         };
         let row = read(vocabulary, index, request, &mut last)?;
         let drawn = draw(row);
-        let (completions, failed) = (completions.clone(), Arc::clone(&failed));
+        let (completions, failed) = (completions.clone(), failed.clone());
         let draws = async move {
             match drawn.await {
                 // Whether anybody listens is looked at where requests are read.
                 Ok(completion) => drop(completions.send(index, completion)),
-                Err(error) => *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error),
+                Err(error) => failed.add(error),
             }
             drop(permit);
         };
@@ -147,6 +150,28 @@ where
         }
     }
     Ok(())
+}
+
+/// The error that ends draws, of those that come together: the first, but that a server has forgotten the run tells more than what
+/// fails for it beside.
+#[derive(Clone, Default)]
+struct Failed(Arc<Mutex<Option<anyhow::Error>>>);
+
+impl Failed {
+    fn known(&self) -> MutexGuard<'_, Option<anyhow::Error>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, error: anyhow::Error) {
+        let mut known = self.known();
+        if known.is_none() || Lost::is_forgotten(&error) {
+            *known = Some(error);
+        }
+    }
+
+    fn take(&self) -> Option<anyhow::Error> {
+        self.known().take()
+    }
 }
 
 fn read(
@@ -301,6 +326,23 @@ mod tests {
         let row =
             Row { index: 0, prompt: [1].into(), sampling: Sampling::plain(4).into(), seed: 0, max_tokens: 4 };
         assert!(completion(&Letters, &row, Some(token)).unwrap_err().to_string().contains("token 128"));
+    }
+
+    #[test]
+    fn that_a_server_has_forgotten_the_run_is_what_is_told() {
+        let error = |lost: fn(String) -> Lost| anyhow::Error::from(lost("it".into())).context("drawing");
+        let told = |errors: Vec<anyhow::Error>| {
+            let failed = Failed::default();
+            errors.into_iter().for_each(|it| failed.add(it));
+            failed.take().unwrap().downcast_ref().cloned()
+        };
+        let (away, forgotten) = (Lost::Away("it".into()), Lost::Forgotten("it".into()));
+        for errors in
+            [[error(Lost::Forgotten), error(Lost::Away)], [error(Lost::Away), error(Lost::Forgotten)]]
+        {
+            assert_eq!(told(errors.into()), Some(forgotten.clone()));
+        }
+        assert_eq!(told(vec![error(Lost::Away), anyhow::anyhow!("other")]), Some(away));
     }
 
     #[test]

@@ -4,14 +4,20 @@
 //! pauses; what a server refuses is an answer. Redirects are not followed, but for files ([`Http::download`]): a key goes where
 //! the configuration says.
 
-use std::{fmt, time::Duration};
+mod download;
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use anyhow::Context;
 use bytes::{Bytes, BytesMut};
 use kelvin_core::seed::Seed;
 use reqwest::{
     Method, RequestBuilder, Response, StatusCode, Url,
-    header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION},
+    header::{AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue},
     redirect::Policy,
 };
 
@@ -113,6 +119,7 @@ pub(crate) struct Http {
     /// The header that holds it.
     header: Option<(HeaderName, HeaderValue)>,
     manner: Manner,
+    n_pauses: AtomicU64,
 }
 
 impl Http {
@@ -145,11 +152,12 @@ impl Http {
             .user_agent(concat!("kelvin/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
             .tcp_nodelay(true)
-            .connect_timeout(manner.deadline);
+            // A machine that is gone is told from one that thinks.
+            .connect_timeout(manner.deadline / 2);
         let client = if manner.keep_alive { client } else { client.pool_max_idle_per_host(0) };
         let client = if is_loopback(&base) { client.no_proxy() } else { client };
         let client = client.build().context("making an HTTP client")?;
-        Ok(Http { client, base, key, header: shown, manner })
+        Ok(Http { client, base, key, header: shown, manner, n_pauses: AtomicU64::new(0) })
     }
 
     /// The server, for messages.
@@ -195,11 +203,16 @@ impl Http {
         }
     }
 
-    /// Waits after so many tries: twice as long each time, and not all clients together.
+    /// Waits after so many tries: twice as long each time, and neither all clients nor all requests of one together.
     pub(crate) async fn pause(&self, tried: u32) {
         let whole = self.manner.pause.saturating_mul(1 << tried.min(16)).min(PAUSE_MAX);
-        let part = 0.5 + 0.5 * Seed::new(u64::from(std::process::id())).nth(u64::from(tried)).unit();
-        tokio::time::sleep(whole.mul_f64(part)).await;
+        tokio::time::sleep(whole.mul_f64(self.part())).await;
+    }
+
+    /// From a half to 1, each time another.
+    fn part(&self) -> f64 {
+        let client = Seed::new(u64::from(std::process::id()));
+        0.5 + 0.5 * client.nth(self.n_pauses.fetch_add(1, Ordering::Relaxed)).unit()
     }
 
     async fn once(&self, method: Method, path: &str, body: Option<&Body>) -> Result<Reply, Failure> {
@@ -221,38 +234,17 @@ impl Http {
         self.read(self.sent(request).await?).await
     }
 
-    /// Asks for a file, once. Where the server says that it lies elsewhere it is asked for there; another server is not shown the
-    /// key, and is not asked in plain text.
-    pub(crate) async fn download(&self, path: &str, deadline: Duration) -> Result<Bytes, Failure> {
-        let downloads = async {
-            let response = self.sent(self.own(Method::GET, self.url(path))).await?;
-            let status = response.status();
-            let elsewhere = response.headers().get(LOCATION).and_then(|it| it.to_str().ok());
-            let Some(elsewhere) = elsewhere.filter(|_| status.is_redirection()) else {
-                return Ok(self.read(response).await?.bytes);
-            };
-            let refused = |words| Failure::Refused { status: status.as_u16(), words };
-            let url = response.url().join(elsewhere).map_err(|_| refused("it lies nowhere".into()))?;
-            let request = match url.origin() == self.base.origin() {
-                true => self.own(Method::GET, url),
-                false if url.scheme() == "https" && !is_loopback(&url) => self.client.get(url),
-                false => {
-                    let host = url.host_str().unwrap_or_default();
-                    return Err(refused(self.told(&format!("it lies at {host}, which is not asked"))));
-                }
-            };
-            Ok(self.read(self.sent(request).await?).await?.bytes)
-        };
-        tokio::time::timeout(deadline, downloads).await.unwrap_or(Err(Failure::Late))
-    }
-
     fn url(&self, path: &str) -> Url {
         self.base.join(path).expect("paths are written in this crate")
     }
 
     /// A request that shows the key.
     fn own(&self, method: Method, url: Url) -> RequestBuilder {
-        let request = self.client.request(method, url);
+        let mut request = self.client.request(method, url);
+        if !self.manner.keep_alive {
+            // So that the server closes: whoever closes first keeps the port for a while.
+            request = request.header(CONNECTION, "close");
+        }
         match &self.header {
             Some((name, value)) => request.header(name, value),
             None => request,
@@ -337,26 +329,39 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
-    #[test]
-    fn keys_are_shown_nowhere() {
-        let manner = Manner {
+    fn manner() -> Manner {
+        Manner {
             retries: 0,
             pause: Duration::ZERO,
             deadline: Duration::from_secs(1),
             reply_bytes_max: 1,
             keep_alive: true,
-        };
+        }
+    }
+
+    /// Rows that fail together do not come back together.
+    #[test]
+    fn pauses_are_of_many_lengths() {
+        let http = Http::new("http://localhost:1", (KeyPlace::Bearer, None), false, manner()).unwrap();
+        let parts: BTreeSet<u64> = (0..64).map(|_| http.part().to_bits()).collect();
+        assert_eq!(parts.len(), 64);
+        assert!(parts.iter().all(|it| (0.5..1.0).contains(&f64::from_bits(*it))));
+    }
+
+    #[test]
+    fn keys_are_shown_nowhere() {
         let key = Some(Secret::new("tml-hidden".into()));
         let http =
-            Http::new("http://localhost:1", (KeyPlace::Header("x-api-key"), key), false, manner.clone())
-                .unwrap();
+            Http::new("http://localhost:1", (KeyPlace::Header("x-api-key"), key), false, manner()).unwrap();
         assert!(!format!("{http:?}").contains("tml-hidden"), "{http:?}");
         assert_eq!(http.told("no such key: tml-hidden\u{1b}[2J"), "no such key: (key)[2J");
         let key = Some(Secret::new("two\nlines".into()));
-        let error =
-            Http::new("http://localhost:1", (KeyPlace::Header("x-api-key"), key), false, manner).unwrap_err();
+        let error = Http::new("http://localhost:1", (KeyPlace::Header("x-api-key"), key), false, manner())
+            .unwrap_err();
         assert!(!format!("{error:#}").contains("two"), "{error:#}");
     }
 }

@@ -218,7 +218,7 @@ impl RunDir {
         // One of a step whose evaluation is due is written anew after it: until then those before it stay.
         if state.pending.is_none() {
             for step in self.superseded(state.step, retention)? {
-                self.remove_checkpoint(&checkpoint_folder(&self.path, step))?;
+                self.remove_checkpoint(&checkpoint_folder(&self.path, step), state)?;
             }
         }
         Ok(target)
@@ -239,7 +239,7 @@ impl RunDir {
         disk.write(&temporary.join("state.json"), &saved)?;
         let marker = whole::marker(&temporary, disk)?;
         // Damaged, or of a step whose evaluation was due: another one stands before it, but for step 0.
-        self.remove_checkpoint(target)?;
+        self.remove_checkpoint(target, state)?;
         disk.rename(&temporary, target)?;
         disk.replace(&target.join(COMPLETE), &marker)
     }
@@ -286,12 +286,14 @@ impl RunDir {
         Ok(steps)
     }
 
-    /// The marker goes first: what is gone in part is no damaged checkpoint.
-    fn remove_checkpoint(&self, folder: &Path) -> anyhow::Result<()> {
+    /// The marker goes first: what is gone in part is no damaged checkpoint, and what its policies have elsewhere is there for as
+    /// long as it is one.
+    fn remove_checkpoint(&self, folder: &Path, state: &RunState) -> anyhow::Result<()> {
         if !folder.exists() {
             return Ok(());
         }
         self.disk.remove(&folder.join(COMPLETE))?;
+        state.policies.0.iter().for_each(|it| it.trainer.forget(&folder.join(&*it.name)));
         self.disk.remove(folder).with_context(|| format!("removing checkpoint {}", folder.display()))
     }
 

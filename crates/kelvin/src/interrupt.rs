@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use kelvin_core::stop::Stop;
+use kelvin_core::stop::{self, Stop};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ},
     flag,
@@ -102,6 +102,14 @@ impl Interrupt {
     pub(crate) fn requested(&self) -> Option<Signal> {
         let code = self.code.load(Ordering::Relaxed);
         Signal::ALL.into_iter().find(|kind| usize::from(kind.exit_code()) == code)
+    }
+
+    /// An error of work that may have heard of a signal: then it is one with its exit code.
+    pub(crate) fn told(&self, error: anyhow::Error) -> anyhow::Error {
+        match self.requested() {
+            Some(signal) if error.is::<stop::Stopped>() => Stopped(signal).into(),
+            Some(_) | None => error,
+        }
     }
 
     /// For work that has nothing to save: a signal is an error with its exit code.

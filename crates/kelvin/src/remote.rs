@@ -4,10 +4,10 @@
 use std::{env, sync::Arc};
 
 use anyhow::Context;
-use kelvin_core::{policy::Exports, seed::Seed, vocabulary::Vocabulary};
+use kelvin_core::{policy::Exports, seed::Seed, stop::Stop, vocabulary::Vocabulary};
 use kelvin_remote::{
     rollouts::Rollouts,
-    tinker::{Adapters, BaseModel, Engine, Examined, TinkerPolicy, TinkerSettings},
+    tinker::{Adapters, BaseModel, Engine, Examined, Lost, TinkerPolicy, TinkerSettings},
 };
 
 use crate::{
@@ -49,18 +49,32 @@ pub(crate) fn rollouts<T: Exports>(config: &Config, name: &str, learner: T) -> a
 /// A policy of a run, to be called `name`.
 ///
 /// # Errors
-/// If the server does not answer or lacks what the configuration wants, or the tokenizer is not here.
-pub(crate) fn policy(config: &Config, name: &str) -> anyhow::Result<TinkerPolicy> {
+/// If the server does not answer before `stop` is asked, or lacks what the configuration wants, or the tokenizer is not here.
+pub(crate) fn policy(config: &Config, name: &str, stop: &Stop) -> anyhow::Result<TinkerPolicy> {
     let engine = engine(&config.policy.remote)?;
+    engine.listen(stop.clone());
     let examined = engine.examine()?;
     require_served(config, &examined)?;
     say(&format!("{name} is at {}, in {}", examined.server, examined.spoken.as_str()));
-    let adapters = Adapters {
+    Ok(TinkerPolicy::new(engine, vocabulary(&config.policy)?, adapters(config, name)))
+}
+
+/// Those of the policy called `name`.
+fn adapters(config: &Config, name: &str) -> Adapters {
+    Adapters {
         base_model: base_model(&config.policy).to_owned(),
         rank: if config.policy.lora.rank == 0 { RANK } else { config.policy.lora.rank },
         seed: Seed::new(config.seed).fork("lora").fork(name),
-    };
-    Ok(TinkerPolicy::new(engine, vocabulary(&config.policy)?, adapters))
+    }
+}
+
+/// Waits until the server that has lost a run may go on with it, or until the run is asked to stop.
+///
+/// # Errors
+/// If that takes longer than the configuration waits, or is not to be.
+pub(crate) fn await_back(config: &Config, lost: &Lost, stop: Stop) -> anyhow::Result<()> {
+    // Any are of the size that is needed.
+    engine(&config.policy.remote)?.await_back(lost, &adapters(config, "waits"), stop)
 }
 
 /// What a KL term pulls towards: the model below the adapters, on the server.

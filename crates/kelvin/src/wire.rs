@@ -135,15 +135,15 @@ pub(crate) fn check_state(config: &Config) -> anyhow::Result<()> {
 /// that the run begins with. One that is to be restored from a checkpoint takes its weights there: the model may be gone.
 ///
 /// # Errors
-/// If the model cannot be read, or is a run and there is a reference.
-pub(crate) fn state(config: &Config, from: Option<&Path>) -> anyhow::Result<RunState> {
+/// If the model cannot be read, or is a run and there is a reference; if `stop` is asked while a server is.
+pub(crate) fn state(config: &Config, from: Option<&Path>, stop: &Stop) -> anyhow::Result<RunState> {
     let has_reference = config.objective.kl_coefficient != 0.0 && !keeps_its_own_reference(config);
     require_reference(config)?;
     let names: &[&str] = match config.recipe {
         Recipe::RZero if config.r_zero.two_policies => &[CHALLENGER, SOLVER],
         Recipe::RZero | Recipe::Azr => &[POLICY],
     };
-    let policies = names.iter().map(|it| policy(config, it, from)).collect::<anyhow::Result<_>>()?;
+    let policies = names.iter().map(|it| policy(config, it, from, stop)).collect::<anyhow::Result<_>>()?;
     let mut state = RunState::new(policies);
     // So that a resume does not hold the whole log for a moment.
     state.buffer.limit(&config.run_settings(1));
@@ -198,7 +198,7 @@ fn loaded(policy: &PolicySettings) -> anyhow::Result<Checkpoint> {
 ///
 /// # Errors
 /// If its model cannot be read.
-fn policy(config: &Config, name: &str, from: Option<&Path>) -> anyhow::Result<Policy> {
+fn policy(config: &Config, name: &str, from: Option<&Path>, stop: &Stop) -> anyhow::Result<Policy> {
     let trainer = match config.policy.backend {
         Backend::Native => {
             let checkpoint = match from.map(|it| it.join(name)) {
@@ -214,7 +214,7 @@ fn policy(config: &Config, name: &str, from: Option<&Path>) -> anyhow::Result<Po
             )?
         }
         // Its checkpoint names a state on the server.
-        Backend::Tinker => drawing(config, name, remote::policy(config, name)?)?,
+        Backend::Tinker => drawing(config, name, remote::policy(config, name, stop)?)?,
     };
     Ok(Policy { name: name.into(), version: 0, trainer })
 }
@@ -271,12 +271,12 @@ mod tests {
         fs::write(policy.with_file_name("COMPLETE"), r#"{"format": 1, "files": []}"#).unwrap();
         let model = format!("policy.model={}", dir.path().display());
         for more in ["objective.kl_coefficient=0.01", "policy.lora.rank=2"] {
-            let error = state(&config(&[&model, more]), None).err().unwrap().to_string();
+            let error = state(&config(&[&model, more]), None, &Stop::default()).err().unwrap().to_string();
             assert!(error.contains("is a run") && error.contains("kelvin export"), "{error}");
             let checkpoint = format!("policy.model={}", policy.display());
-            state(&config(&[&checkpoint, more]), None).unwrap();
+            state(&config(&[&checkpoint, more]), None, &Stop::default()).unwrap();
         }
-        state(&config(&[&model]), None).unwrap();
+        state(&config(&[&model]), None, &Stop::default()).unwrap();
     }
 
     /// Before the first step the policy is as far from its reference as from itself, whatever it computes with.
@@ -285,7 +285,8 @@ mod tests {
         let model = format!("policy.model={}", golden().display());
         let mut seen = Vec::new();
         for dtype in ["policy.dtype=f32", "policy.dtype=bf16"] {
-            let mut state = state(&config(&[&model, "objective.kl_coefficient=0.01", dtype]), None).unwrap();
+            let config = config(&[&model, "objective.kl_coefficient=0.01", dtype]);
+            let mut state = state(&config, None, &Stop::default()).unwrap();
             let sequences = [vec![1, 5, 9, 30, 2, 77]];
             let player = state.policies.player(Role::Solver).sampler.logprobs(&sequences, 1.0).unwrap();
             assert_eq!(

@@ -165,6 +165,10 @@ impl<T: Exports + Sync> Trainer for Rollouts<T> {
         self.inner.save(dir)
     }
 
+    fn forget(&self, dir: &Path) {
+        self.inner.forget(dir);
+    }
+
     fn restore(&mut self, dir: &Path) -> anyhow::Result<()> {
         self.inner.restore(dir)?;
         *self.is_delivered.get_mut().unwrap_or_else(PoisonError::into_inner) = false;

@@ -6,17 +6,18 @@
 //! that the server knows gives the answer it gave, so nothing is applied twice.
 
 use std::{
-    fmt,
     future::Future,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use anyhow::anyhow;
+use kelvin_core::stop::Stop;
 use serde_json::json;
 
 use super::{
     answers,
+    lost::{Lost, is_forgotten, is_full},
     settings::TinkerSettings,
     wire::{self, Spoken},
 };
@@ -70,6 +71,11 @@ impl Engine {
         Ok(Arc::new(Engine { link: Arc::new(link), threads: Threads::start()? }))
     }
 
+    /// Whoever asks for something that can be given up is told [`Stopped`](kelvin_core::stop::Stopped) soon after `stop` is asked.
+    pub fn listen(&self, stop: Stop) {
+        self.threads.listen(stop);
+    }
+
     /// [`Threads::wait`].
     pub(super) fn wait<T>(&self, asked: impl Future<Output = T>) -> T {
         self.threads.wait(asked)
@@ -105,7 +111,7 @@ impl Link {
         match self.http.post("api/v1/forward_backward", &wire::json(&json!({}))).await {
             Err(Failure::Refused { status: WRONG_TYPE, .. }) => Ok(Spoken::Protobuf),
             Err(Failure::Refused { status: 400 | 422, .. }) => Ok(Spoken::Json),
-            Err(failure) => Err(self.told("finding out its dialect", failure)),
+            Err(failure) => Err(self.told("finding out its dialect", unanswered(failure))),
             Ok(_) => Err(anyhow!(
                 "{} takes an empty request for gradients\nhint: this is no server of the Tinker protocol; policy.remote.url \
                  names another one, or set policy.remote.dialect",
@@ -121,9 +127,10 @@ impl Link {
             let mut lost = 0;
             loop {
                 let submitted = match call.repeat {
-                    Repeat::Safe => self.http.post(call.path, &call.body).await?,
-                    Repeat::Never => self.http.post_once(call.path, &call.body).await?,
+                    Repeat::Safe => self.http.post(call.path, &call.body).await,
+                    Repeat::Never => self.http.post_once(call.path, &call.body).await,
                 };
+                let submitted = submitted.map_err(unanswered)?;
                 let named = answers::object(&submitted).and_then(|it| answers::text(&it, "request_id"));
                 let ended = match named {
                     Ok(id) => self.retrieve(&id).await,
@@ -209,46 +216,37 @@ impl Link {
         }
     }
 
-    /// A failure for people: what was asked for, what was said, what helps.
+    /// A failure for people: what was asked for, what was said, what helps. One that may be over in a while is a [`Lost`].
     pub(super) fn told(&self, what: &str, failure: Failure) -> anyhow::Error {
-        let hint = match &failure {
-            Failure::Late => "raise policy.remote.timeout_s if the server is only slow".to_owned(),
-            Failure::Passing(_) => {
-                "is it running there? `kelvin doctor --engine URL` asks; `kelvin resume` goes on from the last checkpoint"
-                    .to_owned()
-            }
+        let said = |hint: &str| format!("{what} at {}: {failure}\nhint: {hint}", self.http.server());
+        match &failure {
+            Failure::Late => anyhow!(said("raise policy.remote.timeout_s if the server is only slow")),
+            Failure::Passing(_) => Lost::Away(said(
+                "is it running there? `kelvin doctor --engine URL` asks; `kelvin resume` goes on from the last checkpoint",
+            ))
+            .into(),
             Failure::Refused { status: 401 | 403, .. } => {
-                format!("the key comes from the environment variable {}", self.settings.api_key_env)
+                let variable = &self.settings.api_key_env;
+                anyhow!(said(&format!("the key comes from the environment variable {variable}")))
             }
-            Failure::Refused { words, .. } if is_forgotten(words) => {
-                return Forgotten(format!(
-                    "{what} at {}: {failure}\nhint: the server was started again or ended the session; `kelvin resume` \
-                     loads the last checkpoint's state into new adapters",
-                    self.http.server()
-                ))
-                .into();
-            }
-            Failure::Refused { .. } => "docs/engines/tinker.md says what servers refuse".to_owned(),
-        };
-        anyhow!("{what} at {}: {failure}\nhint: {hint}", self.http.server())
+            Failure::Refused { words, .. } if is_forgotten(words) => Lost::Forgotten(said(
+                "the server was started again or ended the session; `kelvin resume` loads the last checkpoint's state into \
+                 new adapters",
+            ))
+            .into(),
+            Failure::Refused { words, .. } if is_full(words) => Lost::Full(said(
+                "adapters of a run that was killed go when the server ends their session; `kelvin resume` asks again",
+            ))
+            .into(),
+            Failure::Refused { .. } => anyhow!(said("docs/engines/tinker.md says what servers refuse")),
+        }
     }
 }
 
-/// A server does not know adapters or their session any more: it was started again, or heard nothing of the run for too long.
-/// [`Trainer::restore`](kelvin_core::policy::Trainer::restore) makes new ones.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Forgotten(String);
-
-impl fmt::Display for Forgotten {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+/// A server that answers nothing in time may be away: what takes longer than the whole time is another failure.
+pub(super) fn unanswered(failure: Failure) -> Failure {
+    match failure {
+        Failure::Late => Failure::Passing("no answer in policy.remote.answer_s".to_owned()),
+        other => other,
     }
-}
-
-impl std::error::Error for Forgotten {}
-
-/// Whether a refusal says that the server does not know the model or session any more.
-fn is_forgotten(words: &str) -> bool {
-    let words = words.to_lowercase();
-    ["not loaded", "model not found", "session not found", "' not found"].iter().any(|it| words.contains(it))
 }

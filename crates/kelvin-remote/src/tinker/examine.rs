@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     answers,
-    engine::{Engine, Link},
+    engine::{Engine, Link, unanswered},
     wire::Spoken,
 };
 use crate::http::Failure;
@@ -30,7 +30,7 @@ impl Engine {
     pub fn examine(&self) -> anyhow::Result<Examined> {
         let link = &self.link;
         self.wait_heeding(async {
-            let failed = |it| link.told("asking what it is", it);
+            let failed = |it| link.told("asking what it is", unanswered(it));
             optional(link, "api/v1/healthz").await.map_err(failed)?;
             let served = optional(link, "api/v1/get_server_capabilities").await.map_err(failed)?;
             let described = optional(link, "openapi.json").await.map_err(failed)?;

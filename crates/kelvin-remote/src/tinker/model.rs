@@ -13,14 +13,16 @@ use tokio::{task::AbortHandle, time};
 
 use super::{
     answers,
-    engine::{Call, Engine, Link, Repeat},
+    engine::{Call, Engine, Link, Repeat, unanswered},
+    kept,
     settings::SamplerWeights,
     wire::{self, Datum, LossFn, Pass},
 };
-use crate::http::{Failure, Reply};
+use crate::http::{Body, Failure, Reply};
 
 /// The longest that somebody who is done waits to say so.
-const GOODBYE: Duration = Duration::from_secs(2);
+pub(super) const GOODBYE: Duration = Duration::from_secs(2);
+const HEARTBEAT: &str = "api/v1/session_heartbeat";
 const SAVE_FOR_SAMPLER: &str = "api/v1/save_weights_for_sampler";
 /// What is told of it where it fails.
 const PUBLISHING: &str = "publishing weights to the sampler";
@@ -118,16 +120,26 @@ impl Model {
     /// If the server fails or refuses.
     pub(super) async fn save_named(&self) -> anyhow::Result<String> {
         let link = &self.engine.link;
-        let body = |name| json!({"model_id": self.id, "path": format!("kelvin-draws-{name}"), "type": "save_weights_for_sampler"});
+        let body = |name| json!({"model_id": self.id, "path": format!("{}{name}", kept::DRAWS), "type": "save_weights_for_sampler"});
         let reply = self.save(SAVE_FOR_SAMPLER, body).await.map_err(|it| link.told(PUBLISHING, it))?;
         answers::object(&reply).and_then(|it| answers::text(&it, "path"))
     }
 
-    /// Makes the weights as they are ready to draw from.
+    /// Makes the weights as they are ready to draw from, and removes what was before: nothing is to be drawn from that.
     ///
     /// # Errors
     /// If the server fails or refuses.
     pub(super) async fn save_for_sampler(&self) -> anyhow::Result<Published> {
+        let link = &self.engine.link;
+        let before = kept::published(link, &self.id).await;
+        let published = self.publish().await?;
+        for it in before {
+            kept::remove(link, &it).await;
+        }
+        Ok(published)
+    }
+
+    async fn publish(&self) -> anyhow::Result<Published> {
         let link = &self.engine.link;
         match link.settings.sampler_weights {
             SamplerWeights::Ephemeral => {
@@ -175,18 +187,21 @@ impl Drop for Model {
     }
 }
 
-struct Begun {
-    id: String,
+/// Adapters that were just made.
+pub(super) struct Begun {
+    pub(super) id: String,
     next_seq: u64,
     session: String,
 }
 
 /// A session with adapters in it. Every failure is one of the whole.
-async fn begin(link: &Link, shape: &Shape, from: &From) -> Result<Begun, Failure> {
+pub(super) async fn begin(link: &Link, shape: &Shape, from: &From) -> Result<Begun, Failure> {
     let unread = |error: anyhow::Error| Failure::Passing(format!("{error:#}"));
     let body = json!({"tags": ["kelvin"], "user_metadata": {}, "sdk_version": SDK_VERSION, "type": "create_session"});
-    let reply = link.http.post_once("api/v1/create_session", &wire::json(&body)).await?;
+    let reply = link.http.post_once("api/v1/create_session", &wire::json(&body)).await.map_err(unanswered)?;
     let session = answers::object(&reply).and_then(|it| answers::text(&it, "session_id")).map_err(unread)?;
+    // SkyRL ends no session that was never told of: one that is left behind would hold its adapters for good.
+    drop(link.http.post_once(HEARTBEAT, &heartbeat(&session)).await);
     let Shape { base_model, rank, seed } = shape;
     let lora =
         json!({"rank": rank, "seed": seed, "train_mlp": true, "train_attn": true, "train_unembed": false});
@@ -207,9 +222,13 @@ const SDK_VERSION: &str = "0.25.0";
 
 /// Tells the server that a session goes on. What it answers is found out by the next request.
 async fn beat(link: Arc<Link>, session: String) {
-    let body = wire::json(&json!({"session_id": session, "type": "session_heartbeat"}));
+    let body = heartbeat(&session);
     loop {
         time::sleep(Duration::from_secs_f64(link.settings.heartbeat_s)).await;
-        drop(link.http.post_once("api/v1/session_heartbeat", &body).await);
+        drop(link.http.post_once(HEARTBEAT, &body).await);
     }
+}
+
+fn heartbeat(session: &str) -> Body {
+    wire::json(&json!({"session_id": session, "type": "session_heartbeat"}))
 }

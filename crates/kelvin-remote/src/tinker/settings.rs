@@ -43,9 +43,11 @@ pub struct TinkerSettings {
     pub retries: u32,
     /// The pause before the first of these, in milliseconds; it doubles, to at most 20 seconds.
     pub pause_ms: u64,
-    /// How often in a row, without a step in between, a run goes on by itself from its last checkpoint where the server has
-    /// forgotten its adapters; 0 ends it instead.
+    /// How often in a row, without a step in between, a run goes on by itself from its last checkpoint where the server was away,
+    /// has forgotten its adapters or has no place for them; 0 ends it instead.
     pub restarts_max: u32,
+    /// How long a run that goes on by itself waits each time for a server that is away or full, in seconds.
+    pub wait_s: f64,
     /// How often the server is told that the run goes on, in seconds.
     pub heartbeat_s: f64,
     /// The longest answer, in bytes.
@@ -74,6 +76,7 @@ impl Default for TinkerSettings {
             retries: 8,
             pause_ms: 200,
             restarts_max: 3,
+            wait_s: 600.0,
             heartbeat_s: 10.0,
             reply_bytes_max: 1 << 30,
             drift_max: 0.05,
@@ -148,6 +151,7 @@ impl TinkerSettings {
             ("data_max", (1..=1 << 16).contains(&self.data_max), "from 1 to 65536"),
             ("timeout_s", seconds(self.timeout_s), SECONDS),
             ("answer_s", seconds(self.answer_s), SECONDS),
+            ("wait_s", seconds(self.wait_s), SECONDS),
             ("heartbeat_s", seconds(self.heartbeat_s), SECONDS),
             ("restarts_max", self.restarts_max <= 1000, "at most 1000"),
             ("drift_max", 0.0 < self.drift_max, "over 0; inf looks at nothing"),
@@ -161,7 +165,8 @@ impl TinkerSettings {
             pause: Duration::from_millis(self.pause_ms),
             deadline: Duration::from_secs_f64(self.answer_s),
             reply_bytes_max: self.reply_bytes_max,
-            keep_alive: true,
+            // Answers do not say which request they are to.
+            keep_alive: false,
         }
     }
 }

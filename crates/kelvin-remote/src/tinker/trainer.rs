@@ -5,12 +5,11 @@
 //! applies anything twice, and what was given up lies in adapters that nobody reads any more.
 
 use std::{
-    fs,
     path::Path,
     sync::{Arc, Mutex, PoisonError, atomic::AtomicU64, mpsc::Receiver},
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use kelvin_core::{
     objective::Objective,
     policy::{AdamParams, Completions, Indexed, LossStats, OptimStats, Part, Sampler, Trainer, UpdateId},
@@ -19,24 +18,20 @@ use kelvin_core::{
     stop::Stop,
     vocabulary::Vocabulary,
 };
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{
     answers,
     engine::{Call, Engine},
+    kept,
     losses::{self, Given, refusal},
     model::{From, Model, Published, Shape},
     sampler::{self, Drawer},
     scores::{Frozen, answered, logprobs, score},
     settings::Losses,
+    stored::Stored,
     wire::{Datum, Pass},
 };
-
-/// The file of a checkpoint that says where its state is.
-const TINKER_JSON: &str = "tinker.json";
-/// Its version.
-const FORMAT: u32 = 1;
 
 /// Adapters to be made.
 #[derive(Clone, Debug)]
@@ -47,6 +42,13 @@ pub struct Adapters {
     pub rank: usize,
     /// Of their first values.
     pub seed: Seed,
+}
+
+impl Adapters {
+    pub(super) fn shape(&self) -> Shape {
+        let Adapters { base_model, rank, seed } = self;
+        Shape { base_model: base_model.clone(), rank: *rank, seed: seed.value() >> 33 }
+    }
 }
 
 /// A policy on a server.
@@ -65,10 +67,10 @@ pub struct TinkerPolicy {
 }
 
 /// Adapters on the server, with their weights that are drawn from.
-#[derive(Clone)]
-pub(super) struct Live {
-    pub(super) model: Arc<Model>,
-    published: Published,
+struct Live {
+    model: Arc<Model>,
+    /// Saved at the first draw since they were published: of weights that engines elsewhere draw from, never.
+    published: Option<Published>,
     next_draw: Arc<AtomicU64>,
 }
 
@@ -94,24 +96,11 @@ struct Pending {
     scores: Vec<Vec<f32>>,
 }
 
-/// `tinker.json`.
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    format: u32,
-    server: String,
-    base_model: String,
-    rank: usize,
-    /// Where the server keeps weights and optimizer.
-    state: String,
-}
-
 impl TinkerPolicy {
     /// A policy that has learnt nothing. Nothing is asked of the server yet.
     pub fn new(engine: Arc<Engine>, vocabulary: Arc<dyn Vocabulary>, adapters: Adapters) -> TinkerPolicy {
-        let Adapters { base_model, rank, seed } = adapters;
-        let shape = Shape { base_model, rank, seed: seed.value() >> 33 };
         let (live, applied) = (Mutex::new(None), Applied::default());
-        let beginning = From::Nothing;
+        let (shape, beginning) = (adapters.shape(), From::Nothing);
         TinkerPolicy { engine, vocabulary, shape, beginning, live, applied, is_stale: false }
     }
 
@@ -120,19 +109,29 @@ impl TinkerPolicy {
         self.shape.rank
     }
 
-    /// The adapters, made if they are not there yet.
-    pub(super) fn live(&self) -> anyhow::Result<Live> {
+    /// Looks at the adapters, made if they are not there yet.
+    fn with_live<T>(&self, look: impl FnOnce(&mut Live) -> anyhow::Result<T>) -> anyhow::Result<T> {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        if live.is_none() {
-            *live = Some(self.begin(&self.beginning)?);
-        }
-        Ok(live.clone().expect("it was made above"))
+        let live = match &mut *live {
+            Some(live) => live,
+            none => none.insert(self.begin(&self.beginning)?),
+        };
+        look(live)
+    }
+
+    /// The adapters.
+    pub(super) fn model(&self) -> anyhow::Result<Arc<Model>> {
+        self.with_live(|it| Ok(Arc::clone(&it.model)))
     }
 
     fn begin(&self, from: &From) -> anyhow::Result<Live> {
         let model = Arc::new(Model::create(&self.engine, &self.shape, from)?);
-        let published = self.engine.wait(model.save_for_sampler())?;
-        Ok(Live { model, published, next_draw: Arc::default() })
+        Ok(Live { model, published: None, next_draw: Arc::default() })
+    }
+
+    /// Removes a state that nothing goes on from.
+    fn remove(&self, state: &str) {
+        self.engine.wait(kept::remove(&self.engine.link, state));
     }
 
     /// Puts new adapters with that state in the place of those that are there, and publishes them.
@@ -215,26 +214,6 @@ impl TinkerPolicy {
         );
         Ok(stats)
     }
-
-    fn require_same(&self, stored: &Stored, dir: &Path) -> anyhow::Result<()> {
-        ensure!(
-            stored.format == FORMAT,
-            "{TINKER_JSON} in {} has format {}, this program reads {FORMAT}\nhint: use the version of kelvin that wrote it",
-            dir.display(),
-            stored.format
-        );
-        ensure!(
-            (&stored.base_model, stored.rank) == (&self.shape.base_model, self.shape.rank),
-            "the checkpoint {} is of adapters of rank {} for {:?}, not of rank {} for {:?}\nhint: resume the run with the \
-             model it was started with",
-            dir.display(),
-            stored.rank,
-            stored.base_model,
-            self.shape.rank,
-            self.shape.base_model
-        );
-        Ok(())
-    }
 }
 
 impl Trainer for TinkerPolicy {
@@ -269,7 +248,7 @@ impl Trainer for TinkerPolicy {
                  last checkpoint's state"
             );
         }
-        let model = self.live()?.model;
+        let model = self.model()?;
         let is_pending = self.applied.pending.as_ref().is_some_and(|it| it.digest == digest);
         if !is_pending {
             ensure!(
@@ -297,7 +276,7 @@ impl Trainer for TinkerPolicy {
         if let Some((_, stats)) = self.applied.step.filter(|it| it.0 == update) {
             return Ok(stats);
         }
-        let (engine, model) = (Arc::clone(&self.engine), self.live()?.model);
+        let (engine, model) = (Arc::clone(&self.engine), self.model()?);
         let call = match self.applied.pending_step.take() {
             Some((pending, call)) if pending == update => call,
             _ => model.step(parameters(adam)),
@@ -325,10 +304,10 @@ impl Trainer for TinkerPolicy {
         if self.applied.published == Some(update) {
             return Ok(());
         }
-        let mut live = self.live()?;
-        live.published = self.engine.wait(live.model.save_for_sampler())?;
-        live.next_draw = Arc::default();
-        *self.live.get_mut().unwrap_or_else(PoisonError::into_inner) = Some(live);
+        self.with_live(|it| {
+            (it.published, it.next_draw) = (None, Arc::default());
+            Ok(())
+        })?;
         (self.applied.published, self.is_stale) = (Some(update), false);
         Ok(())
     }
@@ -342,43 +321,43 @@ impl Trainer for TinkerPolicy {
     }
 
     fn reset_optimizer(&mut self) -> anyhow::Result<()> {
-        let path = self.engine.wait(self.live()?.model.save_state())?;
-        self.begin_anew(&From::State { path, with_optimizer: false })
+        let path = self.engine.wait(self.model()?.save_state())?;
+        self.begin_anew(&From::State { path: path.clone(), with_optimizer: false })?;
+        self.remove(&path);
+        Ok(())
     }
 
     /// In adapters of their own, which never learn: the weights of an earlier publication must not be drawn from while
     /// those after it learn.
     fn freeze(&self) -> anyhow::Result<Box<dyn Sampler>> {
         self.require_published()?;
-        let path = self.engine.wait(self.live()?.model.save_state())?;
-        let from = From::State { path, with_optimizer: false };
+        let path = self.engine.wait(self.model()?.save_state())?;
+        let from = From::State { path: path.clone(), with_optimizer: false };
         let model = Model::create(&self.engine, &self.shape, &from)?;
+        self.remove(&path);
         let (engine, vocabulary) = (Arc::clone(&self.engine), Arc::clone(&self.vocabulary));
         Ok(Box::new(Frozen { engine, vocabulary, model }))
     }
 
     fn save(&self, dir: &Path) -> anyhow::Result<()> {
-        let state = self.engine.wait(self.live()?.model.save_state())?;
-        let stored = Stored {
-            format: FORMAT,
-            server: self.engine.link.http.server(),
-            base_model: self.shape.base_model.clone(),
-            rank: self.shape.rank,
-            state,
-        };
-        let text = serde_json::to_string_pretty(&stored).expect("plain data") + "\n";
-        let path = dir.join(TINKER_JSON);
-        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+        let state = self.engine.wait(self.model()?.save_state())?;
+        let server = self.engine.link.http.server();
+        Stored::new(server, &self.shape, state).write(dir)?;
         self.vocabulary.save(dir)
     }
 
+    /// The state. Where the run has another server now, the one that keeps it is not asked: names may mean other states here.
+    fn forget(&self, dir: &Path) {
+        if let Ok(stored) = Stored::read(dir)
+            && stored.server == self.engine.link.http.server()
+        {
+            self.remove(&stored.state);
+        }
+    }
+
     fn restore(&mut self, dir: &Path) -> anyhow::Result<()> {
-        let path = dir.join(TINKER_JSON);
-        let read = || -> anyhow::Result<Stored> { Ok(serde_json::from_slice(&fs::read(&path)?)?) };
-        let stored = read().with_context(|| {
-            format!("{} cannot be read\nhint: a run goes on with the backend it began with", path.display())
-        })?;
-        self.require_same(&stored, dir)?;
+        let stored = Stored::read(dir)?;
+        stored.require(&self.shape, dir)?;
         self.begin_anew(&From::State { path: stored.state, with_optimizer: true })
     }
 }
@@ -390,14 +369,19 @@ impl Sampler for TinkerPolicy {
         completions: Completions,
     ) -> anyhow::Result<()> {
         self.require_published()?;
-        let Live { published, next_draw, .. } = self.live()?;
+        let (published, next_draw) = self.with_live(|it| {
+            if it.published.is_none() {
+                it.published = Some(self.engine.wait(it.model.save_for_sampler())?);
+            }
+            Ok((it.published.clone().expect("it was saved above"), Arc::clone(&it.next_draw)))
+        })?;
         let drawer = Drawer { vocabulary: Arc::clone(&self.vocabulary), published, next_seq: next_draw };
         sampler::serve(&self.engine, drawer, &requests, &completions)
     }
 
     fn logprobs(&self, sequences: &[Vec<u32>], temperature: f32) -> anyhow::Result<Vec<Vec<f32>>> {
         self.require_published()?;
-        logprobs(&self.engine, &self.live()?.model, sequences, temperature)
+        logprobs(&self.engine, &*self.model()?, sequences, temperature)
     }
 
     fn prompt_len(&self, prompt: &str) -> anyhow::Result<usize> {

@@ -98,7 +98,7 @@ fn make(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let mut config = quickstart;
     config.policy.model = args.out.to_string_lossy().into_owned();
     let run_settings = config.run_settings(executor.parallelism());
-    let mut state = wire::state(&config, None)?;
+    let mut state = wire::state(&config, None, &interrupt.stop())?;
     let examined = pretrain::examine(&mut state, &*env, &held_out, &run_settings)?;
     for (name, value) in &examined {
         show(&format!("{name:<32} {value:.3}"));

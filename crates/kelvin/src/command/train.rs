@@ -12,7 +12,7 @@ use kelvin_selfplay::{
     state::RunState,
 };
 
-use super::{dry_run, forgotten, seeds};
+use super::{dry_run, lost, seeds};
 use crate::{
     config::{self, Config, Raw, Resolved},
     error::{Stopped, Usage},
@@ -110,7 +110,7 @@ pub(super) fn begin(
         // Whatever can be missing is found before a folder is made.
         let disk = kill_point::disk()?;
         let world = wire::world(config, interrupt.stop())?.measuring(config, None)?;
-        let state = wire::state(config, None)?;
+        let state = wire::state(config, None, &interrupt.stop()).map_err(|it| interrupt.told(it))?;
         let folder = run_folder::create(&disk, run_dir, stem, resolved)?;
         run_folder::describe(&disk, &folder.path, &world, &config.policy.model)?;
         say(&format!("run folder {}", folder.path.display()));
@@ -121,7 +121,7 @@ pub(super) fn begin(
     };
     let isolation = IsolationArgs { isolation: Some(config.python.isolation) };
     let life = Life { folder: &folder.path, steps: None, isolation: &isolation, watching };
-    forgotten::outlive(config, &folder.path, first, || life.go_on(interrupt))?;
+    lost::outlive(config, &folder.path, first, interrupt, || life.go_on(interrupt))?;
     summarize(config, &folder)
 }
 
@@ -134,7 +134,8 @@ pub(crate) fn resume(args: &ResumeArgs, interrupt: &Interrupt) -> anyhow::Result
     let ResumeArgs { steps, isolation, plain, .. } = args;
     let life = Life { folder: &folder.path, steps: *steps, isolation, watching: watching(*plain) };
     let config = life.resolve()?.1.config;
-    forgotten::outlive(&config, &folder.path, life.go_on(interrupt), || life.go_on(interrupt))?;
+    let first = life.go_on(interrupt);
+    lost::outlive(&config, &folder.path, first, interrupt, || life.go_on(interrupt))?;
     summarize(&config, &folder)
 }
 
@@ -180,7 +181,7 @@ impl Life<'_> {
         }
         let from = newest.as_ref().map(|it| it.1.as_path());
         let world = wire::world(&config, interrupt.stop())?.measuring(&config, from)?;
-        let mut state = wire::state(&config, from)?;
+        let mut state = wire::state(&config, from, &interrupt.stop()).map_err(|it| interrupt.told(it))?;
         match newest {
             Some((step, checkpoint)) => {
                 dir.restore(&checkpoint, &mut state, &*world.env)?;

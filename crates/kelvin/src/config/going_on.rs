@@ -8,7 +8,7 @@ use super::Raw;
 use crate::error::Usage;
 
 /// Keys that may change, and sections, which end in a dot.
-const FREE: [&str; 45] = [
+const FREE: [&str; 46] = [
     "steps",
     "checkpoint.",
     "tracking.",
@@ -30,6 +30,7 @@ const FREE: [&str; 45] = [
     "policy.remote.retries",
     "policy.remote.pause_ms",
     "policy.remote.restarts_max",
+    "policy.remote.wait_s",
     "policy.remote.heartbeat_s",
     "policy.remote.reply_bytes_max",
     "policy.rollouts.servers",

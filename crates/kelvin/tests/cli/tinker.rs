@@ -3,7 +3,15 @@
 #[path = "../../../kelvin-remote/tests/tinker/scripted/mod.rs"]
 pub mod scripted;
 
-use std::{collections::BTreeMap, env, fs, path::Path, process::Stdio, thread, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{self, Stdio},
+    thread,
+    time::Duration,
+};
 
 use kelvin_core::{seed::Seed, vocabulary::Vocabulary};
 use kelvin_model::ModelText;
@@ -70,7 +78,7 @@ fn sets(server: &Server) -> Vec<String> {
     more.flat_map(|it| ["--set".to_owned(), it]).collect()
 }
 
-pub fn train_command(server: &Server, dir: &Path) -> std::process::Command {
+pub fn train_command(server: &Server, dir: &Path) -> process::Command {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/prime-inversion.toml");
     let sets = sets(server);
     let paths = [config.to_str().unwrap(), "--run-dir", dir.to_str().unwrap(), "--steps", STEPS, "--plain"];
@@ -81,10 +89,14 @@ pub fn train_command(server: &Server, dir: &Path) -> std::process::Command {
     command
 }
 
-fn resume(dir: &Path) -> Ran {
+fn resume_command(dir: &Path) -> process::Command {
     let mut command = command(&["resume", dir.to_str().unwrap(), "--plain"]);
     command.env("TINKER_API_KEY", "tml-hidden");
-    feed(command, "")
+    command
+}
+
+fn resume(dir: &Path) -> Ran {
+    feed(resume_command(dir), "")
 }
 
 /// What a run is compared by: its tasks, and its metrics without what may differ between two runs.
@@ -214,6 +226,105 @@ fn a_run_goes_on_by_itself_when_its_server_is_started_again() {
     assert_eq!(ran.code, Some(1), "{said}");
     assert!(said.contains("(2 of 2 without a step") && !said.contains("(3 of"), "{said}");
     assert!(said.contains("was started again") && said.contains("kelvin resume"), "{said}");
+}
+
+/// Runs to the end; `heard` is told each line on standard error.
+fn listen(mut command: process::Command, mut heard: impl FnMut(&str)) -> (Option<i32>, String) {
+    let silent = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = silent.spawn().unwrap();
+    let mut said = String::new();
+    for line in BufReader::new(child.stderr.take().unwrap()).lines() {
+        let line = line.unwrap();
+        heard(&line);
+        said += &line;
+        said.push('\n');
+    }
+    (child.wait().unwrap().code(), said)
+}
+
+/// The server keeps the states of the checkpoints that are here, and no others.
+#[test]
+fn states_of_checkpoints_that_go_are_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let server = server(Dialect::Protobuf);
+    let mut command = train_command(&server, &run);
+    command.args(["--set", "checkpoint.keep=2", "--set", "checkpoint.keep_best=0"]);
+    let ran = feed(command, "");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let checkpoints = fs::read_dir(run.join("checkpoints")).unwrap().map(|it| it.unwrap().path());
+    let state = |it: PathBuf| {
+        let text = fs::read_to_string(it.join("policy/tinker.json")).unwrap();
+        serde_json::from_str::<Value>(&text).unwrap()["state"].as_str().unwrap().to_owned()
+    };
+    let here: BTreeSet<String> = checkpoints.map(state).collect();
+    assert_eq!(here.len(), 2);
+    server.with(|it| assert_eq!(it.world.states(), here.iter().map(String::as_str).collect()));
+}
+
+/// A server goes away in the middle of a run, is nowhere for longer than requests are tried, and comes back as a new process: the
+/// run waits for it, also where it goes again before the run goes on, and ends as one that nothing happened to.
+#[test]
+fn a_run_waits_for_a_server_that_is_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let [spared, struck] = ["spared", "struck"].map(|it| dir.path().join(it));
+    let healthy = server(Dialect::Json);
+    let ran = feed(train_command(&healthy, &spared), "");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let n = healthy.with(|it| it.n_requests);
+
+    let server = server(Dialect::Json);
+    server.with(|it| it.leaves = vec![n * 3 / 4, n / 3]);
+    let mut command = train_command(&server, &struck);
+    for set in ["restarts_max=3", "retries=1", "answer_s=60", "wait_s=100000"] {
+        command.args(["--set", &format!("policy.remote.{set}")]);
+    }
+    let mut n_waits = 0;
+    let (code, said) = listen(command, |line| {
+        if line.contains("waiting up to 100000 s until it answers") {
+            n_waits += 1;
+            // The first time it answers that it is there, and goes before it says what it is.
+            server.with(|it| it.leaves.extend((n_waits == 1).then_some(it.n_requests + 2)));
+            server.come_back();
+        }
+    });
+    assert_eq!((code, n_waits), (Some(0), 3), "{said}");
+    assert!(said.contains("going on from the last checkpoint (2 of 3 without a step in between)"), "{said}");
+    assert_eq!(outcome(&struck), outcome(&spared));
+    server.with(|it| assert_eq!(it.world.n_stale_draws, 0));
+}
+
+/// A run that is resumed where what the killed one left takes the server's only place waits until that is free.
+#[test]
+fn a_run_waits_for_a_place_on_its_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let [spared, struck] = ["spared", "struck"].map(|it| dir.path().join(it));
+    let healthy = server(Dialect::Protobuf);
+    let ran = feed(train_command(&healthy, &spared), "");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let n = healthy.with(|it| it.n_requests);
+
+    let server = server(Dialect::Protobuf);
+    server.with(|it| it.world.n_models_max = 1);
+    let mut command = train_command(&server, &struck);
+    command.args(["--set", "policy.remote.restarts_max=3"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while server.with(|it| it.n_requests) < n / 2 && child.try_wait().unwrap().is_none() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(server.with(|it| it.world.n_models()), 1, "nobody said that it goes");
+    let mut n_waits = 0;
+    let (code, said) = listen(resume_command(&struck), |line| {
+        if line.contains("waiting up to 600 s until it has a place") {
+            n_waits += 1;
+            server.with(|it| (0..2).for_each(|_| it.world.end_silent()));
+        }
+    });
+    assert_eq!((code, n_waits), (Some(0), 1), "{said}");
+    assert!(said.contains("Maximum number of LoRA adapters (1) reached"), "{said}");
+    assert_eq!(outcome(&struck), outcome(&spared));
 }
 
 /// What a server cannot do is said before a folder is made.

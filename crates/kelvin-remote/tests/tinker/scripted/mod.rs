@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test that includes it uses a part")]
 
+mod presence;
 pub mod protobuf;
 pub mod table;
 pub mod world;
@@ -16,6 +17,7 @@ use std::{
 };
 
 use kelvin_core::seed::Seed;
+use presence::{listen, wake};
 use world::World;
 
 /// How often each thing goes wrong, for each request; and what no server does by itself.
@@ -100,7 +102,7 @@ pub trait Answers: Send + 'static {
     fn drop_future(&mut self, request: &Request);
 
     /// Whether answers say which request they are to. One that comes twice on a connection that is kept can be told from the
-    /// next answer by that alone; where it is missing, the connection ends with what was said twice.
+    /// next answer by that alone; where it is missing, what is said twice stands in the place of the next answer there.
     fn names_requests(&self) -> bool {
         false
     }
@@ -120,6 +122,10 @@ pub struct Shared<W = World> {
     pub restarts: Vec<u64>,
     /// While it is true, connections are closed at once.
     pub is_down: bool,
+    /// At these requests it goes away, the last first.
+    pub leaves: Vec<u64>,
+    /// While it is true, nobody listens: connections are refused.
+    pub is_away: bool,
 }
 
 impl<W> Shared<W> {
@@ -148,16 +154,12 @@ impl<W: Answers> Server<W> {
             struck: BTreeMap::new(),
             restarts: Vec::new(),
             is_down: false,
+            leaves: Vec::new(),
+            is_away: false,
         };
         let shared = Arc::new(Mutex::new(shared));
         let for_connections = Arc::clone(&shared);
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let shared = Arc::clone(&for_connections);
-                // That a client goes away is no concern of the server's.
-                thread::spawn(move || drop(stream.and_then(|it| connection(it, &shared))));
-            }
-        });
+        thread::spawn(move || listen(listener, &for_connections));
         Server { address, shared }
     }
 
@@ -174,42 +176,62 @@ impl<W: Answers> Server<W> {
     pub fn restart(&self) {
         self.with(|it| it.world.restart());
     }
+
+    /// From now on nobody listens.
+    pub fn leave(&self) {
+        self.with(|it| it.is_away = true);
+        wake(self.address);
+    }
+
+    /// After it went away it is there again, started anew.
+    pub fn come_back(&self) {
+        self.with(|it| {
+            it.world.restart();
+            it.is_away = false;
+        });
+    }
 }
 
 fn connection(stream: TcpStream, shared: &Mutex<Shared<impl Answers>>) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut out = stream.try_clone()?;
     let mut input = BufReader::new(stream);
+    let mut again = None;
     while let Some(request) = read(&mut input)? {
-        if !answer(&request, shared, &mut out)? {
+        // What comes twice comes in the place of the next answer.
+        if let Some(said) = again.take() {
+            write(&mut out, &said, usize::MAX)?;
+        }
+        if !answer(&request, shared, &mut out, &mut again)? {
             return Ok(());
         }
     }
     Ok(())
 }
 
-/// Answers; gives whether the connection goes on.
+/// Answers; gives whether the connection goes on, and puts down what is to be said there once more.
 fn answer(
     request: &Request,
     shared: &Mutex<Shared<impl Answers>>,
     out: &mut TcpStream,
+    again: &mut Option<Said>,
 ) -> std::io::Result<bool> {
     let lock = || shared.lock().unwrap_or_else(PoisonError::into_inner);
     let fault = {
         let mut shared = lock();
-        if shared.is_down {
+        let Shared { n_requests, leaves, restarts, is_down, is_away, world, .. } = &mut *shared;
+        *n_requests += u64::from(!*is_down && !*is_away);
+        if leaves.pop_if(|it| *it <= *n_requests).is_some() {
+            *is_away = true;
+            wake(out.local_addr()?);
+        }
+        if *is_down || *is_away {
             return Ok(false);
         }
-        shared.n_requests += 1;
-        if shared.restarts.last().is_some_and(|it| *it <= shared.n_requests) {
-            shared.restarts.pop();
-            shared.world.restart();
+        if restarts.pop_if(|it| *it <= *n_requests).is_some() {
+            world.restart();
         }
-        let fault = fault(&mut shared, request);
-        if let Some(fault) = fault {
-            *shared.struck.entry(fault).or_default() += 1;
-        }
-        fault
+        fault(&mut shared, request).inspect(|it| *shared.struck.entry(*it).or_default() += 1)
     };
     match fault {
         Some(Fault::Refused) => {
@@ -236,11 +258,11 @@ fn answer(
             return Ok(false);
         }
         Some(Fault::Doubled) => {
-            let is_kept = lock().world.names_requests();
-            let head = if is_kept { "" } else { "connection: close\r\n" };
-            write_headed(out, head, &said, usize::MAX)?;
-            write_headed(out, head, &said, usize::MAX)?;
-            return Ok(is_kept);
+            write(out, &said, usize::MAX)?;
+            match lock().world.names_requests() {
+                true => write(out, &said, usize::MAX)?,
+                false => *again = Some(said),
+            }
         }
         Some(Fault::NotYet) => {
             let body = br#"{"type": "try_again", "queue_state": "active"}"#.to_vec();
@@ -349,10 +371,6 @@ fn read(input: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {
 }
 
 fn write(out: &mut TcpStream, said: &Said, n_bytes: usize) -> std::io::Result<()> {
-    write_headed(out, "", said, n_bytes)
-}
-
-fn write_headed(out: &mut TcpStream, head: &str, said: &Said, n_bytes: usize) -> std::io::Result<()> {
     let Said { status, content_type, body } = said;
     // What lies elsewhere says where, and nothing else.
     let place = if *status == 302 {
@@ -361,7 +379,7 @@ fn write_headed(out: &mut TcpStream, head: &str, said: &Said, n_bytes: usize) ->
         String::new()
     };
     let mut text = format!(
-        "HTTP/1.1 {status} -\r\n{head}{place}content-type: {content_type}\r\ncontent-length: {}\r\n\r\n",
+        "HTTP/1.1 {status} -\r\n{place}content-type: {content_type}\r\ncontent-length: {}\r\n\r\n",
         body.len()
     )
     .into_bytes();

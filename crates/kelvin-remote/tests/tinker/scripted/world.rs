@@ -2,6 +2,7 @@
 
 mod archive;
 mod pass;
+mod saving;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,11 +33,15 @@ pub struct World {
     pub key: Option<String>,
     /// The model that it serves.
     pub name: String,
+    /// Adapters that it has a place for.
+    pub n_models_max: usize,
+    /// Whether it removes what it keeps when it is asked to, and says what that is.
+    pub removes: bool,
     /// Where it says that archives lie, if elsewhere.
     pub archives_at: Option<String>,
     base: Base,
-    /// With how often each was heard of since [`World::end_silent`]; that it began is once.
-    sessions: BTreeMap<String, u64>,
+    /// With how often each was heard of since [`World::end_silent`]; nothing for those that never were.
+    sessions: BTreeMap<String, Option<u64>>,
     models: BTreeMap<String, Model>,
     /// Sampling sessions: of which model, under which name.
     samplers: BTreeMap<String, (String, String)>,
@@ -55,6 +60,10 @@ pub struct World {
     /// Draws from weights that are not the newest, which spoil those that learn.
     pub n_stale_draws: u64,
     pub n_heartbeats: u64,
+    /// Times that somebody else's weights were to be removed.
+    pub n_taken: u64,
+    /// Weights that were saved for whoever draws.
+    pub n_saved_for_sampler: u64,
 }
 
 #[derive(Default)]
@@ -115,6 +124,8 @@ impl World {
             clips: true,
             key: None,
             name: name.to_owned(),
+            n_models_max: usize::MAX,
+            removes: true,
             archives_at: None,
             base,
             sessions: BTreeMap::new(),
@@ -129,6 +140,8 @@ impl World {
             n_drawn: 0,
             n_stale_draws: 0,
             n_heartbeats: 0,
+            n_taken: 0,
+            n_saved_for_sampler: 0,
         }
     }
 
@@ -141,15 +154,21 @@ impl World {
         self.models.values().map(|it| it.published.len()).sum()
     }
 
-    /// How often each session was heard of since [`World::end_silent`], the oldest first.
-    pub fn heard(&self) -> Vec<u64> {
-        self.sessions.values().copied().collect()
+    /// States that were saved, and are there.
+    pub fn states(&self) -> BTreeSet<&str> {
+        self.states.keys().map(String::as_str).collect()
     }
 
-    /// Ends the sessions that nobody told of since this was asked before, with the adapters in them. A real server asks itself by
+    /// How often each session was heard of since [`World::end_silent`], the oldest first; without those that never were.
+    pub fn heard(&self) -> Vec<u64> {
+        self.sessions.values().flatten().copied().collect()
+    }
+
+    /// Ends the sessions that nobody told of since this was asked before, with the adapters in them. As on SkyRL, those that nobody
+    /// ever told of stay. A real server asks itself by
     /// the clock (SkyRL after 300 s), which a test cannot.
     pub fn end_silent(&mut self) {
-        self.sessions.retain(|_, n_heard| mem::take(n_heard) != 0);
+        self.sessions.retain(|_, n_heard| n_heard.as_mut().is_none_or(|it| mem::take(it) != 0));
         self.models.retain(|_, it| self.sessions.contains_key(&it.session));
         self.samplers.retain(|_, (model, _)| self.models.contains_key(model));
     }
@@ -189,13 +208,14 @@ impl World {
         match path {
             "create_session" => {
                 let id = self.id("session");
-                self.sessions.insert(id.clone(), 1);
+                self.sessions.insert(id.clone(), None);
                 Ok(said(200, json!({"session_id": id})))
             }
             "session_heartbeat" => {
                 self.n_heartbeats += 1;
                 let session = text("session_id")?;
-                *self.sessions.get_mut(&session).ok_or((404, "Session not found".to_owned()))? += 1;
+                let n_heard = self.sessions.get_mut(&session).ok_or((404, "Session not found".to_owned()))?;
+                *n_heard.get_or_insert(0) += 1;
                 Ok(said(200, json!({})))
             }
             "create_model" => {
@@ -206,6 +226,10 @@ impl World {
                 let Some(rank) = rank.filter(|it| (1..=64).contains(it)) else {
                     return refused(400, "LoRA rank must be between 1 and 64");
                 };
+                if self.n_models_max <= self.models.len() {
+                    let told = format!("Maximum number of LoRA adapters ({}) reached", self.n_models_max);
+                    return Ok(self.future(said(400, json!({"detail": told}))));
+                }
                 let id = self.id("model");
                 self.models.insert(id.clone(), Model { session, rank, ..Model::default() });
                 Ok(self.future(said(200, json!({"model_id": id, "type": "create_model"}))))
@@ -270,48 +294,6 @@ impl World {
         let outcome = said(200, json!({"metrics": {"skyrl.ai/grad_norm": norm}}));
         self.numbered.insert(key, (bytes.to_vec(), outcome.clone()));
         Ok(self.future(outcome))
-    }
-
-    fn save(&mut self, path: &str, id: &str, body: &Value) -> Result<Said, Refused> {
-        let session = body["sampling_session_seq_id"].as_u64();
-        let name = match (body["path"].as_str(), session) {
-            (Some(name), _) => name.to_owned(),
-            (None, Some(session)) => format!("ss{session}_seq{}", body["seq_id"]),
-            (None, None) => return refused(422, "Either 'path' or both ids must be provided"),
-        };
-        let model = self.model(id)?;
-        model.is_used = true;
-        if !model.names.insert(format!("{path}/{name}")) {
-            return refused(409, format!("Checkpoint '{name}' already exists"));
-        }
-        let table = model.table.clone();
-        let outcome = if path == "save_weights" {
-            let state = format!("tinker://{id}/weights/{name}");
-            self.states.insert(state.clone(), table);
-            json!({"path": state, "type": "save_weights"})
-        } else {
-            model.published.insert(name.clone(), table);
-            model.newest.clone_from(&name);
-            match session {
-                Some(_) => {
-                    let sampler = self.id("sampling");
-                    self.samplers.insert(sampler.clone(), (id.to_owned(), name));
-                    json!({"path": null, "sampling_session_id": sampler})
-                }
-                None => json!({"path": format!("tinker://{id}/{name}")}),
-            }
-        };
-        Ok(self.future(said(200, outcome)))
-    }
-
-    fn load(&mut self, id: &str, path: &str, body: &Value) -> Result<Said, Refused> {
-        let state = self.states.get(path).cloned().ok_or((404, format!("Checkpoint not found: {path}")))?;
-        let model = self.model(id)?;
-        if mem::replace(&mut model.is_used, true) {
-            return refused(400, "LoadWeights is not permitted with seq_id 2");
-        }
-        model.table = if body["optimizer"] == json!(true) { state } else { state.forgetting() };
-        Ok(self.future(said(200, json!({"type": "load_weights"}))))
     }
 
     fn sample(&mut self, body: &Value) -> Result<Said, Refused> {

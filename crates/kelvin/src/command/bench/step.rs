@@ -74,7 +74,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let env = &*world.env;
     let settings = config.run_settings(world.n_judges());
     let held_out = HeldOut::new(env, &settings.task_types, &settings.eval)?;
-    let mut state = wire::state(&config, None)?;
+    let mut state = wire::state(&config, None, &Stop::default())?;
     seeding::load(&mut state, env, &held_out, &settings)?;
     seeding::seed(&mut state, env, &held_out, &settings)?;
     let mut steps: Vec<Metrics> = Vec::new();

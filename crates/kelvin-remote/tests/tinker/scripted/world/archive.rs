@@ -7,13 +7,33 @@ use std::io::Write;
 use super::{Refused, Said, World, refused, said};
 
 impl World {
-    /// What is asked of a checkpoint: where its archive lies, the archive, or its end.
+    /// What is asked of checkpoints: which there are, where the archive of one lies, the archive, or its end.
     pub(super) fn checkpoint(&mut self, path: &str) -> Result<Said, Refused> {
         let parts: Vec<&str> = path.split('/').collect();
         let [_, id, "checkpoints", rest @ ..] = &parts[..] else { return refused(404, "Not Found") };
         let unknown = (404, format!("Checkpoint not found: {path}"));
+        if !self.removes && !matches!(rest, [_, "archive" | "download"]) {
+            return refused(405, "Method Not Allowed");
+        }
+        self.n_taken += u64::from(path.ends_with("/best"));
+        // A state outlives its model.
+        if let ["weights", name] = rest {
+            let removed = self.states.remove(&format!("tinker://{id}/weights/{name}"));
+            return removed.map(|_| said(200, json!({}))).ok_or(unknown);
+        }
         let model = self.models.get_mut(*id).ok_or(unknown.clone())?;
         match rest {
+            [] => {
+                let of = |it: &String| json!({"checkpoint_id": it, "checkpoint_type": "sampler", "tinker_path": format!("tinker://{id}/sampler_weights/{it}")});
+                let mut listed: Vec<_> = model.published.keys().map(of).collect();
+                // What somebody else saved.
+                for (kind, place) in [("training", "weights/best"), ("sampler", "sampler_weights/best")] {
+                    listed.push(
+                        json!({"checkpoint_type": kind, "tinker_path": format!("tinker://{id}/{place}")}),
+                    );
+                }
+                Ok(said(200, json!({"checkpoints": listed})))
+            }
             [_, "archive"] => {
                 let place = path.trim_end_matches("archive");
                 let host = self.archives_at.clone().unwrap_or_default();
