@@ -40,7 +40,7 @@ pub(crate) struct Manner {
     /// The longest answer.
     pub(crate) reply_bytes_max: usize,
     /// Whether connections are kept for further requests. An answer that comes twice on one that is kept may be taken for
-    /// that of the next request: where answers do not say what they are to, a connection is for one request.
+    /// that of the next request, where answers do not say what they are to.
     pub(crate) keep_alive: bool,
 }
 

@@ -35,6 +35,8 @@ pub fn settings(server: &Server) -> TinkerSettings {
     TinkerSettings {
         url: server.url(),
         retries: 12,
+        // Faults say things twice on connections that go on.
+        keep_alive: false,
         pause_ms: 1,
         data_max: 3,
         concurrent_max: 8,

@@ -8,7 +8,7 @@ use super::Raw;
 use crate::error::Usage;
 
 /// Keys that may change, and sections, which end in a dot.
-const FREE: [&str; 46] = [
+const FREE: [&str; 47] = [
     "steps",
     "checkpoint.",
     "tracking.",
@@ -27,6 +27,7 @@ const FREE: [&str; 46] = [
     "policy.remote.concurrent_max",
     "policy.remote.timeout_s",
     "policy.remote.answer_s",
+    "policy.remote.keep_alive",
     "policy.remote.retries",
     "policy.remote.pause_ms",
     "policy.remote.restarts_max",

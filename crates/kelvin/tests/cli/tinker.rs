@@ -61,6 +61,7 @@ fn sets(server: &Server) -> Vec<String> {
         "policy.remote.base_model=toy",
         "policy.remote.answer_s=4",
         "policy.remote.retries=40",
+        "policy.remote.keep_alive=false",
         "policy.remote.pause_ms=2",
         // Where it ends, and what it says then, is what most tests look at.
         "policy.remote.restarts_max=0",
