@@ -39,7 +39,7 @@ pub struct TinkerSettings {
     pub timeout_s: f64,
     /// The longest wait for one HTTP answer, in seconds; what takes longer is asked for again.
     pub answer_s: f64,
-    /// Whether requests share connections, which takes a third of the time. Answers of this protocol do not say which request
+    /// Whether requests share connections, which takes a quarter of the time. Answers of this protocol do not say which request
     /// they are to: should a server or a proxy say one twice, the second would be the next request's, unless it comes before that
     /// is sent, when the connection is given up. Without, each request has a connection of its own.
     pub keep_alive: bool,
