@@ -17,6 +17,7 @@ mod rollouts;
 mod seeds;
 mod serve;
 mod tinker;
+mod tinker_recipes;
 mod workers;
 
 use std::{

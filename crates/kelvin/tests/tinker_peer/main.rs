@@ -1,6 +1,8 @@
 //! The client against a real server, and that server against the native engine: `cargo xtask tinker-peer` starts SkyRL's and
 //! calls this. Without `KELVIN_TINKER_URL` it prints that it was skipped.
 
+mod learning;
+
 use std::{collections::BTreeMap, env, path::Path, sync::Arc};
 
 use kelvin_core::{
@@ -65,10 +67,13 @@ fn a_real_server_agrees_with_the_native_engine() {
     let mut measured = BTreeMap::new();
     let drawn = scores(&peer, &mut measured);
     norms(&peer, &drawn, &mut measured);
+    learning::steps(&peer, &drawn, &mut measured);
+    let apart = measured.clone();
+    learning::bandit(&peer, &mut measured);
     let text = serde_json::to_string_pretty(&measured).unwrap() + "\n";
     println!("{text}");
     std::fs::write(needed("KELVIN_TINKER_OUT"), text).unwrap();
-    for (name, value) in &measured {
+    for (name, value) in &apart {
         assert!(*value <= BOUND, "{name}: {value}");
     }
 }
@@ -129,18 +134,7 @@ fn scores(peer: &Peer, measured: &mut BTreeMap<String, f64>) -> Vec<Completion> 
     assert_ne!(second, first, "a step at this rate moves draws");
     let scored = policy.logprobs(&sequences(&second), 1.0).unwrap();
     note("sampler and trainer after a step", distance(&plain(&second), &of_response(&scored, &second)));
-    let Checkpoint { config, params, tokenizer, end_tokens, .. } = &checkpoint;
-    let merged = downloaded(&policy, &checkpoint).merged(params);
-    let native = NativeSampler::new(
-        config,
-        &merged,
-        Storage::F32,
-        tokenizer.clone(),
-        end_tokens.clone(),
-        NativeOptions::default(),
-    )
-    .unwrap();
-    let native = native.logprobs(&sequences(&second), 1.0).unwrap();
+    let native = merged(&policy, &checkpoint).logprobs(&sequences(&second), 1.0).unwrap();
     note("trainer and native engine with the downloaded adapters after a step", distance(&scored, &native));
     // A checkpoint, in another client.
     let dir = tempfile::tempdir().unwrap();
@@ -246,25 +240,40 @@ fn norms(peer: &Peer, drawn: &[Completion], measured: &mut BTreeMap<String, f64>
 }
 
 /// The norm of the gradient held if, as in this server, one matrix A serves queries, keys and values of a layer, and one
-/// both ways into its MLP: the gradient of what is shared is the sum of theirs.
+/// both ways into its MLP.
 fn norm_of_shared(native: &TrainCore) -> f64 {
+    gradient_of_shared(native).values().flatten().map(|it| it * it).sum::<f64>().sqrt()
+}
+
+/// The gradient held by place: that of what is shared is the sum of its copies'.
+fn gradient_of_shared(native: &TrainCore) -> BTreeMap<String, Vec<f64>> {
     let gradient = native.gradient();
     let mut shared: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for tensor in native.learnt().1 {
-        let name = match tensor.name.contains("lora_A") {
-            true => tensor
-                .name
-                .replace("k_proj", "q_proj")
-                .replace("v_proj", "q_proj")
-                .replace("up_proj", "gate_proj"),
-            false => tensor.name,
-        };
-        let sum = shared.entry(name).or_insert_with(|| vec![0.0; tensor.range.len()]);
+        let sum =
+            shared.entry(place_of_shared(&tensor.name)).or_insert_with(|| vec![0.0; tensor.range.len()]);
         for (sum, it) in sum.iter_mut().zip(&gradient[tensor.range]) {
             *sum += f64::from(*it);
         }
     }
-    shared.values().flatten().map(|it| it * it).sum::<f64>().sqrt()
+    shared
+}
+
+/// The name of the matrix of which a PEFT file has copies, for one that this server shares.
+fn place_of_shared(name: &str) -> String {
+    match name.contains("lora_A") {
+        true => name.replace("k_proj", "q_proj").replace("v_proj", "q_proj").replace("up_proj", "gate_proj"),
+        false => name.to_owned(),
+    }
+}
+
+/// The native engine with the adapters as they are.
+fn merged(policy: &TinkerPolicy, checkpoint: &Checkpoint) -> NativeSampler {
+    let Checkpoint { config, params, tokenizer, end_tokens, .. } = checkpoint;
+    let merged = downloaded(policy, checkpoint).merged(params);
+    let (tokenizer, end_tokens) = (tokenizer.clone(), end_tokens.clone());
+    NativeSampler::new(config, &merged, Storage::F32, tokenizer, end_tokens, NativeOptions::default())
+        .unwrap()
 }
 
 /// The adapters as they are, downloaded into a folder that the native engine reads.
