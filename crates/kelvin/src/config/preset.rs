@@ -56,8 +56,9 @@ fn paper() -> Config {
             zero_learnability_reward: 0.0,
             // Equation 8.
             adv_norm: AdvNorm::Sequence,
-            // Nothing is said of copies.
+            // Nothing is said of copies, nor of a full buffer: as the code.
             duplicates: Duplicates::Admit,
+            eviction: Eviction::KeepOldest,
             // Section 3.1: n solves for each proposal, for its reward alone.
             estimate_stop: EstimateStop::None,
             train_estimates: false,

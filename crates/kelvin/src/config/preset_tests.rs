@@ -66,7 +66,7 @@ const ROWS: &[Row] = &[
     same("azr.include_references", "2.3", "true"),
     ("azr.composite.n_max", "13 row 13", ["3", "3", "2"]),
     ("azr.composite.scheduler.count_max", "13 row 13", ["3", "3", "2"]),
-    ("azr.eviction", "13 row 11", ["\"oldest\"", "\"oldest\"", "\"keep_oldest\""]),
+    ("azr.eviction", "13 row 11", ["\"oldest\"", "\"keep_oldest\"", "\"keep_oldest\""]),
     ("azr.solver_fill", "13 row 17", ["\"distinct\"", "\"distinct\"", "\"repeats\""]),
     same("azr.estimate_stop", "4.2", "\"none\""),
     ("python.proposal_form", "13 row 19", ["\"asked\"", "\"valid\"", "\"asked\""]),
