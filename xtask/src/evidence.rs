@@ -111,12 +111,17 @@ impl Table {
     }
 }
 
-/// Runs what is missing of the chosen arms (of all where none is named), then writes the results' folder.
-pub(crate) fn run(root: &Path, table: &Path, only: &[String], start: bool) -> anyhow::Result<()> {
-    let table = Table::read(root, table)?;
+/// Runs what is missing of the chosen arms (of all where none is named) of each table, then writes its results' folder.
+pub(crate) fn run(root: &Path, tables: &[PathBuf], only: &[String], start: bool) -> anyhow::Result<()> {
+    let tables = tables.iter().map(|it| Table::read(root, it)).collect::<anyhow::Result<Vec<_>>>()?;
     for name in only {
-        ensure!(table.arms.iter().any(|arm| arm.name == *name), "the table has no arm `{name}`");
+        let mut arms = tables.iter().flat_map(|it| &it.arms);
+        ensure!(arms.any(|arm| arm.name == *name), "no table has an arm `{name}`");
     }
+    tables.iter().try_for_each(|table| run_table(root, table, only, start))
+}
+
+fn run_table(root: &Path, table: &Table, only: &[String], start: bool) -> anyhow::Result<()> {
     let runs = root.join("runs").join(table.folder.file_name().context("the table's folder has no name")?);
     if start {
         let binary = binary(root, &runs)?;
@@ -128,18 +133,18 @@ pub(crate) fn run(root: &Path, table: &Path, only: &[String], start: bool) -> an
     }
     let n_missing = table.own_trials().filter(|it| !is_complete(&runs.join(it.name()))).count();
     for trial in table.own_trials() {
-        collect(root, &table, &trial, &runs)?;
+        collect(root, table, &trial, &runs)?;
     }
     if 0 < n_missing {
         eprintln!("{n_missing} runs are missing; summary, table and curve wait for them");
         return Ok(());
     }
-    summary::write(root, &table)?;
+    summary::write(root, table)?;
     if curve::ARMS_MAX < table.arms.len() {
         eprintln!("no curve: it shows {} arms at most", curve::ARMS_MAX);
         return Ok(());
     }
-    curve::write(root, &table, &root.join(&table.folder).join("curve.svg"))
+    curve::write(root, table, &root.join(&table.folder).join("curve.svg"))
 }
 
 /// The binary that runs every arm: built once and kept beside the runs, so that a resumed table does not mix two.

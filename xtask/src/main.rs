@@ -102,9 +102,7 @@ fn run(task: Task) -> anyhow::Result<()> {
     match task {
         Task::Tidy => tidy::run(root),
         Task::Slow { filter, python } => slow(root, filter.as_deref(), python),
-        Task::Evidence { table, arm, collect } => {
-            table.iter().try_for_each(|table| evidence::run(root, table, &arm, !collect))
-        }
+        Task::Evidence { table, arm, collect } => evidence::run(root, &table, &arm, !collect),
         Task::Curve { table, out } => curve::run(root, &table, out.as_deref()),
         Task::EnginePeers(options) => peers::run(root, &options),
         Task::ServeClients(options) => clients::run(root, &options),

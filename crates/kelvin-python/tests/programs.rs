@@ -292,6 +292,8 @@ fn messages_that_give_a_program_away() {
         "undef f(x): return x",
         "f = lambda x: x",
         "sort with key=lambda pair: the second comes first",
+        "use sorted(xs, key=lambda p: p[1])",
+        "max(xs, default = 0, key = lambda p: p[1]) is asked for",
         "lambda x: x + 1 is applied twice",
         "f(3) == 4",
         "def",

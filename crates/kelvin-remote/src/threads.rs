@@ -19,7 +19,8 @@ const THREADS: usize = 2;
 
 /// A runtime with the wish that it ends.
 pub(crate) struct Threads {
-    runtime: Runtime,
+    /// There until the end.
+    runtime: Option<Runtime>,
     stop: RwLock<Stop>,
 }
 
@@ -35,17 +36,17 @@ impl Threads {
             .enable_all()
             .build()
             .context("starting the threads of the HTTP client")?;
-        Ok(Threads { runtime, stop: RwLock::default() })
+        Ok(Threads { runtime: Some(runtime), stop: RwLock::default() })
     }
 
     /// What starts tasks on them.
     pub(crate) fn handle(&self) -> &Handle {
-        self.runtime.handle()
+        self.runtime().handle()
     }
 
     /// Waits for what is asked, on the caller's thread.
     pub(crate) fn wait<T>(&self, asked: impl Future<Output = T>) -> T {
-        self.runtime.block_on(asked)
+        self.runtime().block_on(asked)
     }
 
     /// The same, given up soon after the run is asked to stop.
@@ -64,9 +65,8 @@ impl Threads {
         })
     }
 
-    /// Ends them, without waiting for what they still do: the name of a server may be looked up for a minute.
-    pub(crate) fn leave(self) {
-        self.runtime.shutdown_background();
+    fn runtime(&self) -> &Runtime {
+        self.runtime.as_ref().expect("it is there until the end")
     }
 
     /// Ends draws, scores and gradients soon after `stop` is asked.
@@ -77,5 +77,14 @@ impl Threads {
     /// Whether the run is to end.
     pub(crate) fn stop(&self) -> Stop {
         self.stop.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Threads {
+    /// Without waiting for what they still do: the name of a server may be looked up for a minute.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }

@@ -72,9 +72,9 @@ fn adapters(config: &Config, name: &str) -> Adapters {
 ///
 /// # Errors
 /// If that takes longer than the configuration waits, or is not to be.
-pub(crate) fn await_back(config: &Config, lost: &Lost, stop: Stop) -> anyhow::Result<()> {
+pub(crate) fn await_back(config: &Config, lost: &Lost, n_policies: usize, stop: Stop) -> anyhow::Result<()> {
     // Any are of the size that is needed.
-    engine(&config.policy.remote)?.await_back(lost, &adapters(config, "waits"), stop)
+    engine(&config.policy.remote)?.await_back(lost, &adapters(config, "waits"), n_policies, stop)
 }
 
 /// What a KL term pulls towards: the model below the adapters, on the server.

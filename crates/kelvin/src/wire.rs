@@ -139,11 +139,8 @@ pub(crate) fn check_state(config: &Config) -> anyhow::Result<()> {
 pub(crate) fn state(config: &Config, from: Option<&Path>, stop: &Stop) -> anyhow::Result<RunState> {
     let has_reference = config.objective.kl_coefficient != 0.0 && !keeps_its_own_reference(config);
     require_reference(config)?;
-    let names: &[&str] = match config.recipe {
-        Recipe::RZero if config.r_zero.two_policies => &[CHALLENGER, SOLVER],
-        Recipe::RZero | Recipe::Azr => &[POLICY],
-    };
-    let policies = names.iter().map(|it| policy(config, it, from, stop)).collect::<anyhow::Result<_>>()?;
+    let policies =
+        policies(config).iter().map(|it| policy(config, it, from, stop)).collect::<anyhow::Result<_>>()?;
     let mut state = RunState::new(policies);
     // So that a resume does not hold the whole log for a moment.
     state.buffer.limit(&config.run_settings(1));
@@ -192,6 +189,14 @@ fn loaded(policy: &PolicySettings) -> anyhow::Result<Checkpoint> {
     let mut checkpoint = model::load(&policy.model).with_context(|| cannot_load(&policy.model))?;
     checkpoint.demote(&policy.demote_tokens).context("policy.demote_tokens does not fit the model")?;
     Ok(checkpoint)
+}
+
+/// What a run's policies are called.
+pub(crate) fn policies(config: &Config) -> &'static [&'static str] {
+    match config.recipe {
+        Recipe::RZero if config.r_zero.two_policies => &[CHALLENGER, SOLVER],
+        Recipe::RZero | Recipe::Azr => &[POLICY],
+    }
 }
 
 /// Loads a policy of a run, to be called `name`. Of a checkpoint it takes the weights, unless adapters alone are in it.

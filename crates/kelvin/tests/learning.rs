@@ -15,8 +15,8 @@ use kelvin_model::{
 use kelvin_selfplay::{
     azr, metrics, seeding,
     settings::{
-        AzrSettings, CheckpointSettings, EvalSettings, ObjectiveSettings, OptimizerSettings, RZeroSettings,
-        Recipe, RewardSource, RunSettings, SamplingSettings,
+        AzrSettings, CheckpointSettings, Duplicates, EvalSettings, ObjectiveSettings, OptimizerSettings,
+        RZeroSettings, Recipe, RewardSource, RunSettings, SamplingSettings,
     },
     stage::{self, Scene, Solves},
     state::{HeldOut, RunState},
@@ -84,7 +84,15 @@ fn settings(reward: RewardSource) -> RunSettings {
         steps: 40,
         task_types: vec![TaskType::Question],
         n_judges: 1,
-        azr: AzrSettings { batch_size: 64, n_estimate: 2, seed_factor: 1, reward, ..AzrSettings::default() },
+        // There is one task.
+        azr: AzrSettings {
+            batch_size: 64,
+            n_estimate: 2,
+            seed_factor: 1,
+            duplicates: Duplicates::Admit,
+            reward,
+            ..AzrSettings::default()
+        },
         recipe: Recipe::Azr,
         r_zero: RZeroSettings::default(),
         intrinsic: Default::default(),

@@ -49,8 +49,12 @@ fn is_word(text: &str, start: usize, keyword: &str) -> bool {
 
 /// Whether the `lambda` at `start` follows `name =` and computes something.
 fn names_lambda(text: &str, start: usize) -> bool {
-    let is_named = text[..start].trim_end_matches([' ', '\t']).strip_suffix('=').is_some_and(|before| {
-        before.trim_end_matches([' ', '\t']).ends_with(|c: char| c.is_alphanumeric() || c == '_')
+    let blank = [' ', '\t', '\n'];
+    let is_named = text[..start].trim_end_matches(blank).strip_suffix('=').is_some_and(|before| {
+        let before = before.trim_end_matches(blank);
+        let head = before.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_');
+        // `sorted(xs, key=lambda ..)` names nothing.
+        head.len() < before.len() && !head.trim_end_matches(blank).ends_with(['(', ','])
     });
     let text = window(text, start);
     if !is_named || syntax::scan(text, Mode::Module).is_err() {

@@ -79,6 +79,8 @@ impl Fleet {
             let unread = match listed {
                 Ok(Listed { there, n_left_out }) => {
                     known.list(&there, fleet.roster.n_met());
+                    // Who waits for one that is out now waits for nobody.
+                    fleet.has_room.notify_waiters();
                     match n_left_out {
                         0 => String::new(),
                         n => format!(
@@ -137,7 +139,9 @@ impl Fleet {
         let none = Refusals::default();
         if !self.may_draw() && !self.known().all_refuse(&none) {
             let _tending = self.tend(&Handle::current());
-            self.found(|known| known.next(self.settings.staleness_max, &none).map(drop)).await;
+            let most = self.settings.staleness_max;
+            self.found(|known| (known.next(most, &none).is_some() || known.all_refuse(&none)).then_some(()))
+                .await;
         }
         if !self.may_draw() {
             bail!(

@@ -48,7 +48,7 @@ impl Shelf {
             let folder = settings.folder.canonicalize()?;
             for left in fs::read_dir(&folder)? {
                 let left = left?;
-                if left.file_name().to_str().is_some_and(|it| is_growing(it, policy)) {
+                if left.file_name().to_str().is_some_and(|it| is_left(it, policy)) {
                     remove(&left.path())?;
                 }
             }
@@ -114,12 +114,14 @@ fn growing(policy: &str, number: u64) -> String {
     format!(".{policy}_v{number}.{}", std::process::id())
 }
 
-/// Whether some process called a publication of this policy so.
-fn is_growing(name: &str, policy: &str) -> bool {
+/// Whether a process called a publication of this policy so that is no more.
+fn is_left(name: &str, policy: &str) -> bool {
     let numbers =
         name.strip_prefix('.').and_then(|it| it.strip_prefix(policy)?.strip_prefix("_v")?.split_once('.'));
     let is_number = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit());
-    numbers.is_some_and(|(number, process)| is_number(number) && is_number(process))
+    numbers.is_some_and(|(number, process)| {
+        is_number(number) && is_number(process) && !Path::new("/proc").join(process).exists()
+    })
 }
 
 fn remove(dir: &Path) -> io::Result<()> {
@@ -197,13 +199,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let kept =
             [".policy_v1", ".policy_v1.x", ".policy_vx.1", ".solver_v1.2", "policy_v1.2", "policy_v1_abc"];
-        for name in kept.into_iter().chain([".policy_v1.2", ".policy_v30.4000000"]) {
+        let living = growing("policy", 7);
+        for name in kept.into_iter().chain([living.as_str(), ".policy_v1.4000001", ".policy_v30.4000000"]) {
             fs::create_dir(dir.path().join(name)).unwrap();
             fs::write(dir.path().join(name).join("w"), "x").unwrap();
         }
         let settings = RolloutSettings { folder: dir.path().to_owned(), ..RolloutSettings::default() };
         Shelf::new(&settings, "policy").unwrap();
-        assert_eq!(names(dir.path()), kept);
-        assert!(is_growing(&growing("policy", 7), "policy"));
+        let mut expected: Vec<&str> = kept.into_iter().chain([living.as_str()]).collect();
+        expected.sort_unstable();
+        assert_eq!(names(dir.path()), expected);
     }
 }

@@ -10,7 +10,7 @@ use tokio::time;
 
 use super::{
     engine::{Call, Engine, Link, Repeat},
-    model::{self, Begun, From, GOODBYE, Shape},
+    model::{self, Begun, From, Shape},
     trainer::Adapters,
     wire,
 };
@@ -46,11 +46,17 @@ impl std::error::Error for Lost {}
 
 impl Engine {
     /// Waits until a server that has lost a run may go on with it, at most `policy.remote.wait_s`: until one that was away
-    /// answers, until one that was full has a place for such adapters.
+    /// answers, until one that was full has places for so many such adapters.
     ///
     /// # Errors
     /// If it takes longer, if the server refuses, or [`Stopped`](kelvin_core::stop::Stopped) soon after `stop` is asked.
-    pub fn await_back(&self, lost: &Lost, adapters: &Adapters, stop: Stop) -> anyhow::Result<()> {
+    pub fn await_back(
+        &self,
+        lost: &Lost,
+        adapters: &Adapters,
+        n_adapters: usize,
+        stop: Stop,
+    ) -> anyhow::Result<()> {
         stop.check()?;
         self.listen(stop);
         let link = &self.link;
@@ -60,7 +66,7 @@ impl Engine {
                 match lost {
                     Lost::Forgotten(_) => Ok(()),
                     Lost::Away(_) => until(link, async || answers(link).await).await,
-                    Lost::Full(_) => until(link, async || has_place(link, &adapters.shape()).await).await,
+                    Lost::Full(_) => until(link, async || has_places(link, &adapters.shape(), n_adapters).await).await,
                 }
             };
             match time::timeout(longest, waits).await {
@@ -88,26 +94,42 @@ async fn until(link: &Link, is_so: impl AsyncFn() -> Result<bool, Failure>) -> R
 
 /// Whether the server answers, whatever it says.
 async fn answers(link: &Link) -> Result<bool, Failure> {
+    const NOT_FOUND: u16 = 404;
     match link.http.get_once("api/v1/healthz").await {
+        // Whoever stands before a server that is away may say that nothing is there.
+        Err(Failure::Refused { status: NOT_FOUND, .. }) => {
+            Ok(link.http.get_once("api/v1/get_server_capabilities").await.is_ok())
+        }
         Ok(_) | Err(Failure::Refused { .. }) => Ok(true),
         Err(Failure::Late | Failure::Passing(_)) => Ok(false),
     }
 }
 
-/// Whether adapters can be made; they are given back.
-async fn has_place(link: &Link, shape: &Shape) -> Result<bool, Failure> {
-    let Begun { id, .. } = match model::begin(link, shape, &From::Nothing).await {
-        Ok(begun) => begun,
-        Err(Failure::Late | Failure::Passing(_)) => return Ok(false),
-        // A session that ended meanwhile is begun anew.
-        Err(Failure::Refused { words, .. }) if is_full(&words) || is_forgotten(&words) => return Ok(false),
-        Err(failure) => return Err(failure),
-    };
-    let body = wire::json(&json!({"model_id": id, "type": "unload_model"}));
-    let unload = Call { path: "api/v1/unload_model", body, repeat: Repeat::Safe };
-    // Heard of or not, nobody tells that its session goes on.
-    drop(time::timeout(GOODBYE, link.call(&unload)).await);
-    Ok(true)
+/// Whether so many adapters can be made; they are given back.
+async fn has_places(link: &Link, shape: &Shape, n: usize) -> Result<bool, Failure> {
+    let (mut begun, mut ended) = (Vec::new(), Ok(true));
+    for _ in 0..n {
+        ended = match model::begin(link, shape, &From::Nothing).await {
+            Ok(Begun { id, .. }) => {
+                begun.push(id);
+                continue;
+            }
+            Err(Failure::Late | Failure::Passing(_)) => Ok(false),
+            // A session that ended meanwhile is begun anew.
+            Err(Failure::Refused { words, .. }) if is_full(&words) || is_forgotten(&words) => Ok(false),
+            Err(failure) => Err(failure),
+        };
+        break;
+    }
+    for id in begun {
+        let body = wire::json(&json!({"model_id": id, "type": "unload_model"}));
+        let unload = Call { path: "api/v1/unload_model", body, repeat: Repeat::Safe };
+        // A place that was not given back is none.
+        if link.call(&unload).await.is_err() && ended.is_ok() {
+            ended = Ok(false);
+        }
+    }
+    ended
 }
 
 /// Whether a refusal says that the server does not know the model or session any more. What it is of stands first: a checkpoint,

@@ -73,7 +73,8 @@ impl Model {
         let link = &engine.link;
         // Where an answer was lost, a session with adapters may be left behind. Nobody tells the server that it goes on, so
         // it ends.
-        let begun = engine.wait(link.anew(async || begin(link, shape, from).await));
+        let begun =
+            engine.wait_heeding(async { Ok(link.anew(async || begin(link, shape, from).await).await) })?;
         let Begun { id, next_seq, session } = begun.map_err(|it| {
             link.told(&format!("making adapters of rank {} for {:?}", shape.rank, shape.base_model), it)
         })?;

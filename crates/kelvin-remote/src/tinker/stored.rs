@@ -1,6 +1,9 @@
 //! `tinker.json`, which a checkpoint has in the place of weights: where its state is.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
@@ -21,12 +24,33 @@ pub(super) struct Stored {
     rank: usize,
     /// Where the server keeps weights and optimizer.
     pub(super) state: String,
+    /// The run that saved it. A copy of its folder goes on from the state, but does not remove it.
+    #[serde(default)]
+    owner: PathBuf,
+}
+
+/// The run of a policy's folder in a checkpoint, `RUN/checkpoints/STEP/POLICY`.
+fn run_of(dir: &Path) -> Option<PathBuf> {
+    dir.canonicalize().ok()?.ancestors().nth(3).map(Path::to_owned)
 }
 
 impl Stored {
-    /// A state of adapters of this shape, at a server.
-    pub(super) fn new(server: String, shape: &Shape, state: String) -> Stored {
-        Stored { format: FORMAT, server, base_model: shape.base_model.clone(), rank: shape.rank, state }
+    /// A state of adapters of this shape, at a server, for the checkpoint with this folder.
+    pub(super) fn new(server: String, shape: &Shape, state: String, dir: &Path) -> Stored {
+        let owner = run_of(dir).unwrap_or_default();
+        Stored {
+            format: FORMAT,
+            server,
+            base_model: shape.base_model.clone(),
+            rank: shape.rank,
+            state,
+            owner,
+        }
+    }
+
+    /// Whether the run that this folder is of saved it.
+    pub(super) fn is_own(&self, dir: &Path) -> bool {
+        run_of(dir).is_some_and(|it| it == self.owner)
     }
 
     /// Of the checkpoint in a folder.

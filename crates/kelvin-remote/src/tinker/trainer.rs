@@ -19,13 +19,14 @@ use kelvin_core::{
     vocabulary::Vocabulary,
 };
 use serde_json::json;
+use tokio::time;
 
 use super::{
     answers,
     engine::{Call, Engine},
     kept,
     losses::{self, Given, refusal},
-    model::{From, Model, Published, Shape},
+    model::{From, GOODBYE, Model, Published, Shape},
     sampler::{self, Drawer},
     scores::{Frozen, answered, logprobs, score},
     settings::Losses,
@@ -131,7 +132,10 @@ impl TinkerPolicy {
 
     /// Removes a state that nothing goes on from.
     fn remove(&self, state: &str) {
-        self.engine.wait(kept::remove(&self.engine.link, state));
+        // What stays takes room, which is no reason to wait for long.
+        drop(
+            self.engine.wait(async { time::timeout(GOODBYE, kept::remove(&self.engine.link, state)).await }),
+        );
     }
 
     /// Puts new adapters with that state in the place of those that are there, and publishes them.
@@ -342,14 +346,16 @@ impl Trainer for TinkerPolicy {
     fn save(&self, dir: &Path) -> anyhow::Result<()> {
         let state = self.engine.wait(self.model()?.save_state())?;
         let server = self.engine.link.http.server();
-        Stored::new(server, &self.shape, state).write(dir)?;
+        Stored::new(server, &self.shape, state, dir).write(dir)?;
         self.vocabulary.save(dir)
     }
 
-    /// The state. Where the run has another server now, the one that keeps it is not asked: names may mean other states here.
+    /// The state, unless it is of another run, whose folder was copied. Where the run has another server now, the one that
+    /// keeps it is not asked: names may mean other states here.
     fn forget(&self, dir: &Path) {
         if let Ok(stored) = Stored::read(dir)
             && stored.server == self.engine.link.http.server()
+            && stored.is_own(dir)
         {
             self.remove(&stored.state);
         }
@@ -371,7 +377,7 @@ impl Sampler for TinkerPolicy {
         self.require_published()?;
         let (published, next_draw) = self.with_live(|it| {
             if it.published.is_none() {
-                it.published = Some(self.engine.wait(it.model.save_for_sampler())?);
+                it.published = Some(self.engine.wait_heeding(it.model.save_for_sampler())?);
             }
             Ok((it.published.clone().expect("it was saved above"), Arc::clone(&it.next_draw)))
         })?;

@@ -169,7 +169,6 @@ impl Trackers {
                 messages.push(format!("{told} was not told that the run has ended"));
             }
         }
-        self.threads.leave();
         messages
     }
 }

@@ -56,28 +56,38 @@ fn weights_that_nobody_draws_from_are_not_saved() {
 fn states_go_with_their_checkpoints() {
     let server = server(Dialect::Protobuf);
     let mut policy = policy(&server);
+    let runs = tempfile::tempdir().unwrap();
+    let folder = |run: &str, update: u64| {
+        let folder = runs.path().join(format!("{run}/checkpoints/{update:06}/policy"));
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    };
     let [first, second] = [1, 2].map(|update| {
         learn(&mut policy, update);
-        let dir = tempfile::tempdir().unwrap();
-        policy.save(dir.path()).unwrap();
-        dir
+        policy.save(&folder("run", update)).unwrap();
+        folder("run", update)
     });
     let n_states = || server.with(|it| it.world.states().len());
     drop(policy.freeze().unwrap());
     policy.reset_optimizer().unwrap();
     assert_eq!(n_states(), 2);
-    policy.forget(first.path());
+    // A copy of the run goes on from its states, and leaves them to it.
+    let copied = folder("copy", 1);
+    std::fs::copy(first.join("tinker.json"), copied.join("tinker.json")).unwrap();
+    policy.forget(&copied);
+    assert_eq!(n_states(), 2);
+    policy.forget(&first);
     assert_eq!(n_states(), 1);
-    policy.forget(first.path());
-    let told = policy.restore(first.path()).unwrap_err().to_string();
+    policy.forget(&first);
+    let told = policy.restore(&first).unwrap_err().to_string();
     assert!(told.contains("Checkpoint not found"), "{told}");
-    policy.restore(second.path()).unwrap();
+    policy.restore(&second).unwrap();
 
     // Names of another server's states say nothing here.
-    let path = second.path().join("tinker.json");
+    let path = second.join("tinker.json");
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replace(&server.url(), "http://127.0.0.1:9")).unwrap();
-    policy.forget(second.path());
+    policy.forget(&second);
     assert_eq!(n_states(), 1);
     policy.forget(tempfile::tempdir().unwrap().path());
 }

@@ -47,7 +47,7 @@ fn a_server_that_is_away_is_waited_for() {
     assert!(matches!(lost(engine.examine()), Lost::Away(_)));
     assert!(matches!(lost(policy.restore(dir.path())), Lost::Away(_)));
     thread::scope(|scope| {
-        let waits = scope.spawn(|| engine.await_back(&away, &adapters(), Stop::default()));
+        let waits = scope.spawn(|| engine.await_back(&away, &adapters(), 1, Stop::default()));
         server.come_back();
         waits.join().unwrap().unwrap();
     });
@@ -67,7 +67,7 @@ fn a_server_that_is_full_is_waited_for() {
     assert!(matches!(&full, Lost::Full(told) if told.contains("Maximum number")), "{full:?}");
     let engine = engine(patient(&server));
     thread::scope(|scope| {
-        let waits = scope.spawn(|| engine.await_back(&full, &adapters(), Stop::default()));
+        let waits = scope.spawn(|| engine.await_back(&full, &adapters(), 1, Stop::default()));
         // Of each session it was heard that it began, and nothing after.
         while !waits.is_finished() {
             thread::sleep(Duration::from_millis(5));
@@ -99,12 +99,13 @@ fn waiting_ends() {
         }
         let stop = Stop::default();
         thread::scope(|scope| {
-            let waits = scope.spawn(|| engine(patient(&server)).await_back(&lost, &adapters(), stop.clone()));
+            let waits =
+                scope.spawn(|| engine(patient(&server)).await_back(&lost, &adapters(), 1, stop.clone()));
             stop.ask();
             assert!(waits.join().unwrap().unwrap_err().is::<Stopped>(), "{lost:?}");
         });
         let hasty = engine(TinkerSettings { wait_s: 0.01, ..patient(&server) });
-        let told = hasty.await_back(&lost, &adapters(), Stop::default()).unwrap_err().to_string();
+        let told = hasty.await_back(&lost, &adapters(), 1, Stop::default()).unwrap_err().to_string();
         assert!(told.contains("did not change in 0.01 s") && told.contains("policy.remote.wait_s"), "{told}");
     }
 }

@@ -198,7 +198,7 @@ pub const DEFINITIONS: &[Definition] = &[
     define(
         "update/kl_old_new",
         "nats",
-        "mean over trained tokens of the old log-probability less the new; 0 where an update has one pass",
+        "mean over trained tokens of the old log-probability less the new; 0 where an update has one pass and the trainer computes both",
     ),
     define("update/clipped_share", "share", "tokens whose gradient the clip stopped"),
     define("update/clipped_low_share", "share", "those of them that have become too unlikely"),

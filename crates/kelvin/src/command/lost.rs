@@ -5,7 +5,7 @@ use std::path::Path;
 use kelvin_core::stop::Stopped;
 use kelvin_remote::tinker::Lost;
 
-use crate::{config::Config, interrupt::Interrupt, remote, report, terminal::say};
+use crate::{config::Config, interrupt::Interrupt, remote, report, terminal::say, wire};
 
 /// Has a run go on from its last checkpoint by `again` for as long as it ends because the server of its policies was away, does not
 /// know them any more or has no place for them, at most `policy.remote.restarts_max` times without a step in between. A server that
@@ -55,7 +55,8 @@ fn await_back(config: &Config, folder: &Path, lost: &Lost, interrupt: &Interrupt
     if let Some(until) = until {
         say(&format!("waiting up to {} s {until}", config.policy.remote.wait_s));
     }
-    remote::await_back(config, lost, interrupt.stop()).map_err(|error| {
+    let n_policies = wire::policies(config).len();
+    remote::await_back(config, lost, n_policies, interrupt.stop()).map_err(|error| {
         if error.is::<Stopped>() {
             let folder = folder.display();
             say(&format!("stopped while waiting; `kelvin resume {folder}` goes on from the last checkpoint"));

@@ -50,7 +50,6 @@ pub(super) enum Own {
     Flag(bool),
     Whole(i64),
     Real(f64),
-    Text(&'static str),
 }
 
 /// Keys and their values.
@@ -149,7 +148,6 @@ impl Own {
             Own::Flag(it) => Value::Boolean(it),
             Own::Whole(it) => Value::Integer(it),
             Own::Real(it) => Value::Float(it),
-            Own::Text(it) => Value::String(it.to_owned()),
         }
     }
 }

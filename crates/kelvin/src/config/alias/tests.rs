@@ -99,7 +99,6 @@ fn what_is_so_anyway_changes_nothing() {
         "azr.executor=qwq",
         "azr.executor_cleanup_frequency=1",
         "azr.data_selection_strategy.batched_estimate=False",
-        "azr.data_selection_strategy.num_inputs=10",
         "azr.data_selection_strategy.update_iteration=1",
         "azr.past_epoch_window=1",
         "azr.reward.extract_code_block=True",
@@ -232,7 +231,7 @@ fn files_and_assignments_take_the_names_of_the_original() {
 fn each_name_is_noted_with_its_place() {
     let mut own = Table::try_from(Preset::Kelvin.config(Recipe::Azr)).unwrap();
     let raw = Raw::parse(
-        "steps = 3\nn_samples = 4\nclip_ratio = 0.3\nast_check = true\nppo_mini_batch_size = 128\nnum_inputs = 10",
+        "steps = 3\nn_samples = 4\nclip_ratio = 0.3\nast_check = true\nppo_mini_batch_size = 128",
         "run.toml",
     )
     .unwrap();
@@ -245,7 +244,6 @@ fn each_name_is_noted_with_its_place() {
             "run.toml:4: `ast_check` changes nothing here: a program that does not parse is always rejected",
             "run.toml:5: `ppo_mini_batch_size` changes nothing here: a step is one update on the whole batch, as it is \
              there whatever is written",
-            "run.toml:6: `num_inputs` is `python.prompt_set` here",
         ]
     );
 }

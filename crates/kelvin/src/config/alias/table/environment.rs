@@ -78,9 +78,8 @@ pub(super) const TABLE: &[Alias] = &[
     named(&["data.max_response_length", "max_response_length"], Same(LENGTHS)),
     named(
         &["azr.data_selection_strategy.num_inputs", "num_inputs"],
-        Only(
-            &[("10", &[("python.prompt_set", Own::Text("full"))])],
-            "the prompt set says how many inputs an induction proposal has, and \"full\" has 10",
+        Nothing(
+            "the prompt set says how many inputs an induction proposal has; python.prompt_set = \"full\" is 10",
         ),
     ),
     named(
