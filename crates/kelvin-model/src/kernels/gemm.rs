@@ -5,20 +5,23 @@ use std::{cell::Cell, ops::Range};
 use rayon::prelude::*;
 
 use super::{
+    ahead::Ahead,
     aligned::AlignedBuf,
     element::Element,
+    left::{Left, is_transposed},
     matrix::{MatMut, MatRef},
     micro::{self, MAX_TILE_ROWS, PANEL, Tile},
     pack::{PackedMatrix, Panel, pack, packed_len},
     simd::{self, Level},
 };
 
-/// Rows of B taken at once: a panel of 256 x 32 floats is 32 KiB and stays in the first-level cache.
+/// Rows of B taken at once: a panel of 256 x 32 floats is 32 KiB, about a first-level cache.
 const K_BLOCK: usize = 256;
 /// Columns of B packed at once: 512 KiB at the full depth, for the second-level cache.
 const N_BLOCK: usize = 512;
-/// Rows of A passed over a panel before the next panel, a multiple of the tile.
-const M_BLOCK: usize = 96;
+/// Rows of A passed over a panel before the next panel, a multiple of the tile. Nothing fetches those of a product's
+/// first block ahead.
+const M_BLOCK: usize = 48;
 
 thread_local! {
     /// Packed blocks of A and B. Taken while in use, so that a nested product finds an empty one.
@@ -53,7 +56,7 @@ pub fn matmul_parallel(a: MatRef, b: MatRef, mut c: MatMut, accumulate: bool) {
     let (m, n, n_shares) = (c.rows(), c.cols(), 4 * rayon::current_num_threads());
     let out = Out::new(&mut c);
     // Each share packs its part of one operand, and all of the other where that is packed at all.
-    if n < 2 * SHARE_COLS_MIN || (is_packed_left(a) && n <= m) {
+    if n < 2 * SHARE_COLS_MIN || (is_transposed(a) && n <= m) {
         let share = m.div_ceil(n_shares).next_multiple_of(M_BLOCK);
         (0..m).into_par_iter().step_by(share).for_each(|first| {
             // SAFETY: the shapes fit, `c` is borrowed exclusively, and no two shares have a row in common.
@@ -84,76 +87,41 @@ fn is_settled(a: MatRef, b: MatRef, c: &mut MatMut, accumulate: bool) -> bool {
 /// The shapes of `a`, `b` and `out` fit, all have at least one element, `rows` and `cols` lie within `out`, and
 /// nobody else touches these elements.
 unsafe fn part(a: MatRef, b: MatRef, out: Out, rows: Range<usize>, cols: Range<usize>, accumulate: bool) {
-    let k = a.cols();
-    let level = simd::level();
+    let (k, level) = (a.cols(), simd::level());
+    let n_tiles = |rows: &Range<usize>, cols: &Range<usize>| {
+        rows.len().div_ceil(MAX_TILE_ROWS) * cols.len().div_ceil(PANEL)
+    };
     let (mut a_scratch, mut b_scratch) = SCRATCH.take();
-    for first_col in cols.clone().step_by(N_BLOCK) {
-        let cols = first_col..(first_col + N_BLOCK).min(cols.end);
-        for first_k in (0..k).step_by(K_BLOCK) {
-            let ks = first_k..(first_k + K_BLOCK).min(k);
+    for cols in cols.clone().step_by(N_BLOCK).map(|first| block(first, cols.end, N_BLOCK)) {
+        for ks in (0..k).step_by(K_BLOCK).map(|first| block(first, k, K_BLOCK)) {
             b_scratch.reserve(packed_len(ks.len(), cols.len()));
             pack(b, ks.clone(), cols.clone(), b_scratch.as_mut_slice());
-            for first_row in rows.clone().step_by(M_BLOCK) {
-                let rows = first_row..(first_row + M_BLOCK).min(rows.end);
+            let next_ks = block(ks.end, k, K_BLOCK);
+            let mut next_b = Ahead::new(b, &next_ks, &cols, n_tiles(&rows, &cols));
+            for own in rows.clone().step_by(M_BLOCK).map(|first| block(first, rows.end, M_BLOCK)) {
+                let (next_rows, of_ks) = match block(own.end, rows.end, M_BLOCK) {
+                    none if none.is_empty() => (block(rows.start, rows.end, M_BLOCK), &next_ks),
+                    next => (next, &ks),
+                };
+                let next_a = Ahead::new(a, &next_rows, of_ks, n_tiles(&own, &cols));
                 let block = Block {
                     level,
-                    a: pack_left(a, &rows, &ks, &mut a_scratch),
+                    a: Left::new(a, &own, &ks, &mut a_scratch),
                     b: b_scratch.as_slice(),
                     k: ks.len(),
-                    accumulate: accumulate || 0 < first_k,
+                    accumulate: accumulate || 0 < ks.start,
                 };
                 // SAFETY: forwarded to the caller.
-                unsafe { block.multiply(&rows, &cols, out) };
+                unsafe { block.multiply(&own, &cols, out, next_a, &mut next_b) };
             }
         }
     }
     SCRATCH.set((a_scratch, b_scratch));
 }
 
-/// A block of A as the micro-kernels read it: tiles of 12 rows.
-struct Left<'data> {
-    data: &'data [f32],
-    row_stride: usize,
-    col_stride: usize,
-    /// From the first row of a tile to that of the next.
-    tile_stride: usize,
-}
-
-/// Whether A is copied before it is read.
-fn is_packed_left(a: MatRef) -> bool {
-    a.col_stride() != 1 && a.row_stride() == 1
-}
-
-/// A block of A in place if its rows are contiguous; else copied, so that a tile's rows lie side by side and
-/// reading it does not touch a page for every k.
-fn pack_left<'data>(
-    a: MatRef<'data>,
-    rows: &Range<usize>,
-    ks: &Range<usize>,
-    scratch: &'data mut AlignedBuf,
-) -> Left<'data> {
-    if !is_packed_left(a) {
-        let tile_stride = MAX_TILE_ROWS * a.row_stride();
-        let data = a.from(rows.start, ks.start);
-        return Left { data, row_stride: a.row_stride(), col_stride: a.col_stride(), tile_stride };
-    }
-    let tile_stride = MAX_TILE_ROWS * ks.len();
-    scratch.reserve(rows.len().div_ceil(MAX_TILE_ROWS) * tile_stride);
-    for (tile, first_row) in
-        scratch.as_mut_slice().chunks_exact_mut(tile_stride).zip(rows.clone().step_by(MAX_TILE_ROWS))
-    {
-        let height = MAX_TILE_ROWS.min(rows.end - first_row);
-        let source = a.from(first_row, ks.start);
-        for (q, to) in tile.chunks_exact_mut(MAX_TILE_ROWS).enumerate() {
-            let from = &source[q * a.col_stride()..];
-            if height == MAX_TILE_ROWS {
-                to.copy_from_slice(&from[..MAX_TILE_ROWS]);
-            } else {
-                to[..height].copy_from_slice(&from[..height]);
-            }
-        }
-    }
-    Left { data: scratch.as_slice(), row_stride: 1, col_stride: MAX_TILE_ROWS, tile_stride }
+/// The block that begins at `first`, of up to `len`.
+fn block(first: usize, end: usize, len: usize) -> Range<usize> {
+    first..(first + len).min(end)
 }
 
 /// A block of A and the packed block of B that it is multiplied by.
@@ -166,14 +134,25 @@ struct Block<'data> {
 }
 
 impl Block<'_> {
+    /// Fetches what comes next on the way.
+    ///
     /// # Safety
     /// `out` has these rows and columns, nobody else touches them there, and the block is theirs.
-    unsafe fn multiply(&self, rows: &Range<usize>, cols: &Range<usize>, out: Out) {
+    unsafe fn multiply(
+        &self,
+        rows: &Range<usize>,
+        cols: &Range<usize>,
+        out: Out,
+        mut next_a: Ahead,
+        next_b: &mut Ahead,
+    ) {
         for (panel, first_col) in self.b.chunks_exact(self.k * PANEL).zip(cols.clone().step_by(PANEL)) {
             let width = PANEL.min(cols.end - first_col);
             for (tile_idx, first_row) in rows.clone().step_by(MAX_TILE_ROWS).enumerate() {
                 let height = MAX_TILE_ROWS.min(rows.end - first_row);
-                let a = &self.a.data[tile_idx * self.a.tile_stride..];
+                next_a.fetch();
+                next_b.fetch();
+                let a = self.a.tile(tile_idx);
                 debug_assert!(
                     (height - 1) * self.a.row_stride + (self.k - 1) * self.a.col_stride < a.len(),
                     "a tile of A lies within its block"

@@ -116,6 +116,22 @@ mod x86 {
     /// another; the processor's own prefetching stops at every page.
     const AHEAD: usize = 2048;
 
+    /// Asks for the lines of C that a tile will add to or overwrite, which come while it is summed.
+    ///
+    /// # Safety
+    /// C has `rows` rows.
+    #[inline(always)]
+    unsafe fn fetch_sums<E: Element>(rows: usize, tile: Tile<E>) {
+        for row in 0..rows {
+            // SAFETY: the caller vouches for the row, of 32 floats.
+            unsafe {
+                let c = tile.c.add(row * tile.c_row);
+                _mm_prefetch::<_MM_HINT_T0>(c.cast());
+                _mm_prefetch::<_MM_HINT_T0>(c.add(PANEL / 2).cast());
+            }
+        }
+    }
+
     #[target_feature(enable = "avx512f")]
     pub(super) unsafe fn rows_avx512<E: Element>(rows: usize, tile: Tile<E>) {
         let mut row = 0;
@@ -153,6 +169,7 @@ mod x86 {
         // SAFETY: the caller vouches for `ROWS` rows of A and C and `k` rows of B; a row of B or C is two
         // registers.
         unsafe {
+            fetch_sums(ROWS, tile);
             let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
             let (mut a, mut b) = (tile.a, tile.b);
             for _ in 0..tile.k {
@@ -202,6 +219,8 @@ mod x86 {
 
     #[target_feature(enable = "avx2,fma")]
     unsafe fn tile_avx2<const ROWS: usize, E: Element>(tile: Tile<E>) {
+        // SAFETY: the caller vouches for `ROWS` rows of C.
+        unsafe { fetch_sums(ROWS, tile) };
         // Two of a row's four quarters at a time: as many sums as there are registers.
         for quarter in [0, PANEL / 4] {
             // SAFETY: the caller vouches for `ROWS` rows of A and C and `k` rows of B; half a row of B or C is

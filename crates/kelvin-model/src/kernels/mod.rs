@@ -5,6 +5,7 @@
 //! the functions named `*_parallel`, which give the same bits as their serial forms.
 
 mod adamw;
+mod ahead;
 mod aligned;
 #[cfg(test)]
 mod attend;
@@ -14,6 +15,7 @@ mod gemm;
 mod gemm_tests;
 #[cfg(test)]
 mod gradient_tests;
+mod left;
 mod loss;
 mod math;
 mod matrix;

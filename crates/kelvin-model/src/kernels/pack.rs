@@ -180,12 +180,13 @@ pub(super) fn pack(b: MatRef, rows: Range<usize>, cols: Range<usize>, out: &mut 
     if panel_len == 0 {
         return;
     }
+    if b.col_stride() == 1 {
+        return pack_rows(b, rows, cols, out);
+    }
     for (panel, first_col) in out.chunks_exact_mut(panel_len).zip(cols.clone().step_by(PANEL)) {
         let width = PANEL.min(cols.end - first_col);
         let source = b.from(rows.start, first_col);
-        if b.col_stride() == 1 {
-            pack_rows(source, b.row_stride(), width, panel);
-        } else if b.row_stride() == 1 {
+        if b.row_stride() == 1 {
             pack_columns(source, b.col_stride(), width, rows.len(), panel);
         } else {
             for (q, row) in panel.chunks_exact_mut(PANEL).enumerate() {
@@ -200,14 +201,19 @@ pub(super) fn pack(b: MatRef, rows: Range<usize>, cols: Range<usize>, out: &mut 
     }
 }
 
-/// From contiguous rows.
-fn pack_rows(source: &[f32], row_stride: usize, width: usize, panel: &mut [f32]) {
-    for (q, row) in panel.chunks_exact_mut(PANEL).enumerate() {
-        let from = &source[q * row_stride..];
-        if width == PANEL {
-            row.copy_from_slice(&from[..PANEL]);
-        } else {
-            row[..width].copy_from_slice(&from[..width]);
+/// From contiguous rows, each read from end to end.
+fn pack_rows(b: MatRef, rows: Range<usize>, cols: Range<usize>, out: &mut [f32]) {
+    let panel_len = rows.len() * PANEL;
+    for (q, row) in rows.enumerate() {
+        let from = b.from(row, cols.start)[..cols.len()].chunks(PANEL);
+        for (panel, from) in out.chunks_exact_mut(panel_len).zip(from) {
+            let to = &mut panel[q * PANEL..][..PANEL];
+            if from.len() == PANEL {
+                to.copy_from_slice(from);
+            } else {
+                to[..from.len()].copy_from_slice(from);
+                to[from.len()..].fill(0.0);
+            }
         }
     }
 }
