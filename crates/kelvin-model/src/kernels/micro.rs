@@ -115,6 +115,8 @@ mod x86 {
     /// How far ahead of the product panels are fetched, in bytes. Panels of a large model come from memory one after
     /// another; the processor's own prefetching stops at every page.
     const AHEAD: usize = 2048;
+    /// Bytes of a line of the cache: half a row of a panel of f32, a whole one of bf16.
+    const LINE_BYTES: usize = 64;
 
     /// Asks for the lines of C that a tile will add to or overwrite, which come while it is summed.
     ///
@@ -173,7 +175,9 @@ mod x86 {
             let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
             let (mut a, mut b) = (tile.a, tile.b);
             for _ in 0..tile.k {
-                _mm_prefetch::<_MM_HINT_T0>(b.wrapping_byte_add(AHEAD).cast());
+                for line in (0..PANEL * size_of::<E>()).step_by(LINE_BYTES) {
+                    _mm_prefetch::<_MM_HINT_T0>(b.wrapping_byte_add(AHEAD + line).cast());
+                }
                 let [b0, b1] = E::load_512(b);
                 for (row, sums) in sums.iter_mut().enumerate() {
                     let x = _mm512_set1_ps(*a.add(row * tile.a_row));
