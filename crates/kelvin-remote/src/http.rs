@@ -5,6 +5,8 @@
 //! the configuration says.
 
 mod download;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fmt,
@@ -325,43 +327,4 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = it.source();
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    fn manner() -> Manner {
-        Manner {
-            retries: 0,
-            pause: Duration::ZERO,
-            deadline: Duration::from_secs(1),
-            reply_bytes_max: 1,
-            keep_alive: true,
-        }
-    }
-
-    /// Rows that fail together do not come back together.
-    #[test]
-    fn pauses_are_of_many_lengths() {
-        let http = Http::new("http://localhost:1", (KeyPlace::Bearer, None), false, manner()).unwrap();
-        let parts: BTreeSet<u64> = (0..64).map(|_| http.part().to_bits()).collect();
-        assert_eq!(parts.len(), 64);
-        assert!(parts.iter().all(|it| (0.5..1.0).contains(&f64::from_bits(*it))));
-    }
-
-    #[test]
-    fn keys_are_shown_nowhere() {
-        let key = Some(Secret::new("tml-hidden".into()));
-        let http =
-            Http::new("http://localhost:1", (KeyPlace::Header("x-api-key"), key), false, manner()).unwrap();
-        assert!(!format!("{http:?}").contains("tml-hidden"), "{http:?}");
-        assert_eq!(http.told("no such key: tml-hidden\u{1b}[2J"), "no such key: (key)[2J");
-        let key = Some(Secret::new("two\nlines".into()));
-        let error = Http::new("http://localhost:1", (KeyPlace::Header("x-api-key"), key), false, manner())
-            .unwrap_err();
-        assert!(!format!("{error:#}").contains("two"), "{error:#}");
-    }
 }
