@@ -2,7 +2,7 @@
 
 use ruff_python_ast::{Expr, Stmt};
 use ruff_python_parser::Mode;
-use ruff_text_size::Ranged;
+use ruff_text_size::{Ranged, TextSize};
 
 use crate::syntax;
 
@@ -13,9 +13,8 @@ const WINDOW_BYTES: usize = 8 << 10;
 const BUDGET_BYTES: usize = 512 << 10;
 
 /// Whether a text holds a function definition that Python parses and whose body does something, or gives a name to a
-/// `lambda` that does. A header alone
-/// (``write `def f(x):` for me``), or one with a docstring, `pass`, `...` or a single word after it, gives nothing
-/// away. A text of hundreds of unfinished definitions counts as one that does.
+/// `lambda` that does. A header alone (``write `def f(x):` for me``), or one with a docstring, `pass`, `...` or a single
+/// word after it, gives nothing away. A text of hundreds of unfinished definitions counts as one that does.
 pub fn contains_program(message: &str) -> bool {
     let text = syntax::normalise(message);
     // A backtick is no Python outside a string, and often stands where a line of code ends.
@@ -31,12 +30,32 @@ pub fn contains_program(message: &str) -> bool {
                 n_parsed_bytes > BUDGET_BYTES || gives_away(text, start)
             })
         };
-        holds("def", |text, start| defines(window(text, start))) || holds("lambda", names_lambda)
+        holds("def", defines) || holds("lambda", names_lambda)
     })
 }
 
-fn window(text: &str, start: usize) -> &str {
-    &text[start..text.floor_char_boundary(start + WINDOW_BYTES)]
+/// What stands at a place, read as a program that may break off.
+struct Beginning<'text> {
+    text: &'text str,
+    first: Stmt,
+    /// From where on it is no Python.
+    broken_at: Option<TextSize>,
+}
+
+impl<'text> Beginning<'text> {
+    fn read(text: &'text str, start: usize) -> Option<Beginning<'text>> {
+        let text = &text[start..text.floor_char_boundary(start + WINDOW_BYTES)];
+        syntax::scan(text, Mode::Module).ok()?;
+        let parsed = syntax::parse_module_leniently(text);
+        let broken_at = parsed.errors().iter().map(|error| error.location.start()).min();
+        let first = parsed.into_syntax().body.into_iter().next()?;
+        Some(Beginning { text, first, broken_at })
+    }
+
+    /// Whether what ends there is no stretch of prose that happens to begin like code.
+    fn is_whole(&self, end: TextSize) -> bool {
+        self.broken_at.is_none_or(|error| end <= error && is_end(&self.text[end.to_usize()..]))
+    }
 }
 
 /// Whether the keyword at `start` is a word of its own and is followed by what may follow it in a program.
@@ -56,36 +75,26 @@ fn names_lambda(text: &str, start: usize) -> bool {
         // `sorted(xs, key=lambda ..)` names nothing.
         head.len() < before.len() && !head.trim_end_matches(blank).ends_with(['(', ','])
     });
-    let text = window(text, start);
-    if !is_named || syntax::scan(text, Mode::Module).is_err() {
+    if !is_named {
         return false;
     }
-    let parsed = syntax::parse_module_leniently(text);
-    let broken_at = parsed.errors().iter().map(|error| error.location.start()).min();
-    let Some(Stmt::Expr(first)) = parsed.syntax().body.first() else { return false };
+    let Some(beginning) = Beginning::read(text, start) else { return false };
+    let Stmt::Expr(first) = &beginning.first else { return false };
     // A comma of prose after it makes a tuple of it.
     let expr = match first.value.as_ref() {
         Expr::Tuple(tuple) => tuple.elts.first(),
         other => Some(other),
     };
     let Some(Expr::Lambda(lambda)) = expr else { return false };
-    let end = lambda.end();
-    let is_whole = broken_at.is_none_or(|error| end <= error && is_end(&text[end.to_usize()..]));
-    is_whole && !lambda.body.is_name_expr() && !lambda.body.is_literal_expr()
+    beginning.is_whole(lambda.end()) && !lambda.body.is_name_expr() && !lambda.body.is_literal_expr()
 }
 
-fn defines(text: &str) -> bool {
-    if syntax::scan(text, Mode::Module).is_err() {
-        return false;
-    }
-    let parsed = syntax::parse_module_leniently(text);
-    let broken_at = parsed.errors().iter().map(|error| error.location.start()).min();
-    let Some(Stmt::FunctionDef(function)) = parsed.syntax().body.first() else { return false };
-    let is_whole = |stmt: &Stmt| {
-        broken_at.is_none_or(|error| stmt.end() <= error && is_end(&text[stmt.end().to_usize()..]))
-    };
-    let is_header_whole = broken_at.is_none_or(|error| function.parameters.end() <= error);
-    is_header_whole && function.body.iter().any(|stmt| is_whole(stmt) && does_something(stmt))
+/// Whether the `def` at `start` has a header and a statement that does something.
+fn defines(text: &str, start: usize) -> bool {
+    let Some(beginning) = Beginning::read(text, start) else { return false };
+    let Stmt::FunctionDef(function) = &beginning.first else { return false };
+    let is_header_whole = beginning.broken_at.is_none_or(|error| function.parameters.end() <= error);
+    is_header_whole && function.body.iter().any(|stmt| beginning.is_whole(stmt.end()) && does_something(stmt))
 }
 
 /// Whether a statement may end before this text: with its line, or with what closes a quotation in prose. Where other
