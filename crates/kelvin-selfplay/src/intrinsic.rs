@@ -57,26 +57,15 @@ pub fn see(
         Ok((task, _)) => {
             let references = &asks[it.rollout.group].references;
             let identity = env.identity(task)?;
-            let mut is_reference = false;
-            for reference in references {
-                is_reference |= env.identity(reference)? == identity;
-            }
+            let is_reference = is_among(env, &identity, references)?;
             let identity = (task.task_type, identity);
             let is_duplicate = buffer.holds(&identity) || !posed.insert(identity);
-            let copied = Seen { is_duplicate, is_reference, ..Seen::default() };
-            if near.and_then(|it| it.refusal(&settings.azr)).is_some() {
-                return Ok(Some(copied));
-            }
-            let mut seen =
-                Seen { is_duplicate, is_reference, ..see_values(env, task, buffer, &settings.intrinsic)? };
-            if env.references_needed(task.task_type).is_none() {
-                let extent = settings.intrinsic.extent();
-                seen.program = env.measures(task, extent)?;
-                if with_distance {
-                    seen.mean_edit_distance = mean_distance(env, task, references, &settings.intrinsic)?;
-                }
-            }
-            Ok(Some(seen))
+            let is_refused = near.and_then(|it| it.refusal(&settings.azr)).is_some();
+            let seen = match is_refused {
+                true => Seen::default(),
+                false => see_task(env, task, references, buffer, &settings.intrinsic, with_distance)?,
+            };
+            Ok(Some(Seen { is_duplicate, is_reference, ..seen }))
         }
         Err(rejection) => Ok(match rejection.reason {
             Reason::ReferenceCopy => Some(Seen { is_duplicate: true, is_reference: true, ..Seen::default() }),
@@ -85,6 +74,42 @@ pub fn see(
         }),
     };
     estimated.iter().zip(near).map(see).collect()
+}
+
+/// Whether a task is one of `references`.
+///
+/// # Errors
+/// If one of them is another environment's.
+pub(crate) fn is_among(
+    env: &dyn DynEnvironment,
+    identity: &str,
+    references: &[Task],
+) -> anyhow::Result<bool> {
+    for reference in references {
+        if env.identity(reference)? == identity {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What a task shows that is no copy.
+fn see_task(
+    env: &dyn DynEnvironment,
+    task: &Task,
+    references: &[Task],
+    buffer: &TaskBuffer,
+    intrinsic: &IntrinsicSettings,
+    with_distance: bool,
+) -> anyhow::Result<Seen> {
+    let mut seen = see_values(env, task, buffer, intrinsic)?;
+    if env.references_needed(task.task_type).is_none() {
+        seen.program = env.measures(task, intrinsic.extent())?;
+        if with_distance {
+            seen.mean_edit_distance = mean_distance(env, task, references, intrinsic)?;
+        }
+    }
+    Ok(seen)
 }
 
 fn see_values(

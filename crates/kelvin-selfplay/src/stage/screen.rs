@@ -9,7 +9,7 @@ use kelvin_core::{
 };
 
 use super::Scene;
-use crate::{buffer::TaskBuffer, settings::Duplicates, state::HeldOut};
+use crate::{buffer::TaskBuffer, intrinsic, settings::Duplicates, state::HeldOut};
 
 /// What proposals are screened against.
 #[derive(Clone, Copy)]
@@ -55,13 +55,10 @@ pub(super) fn screened(
         Duplicates::Reject => Some((task.task_type, scene.env.identity(&task)?)),
     };
     if let Some(identity) = identity.as_ref().filter(|it| buffer.holds(it)) {
-        for reference in references {
-            if scene.env.identity(reference)? == identity.1 {
-                let detail = "it is a reference that it was shown";
-                return Ok(Err(Rejection::new(Reason::ReferenceCopy, detail)));
-            }
-        }
-        return Ok(Err(copy()));
+        return Ok(Err(match intrinsic::is_among(scene.env, &identity.1, references)? {
+            true => Rejection::new(Reason::ReferenceCopy, "it is a reference that it was shown"),
+            false => copy(),
+        }));
     }
     Ok(Ok(Posed { task, solve_prompt, identity }))
 }
