@@ -1,3 +1,5 @@
+//! Pauses, keys, and an answer that comes twice.
+
 use std::{
     collections::BTreeSet,
     io::{Read, Write},
