@@ -1,5 +1,9 @@
 //! kelvin's engine against PyTorch on the same cores: both measure one round in turn, and what counts is the median of the
-//! rounds' ratios, since a machine's speed changes between minutes but less between a round and the next.
+//! rounds' ratios, since a machine's speed changes between minutes but less between a round and the next. And what kelvin
+//! must hold by itself, such as memory.
+
+mod checkpoint;
+mod limits;
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -11,12 +15,15 @@ use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use limits::{Held, Limit};
+
 /// The cases, as `results/engine-peers.toml` lists them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
     rounds: usize,
     cases: Vec<Case>,
+    limits: Vec<Limit>,
 }
 
 /// One thing that both do.
@@ -37,6 +44,13 @@ struct Case {
     kelvin: Vec<String>,
     /// Arguments of `xtask/py/engine_peer.py`.
     peer: Vec<String>,
+}
+
+/// All that came out.
+#[derive(Default, Serialize)]
+struct Report {
+    cases: Vec<Measured>,
+    limits: Vec<Held>,
 }
 
 /// What came out of a case.
@@ -89,18 +103,24 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
         .with_context(|| format!("cannot read {}", options.table.display()))?;
     let table: Table =
         toml::from_str(&text).with_context(|| format!("cannot parse {}", options.table.display()))?;
-    let wanted = |case: &&Case| options.only.as_ref().is_none_or(|only| case.name.contains(only.as_str()));
-    let mut all = Vec::new();
+    let is_wanted = |name: &str| options.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+    let mut all = Report::default();
     println!(
         "| what | kelvin | PyTorch | ratio | wanted | of GEMM peak | of bandwidth | memory, kelvin | PyTorch |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
-    for case in table.cases.iter().filter(wanted) {
+    for case in table.cases.iter().filter(|it| is_wanted(&it.name)) {
         let measured = measure(root, options, case, case.rounds.unwrap_or(table.rounds))?;
         println!("{}", row(&measured));
-        all.push(measured);
+        all.cases.push(measured);
     }
-    ensure!(!all.is_empty(), "no case has that name");
+    println!("\n{}", limits::HEAD);
+    for limit in table.limits.iter().filter(|it| is_wanted(&it.name)) {
+        let held = limit.measure(root, options)?;
+        println!("{}", held.row());
+        all.limits.push(held);
+    }
+    ensure!(!(all.cases.is_empty() && all.limits.is_empty()), "no case has that name");
     if let Some(out) = &options.out {
         let text = serde_json::to_string_pretty(&all).context("numbers are plain data")?;
         std::fs::write(out, text + "\n").with_context(|| format!("cannot write {}", out.display()))?;
@@ -145,7 +165,8 @@ fn measure(root: &Path, options: &Options, case: &Case, n_rounds: usize) -> anyh
     let mut peer = Peer::start(root, options, case)?;
     let mut rounds = Vec::new();
     for _ in 0..n_rounds {
-        rounds.push((kelvin(root, options, case)?, peer.round()?));
+        let own = kelvin(root, options, &case.kelvin, case.avx2, &case.name)?;
+        rounds.push((own, peer.round()?));
     }
     let column = |of: &dyn Fn(&(Value, Value)) -> Option<f64>| -> Option<f64> {
         rounds.iter().map(of).collect::<Option<Vec<f64>>>().map(median)
@@ -177,22 +198,23 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// One measurement by `kelvin bench`, which warms up by itself.
-fn kelvin(root: &Path, options: &Options, case: &Case) -> anyhow::Result<Value> {
+fn kelvin(
+    root: &Path,
+    options: &Options,
+    arguments: &[String],
+    avx2: bool,
+    name: &str,
+) -> anyhow::Result<Value> {
     let mut command = command(root, &options.kelvin);
-    command.arg("bench").args(&case.kelvin).args([
-        "--repeats",
-        "1",
-        "--threads",
-        &options.threads.to_string(),
-    ]);
-    if case.avx2 {
+    command.arg("bench").args(arguments).args(["--repeats", "1", "--threads", &options.threads.to_string()]);
+    if avx2 {
         command.env("KELVIN_SIMD", "avx2");
     }
     let shown = options.kelvin.display();
     let output =
         command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot start {shown}"))?;
     if !output.status.success() {
-        bail!("{shown} ended with {} on `{}`", output.status, case.name);
+        bail!("{shown} ended with {} on `{name}`", output.status);
     }
     serde_json::from_slice(&output.stdout).with_context(|| format!("{shown} did not print one object"))
 }
