@@ -5,17 +5,13 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     ops::Range,
-    path::Path,
-    sync::{Arc, Mutex, MutexGuard, mpsc::Receiver},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use kelvin_core::{
     executor::{Executor, Job, Outcome},
     fake::FakePolicy,
-    objective::Objective,
-    policy::{
-        AdamParams, Completions, Indexed, LossStats, OptimStats, Part, Policy, Sampler, Trainer, UpdateId,
-    },
+    policy::Policy,
     rollout::{Rollout, SampleRequest},
     task::TaskType,
 };
@@ -27,7 +23,7 @@ use super::{
 use crate::{
     report::StepReport,
     run, seeding,
-    settings::{AzrSettings, EvalSettings, Recipe, RunSettings, SamplingSettings},
+    settings::{AzrSettings, EvalSettings, Recipe, RunSettings, SamplingSettings, SolveLag},
     stage::round_len,
     state::{HeldOut, RunState},
 };
@@ -75,14 +71,13 @@ pub fn record(
     let tape = Arc::new(Tape::default());
     let env = Sums::new(Arc::new(Counting(tape.clone())), programs);
     let heard = tape.clone();
-    let inner = FakePolicy::new(move |request: &SampleRequest, _| {
+    let trainer = Box::new(FakePolicy::new(move |request: &SampleRequest, _| {
         let text = respond(request, habits);
         let mut notes = heard.notes();
-        let drawn = Drawn { call: notes.n_calls, nth: notes.drawn.len() };
-        notes.drawn.insert(text.clone(), drawn);
+        let nth = notes.drawn.len();
+        notes.drawn.insert(text.clone(), nth);
         text
-    });
-    let trainer = Box::new(Noting { inner, tape: tape.clone() });
+    }));
     let mut state = RunState::new(vec![Policy { name: "policy".into(), version: 0, trainer }]);
     let held_out = HeldOut::new(&env, &settings.task_types, &settings.eval)?;
     seeding::seed(&mut state, &env, &held_out, settings)?;
@@ -124,22 +119,10 @@ fn respond(request: &SampleRequest, habits: Habits) -> String {
 /// What is noted of a step, by the text of a response.
 #[derive(Default)]
 struct Notes {
-    /// Calls of the sampler so far.
-    n_calls: usize,
-    /// When a row was drawn.
-    drawn: HashMap<String, Drawn>,
+    /// After how many others of the step a row was drawn, which only says what cannot have waited for it.
+    drawn: HashMap<String, usize>,
     /// Programs that its verdict ran.
     programs: HashMap<String, usize>,
-    /// What the trainer was given.
-    trained: HashSet<String>,
-}
-
-/// When a row was drawn: in which call of the sampler, and after how many others of the step, which only says what cannot
-/// have waited for it.
-#[derive(Clone, Copy)]
-struct Drawn {
-    call: usize,
-    nth: usize,
 }
 
 #[derive(Default)]
@@ -164,89 +147,35 @@ impl Executor for Counting {
     }
 }
 
-/// The policy.
-struct Noting<F> {
-    inner: FakePolicy<F>,
-    tape: Arc<Tape>,
-}
-
-impl<F: Fn(&SampleRequest, u64) -> String + Send + Sync> Sampler for Noting<F> {
-    fn serve(
-        &self,
-        requests: Receiver<Indexed<SampleRequest>>,
-        completions: Completions,
-    ) -> anyhow::Result<()> {
-        self.tape.notes().n_calls += 1;
-        self.inner.serve(requests, completions)
-    }
-    fn logprobs(&self, sequences: &[Vec<u32>], temperature: f32) -> anyhow::Result<Vec<Vec<f32>>> {
-        self.inner.logprobs(sequences, temperature)
-    }
-    fn prompt_len(&self, prompt: &str) -> anyhow::Result<usize> {
-        self.inner.prompt_len(prompt)
-    }
-}
-
-impl<F: Fn(&SampleRequest, u64) -> String + Send + Sync> Trainer for Noting<F> {
-    fn forward_backward_part(
-        &mut self,
-        update: UpdateId,
-        part: Part<'_>,
-        objective: &Objective,
-    ) -> anyhow::Result<LossStats> {
-        // A token is a byte; what is none ends the response.
-        let text =
-            |tokens: &[u32]| tokens.iter().filter_map(|&it| u8::try_from(it).ok()).map(char::from).collect();
-        self.tape.notes().trained.extend(part.samples.iter().map(|it| text(&it.response)));
-        self.inner.forward_backward_part(update, part, objective)
-    }
-    fn optim_step(&mut self, update: UpdateId, adam: &AdamParams) -> anyhow::Result<OptimStats> {
-        self.inner.optim_step(update, adam)
-    }
-    fn publish(&mut self, update: UpdateId) -> anyhow::Result<()> {
-        self.inner.publish(update)
-    }
-    fn sampler(&self) -> &dyn Sampler {
-        self
-    }
-    fn reset_optimizer(&mut self) -> anyhow::Result<()> {
-        self.inner.reset_optimizer()
-    }
-    fn freeze(&self) -> anyhow::Result<Box<dyn Sampler>> {
-        self.inner.freeze()
-    }
-    fn save(&self, dir: &Path) -> anyhow::Result<()> {
-        self.inner.save(dir)
-    }
-    fn restore(&mut self, dir: &Path) -> anyhow::Result<()> {
-        self.inner.restore(dir)
-    }
-}
-
-/// The rows of a step in the order in which the loop asks for them: within a call of the sampler first what waits for
-/// nothing in it, then the tries of each proposal, round by round.
+/// The rows of a step in the order in which the loop asks for them: first what waits for nothing, then the tries of each
+/// proposal, round by round, and what is solved only when all that is settled.
 ///
 /// # Panics
 /// If a row was drawn before one that it is said to wait for.
 fn workload(report: &StepReport, notes: &Notes, azr: &AzrSettings) -> Workload {
-    let mut asks = Asks { notes, workload: Workload::default(), drawn: Vec::new() };
-    for call in 1..=notes.n_calls {
-        let is_of_call = |it: &&Rollout| notes.drawn[&it.completion.text].call == call;
-        let proposals: Vec<&Rollout> =
-            report.estimated.iter().map(|it| &it.rollout).filter(is_of_call).collect();
-        let solutions = report.solved.iter().map(|it| &it.rollout).filter(is_of_call);
-        let first = asks.drawn.len();
-        let opening = proposals.iter().map(|it| (Purpose::Propose, *it));
-        asks.ask(0..first, opening.chain(solutions.map(|it| (Purpose::Solve, it))));
-        let places: HashMap<usize, usize> =
-            proposals.iter().enumerate().map(|(idx, it)| (it.group, first + idx)).collect();
-        for tries in report.attempts.chunk_by(|a, b| a.rollout.group == b.rollout.group) {
-            let Some(&proposal) = places.get(&tries[0].rollout.group) else { continue };
-            let mut after = proposal..proposal + 1;
-            for round in tries.chunks(round_len(azr)) {
-                after = asks.ask(after, round.iter().map(|it| (Purpose::Estimate, &it.rollout)));
-            }
+    // A token is a byte; what is none ends the response.
+    let text =
+        |tokens: &[u32]| tokens.iter().filter_map(|&it| u8::try_from(it).ok()).map(char::from).collect();
+    let trained = report.batch.iter().map(|it| text(&it.response)).collect();
+    let mut asks = Asks { notes, trained, workload: Workload::default(), drawn: Vec::new() };
+    let proposals: Vec<&Rollout> = report.estimated.iter().map(|it| &it.rollout).collect();
+    let solutions = || report.solved.iter().map(|it| (Purpose::Solve, &it.rollout));
+    let opening = proposals.iter().map(|it| (Purpose::Propose, *it));
+    match azr.solve_lag {
+        SolveLag::Zero => asks.ask(0..0, opening),
+        SolveLag::One => asks.ask(0..0, opening.chain(solutions())),
+    };
+    let places: HashMap<usize, usize> =
+        proposals.iter().enumerate().map(|(idx, it)| (it.group, idx)).collect();
+    for tries in report.attempts.chunk_by(|a, b| a.rollout.group == b.rollout.group) {
+        let proposal = places[&tries[0].rollout.group];
+        let mut after = proposal..proposal + 1;
+        for round in tries.chunks(round_len(azr)) {
+            after = asks.ask(after, round.iter().map(|it| (Purpose::Estimate, &it.rollout)));
         }
+    }
+    if azr.solve_lag == SolveLag::Zero {
+        asks.ask(0..asks.drawn.len(), solutions());
     }
     asks.workload
 }
@@ -254,6 +183,8 @@ fn workload(report: &StepReport, notes: &Notes, azr: &AzrSettings) -> Workload {
 /// A workload as it grows.
 struct Asks<'step> {
     notes: &'step Notes,
+    /// What the trainer was given.
+    trained: HashSet<String>,
     workload: Workload,
     /// After how many others each row was drawn.
     drawn: Vec<usize>,
@@ -269,13 +200,13 @@ impl Asks<'_> {
         let first = self.drawn.len();
         for (purpose, rollout) in rows {
             let text = &rollout.completion.text;
-            self.drawn.push(self.notes.drawn[text].nth);
+            self.drawn.push(self.notes.drawn[text]);
             self.workload.rows.push(Row {
                 purpose,
                 task_type: rollout.task_type,
                 group: rollout.group,
                 n_programs: self.notes.programs.get(text).copied().unwrap_or(0),
-                is_trained: self.notes.trained.contains(text),
+                is_trained: self.trained.contains(text),
             });
         }
         let places = first..self.drawn.len();
