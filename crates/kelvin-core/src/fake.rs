@@ -6,7 +6,10 @@ use anyhow::Context;
 
 use crate::{
     objective::Objective,
-    policy::{AdamParams, Completions, Indexed, LossStats, OptimStats, Part, Sampler, Trainer, UpdateId},
+    policy::{
+        AdamParams, Completions, Exported, Exports, Indexed, LossStats, OptimStats, Part, Sampler, Trainer,
+        UpdateId,
+    },
     rollout::{Completion, Finish, SampleRequest},
 };
 
@@ -117,5 +120,13 @@ impl<F: Fn(&SampleRequest, u64) -> String + Send + Sync> Trainer for FakePolicy<
     fn restore(&mut self, dir: &Path) -> anyhow::Result<()> {
         self.updates = std::fs::read_to_string(dir.join("updates"))?.parse()?;
         Ok(())
+    }
+}
+
+/// An adapter's configuration without an adapter: it has no weights.
+impl<F: Fn(&SampleRequest, u64) -> String + Send + Sync> Exports for FakePolicy<F> {
+    fn export_weights(&self, dir: &Path) -> anyhow::Result<Exported> {
+        std::fs::write(dir.join("adapter_config.json"), "{}").context("exporting a fake policy")?;
+        Ok(Exported::Adapter)
     }
 }

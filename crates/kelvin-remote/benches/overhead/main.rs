@@ -2,8 +2,8 @@
 //! many. The server is this program once more, beside it on the same machine, so that what is counted is the client's alone.
 //! `cargo bench -p kelvin-remote --bench overhead -- 1000000 tinker` draws so many over one of `tinker`, `vllm` and `sglang`.
 
+mod bytes;
 mod server;
-mod still;
 
 use std::{
     io::{BufRead, BufReader},
@@ -15,6 +15,7 @@ use std::{
 
 use anyhow::Context;
 use kelvin_core::{
+    fake::FakePolicy,
     policy::{Sampler, completions},
     rollout::{SampleRequest, Sampling},
     seed::Seed,
@@ -24,7 +25,8 @@ use kelvin_remote::{
     tinker::{Adapters, Dialect, Engine, TinkerPolicy, TinkerSettings},
 };
 use mimalloc::MiMalloc;
-use still::{Bytes, Still};
+
+use crate::bytes::Bytes;
 
 /// Completions asked for at once.
 const CONCURRENT: usize = 64;
@@ -56,7 +58,8 @@ fn main() -> anyhow::Result<()> {
             concurrent_max: CONCURRENT,
             ..RolloutSettings::default()
         };
-        Ok(Box::new(Rollouts::new(Still, "p", Arc::new(Bytes), settings, None)?))
+        let learner = FakePolicy::new(|_, _| String::new());
+        Ok(Box::new(Rollouts::new(learner, "p", Arc::new(Bytes), settings, None)?))
     };
     let sampler = match engine {
         "vllm" => rollouts(Draws::Vllm)?,
