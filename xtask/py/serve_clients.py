@@ -9,11 +9,17 @@ Needs what is to be tried: openenv, requests with verl (its files alone: pip ins
 import argparse
 import ast
 import asyncio
+import contextlib
+import http.server
 import importlib.metadata
 import importlib.util
 import json
+import os
 import pathlib
+import subprocess
 import sys
+import tempfile
+import threading
 import traceback
 import types
 
@@ -353,30 +359,79 @@ def byte_tokenizer():
     return tokenizer
 
 
-def verifiers_taskset(server):
-    from kelvin_rl.taskset import KelvinConfig, KelvinTaskset
+def verifiers_evaluation(server):
+    """Its own evaluation by the name of the taskset, over a model's server that answers every other question rightly."""
+    right = dict((task["prompt"], text) for task, text in deductions(server))
+    asked = {}
+    with tempfile.TemporaryDirectory() as folder, chat_server(right, asked) as model:
+        command = [pathlib.Path(sys.executable).with_name("vf-eval"), "kelvin_taskset"]
+        options = {
+            "--env.taskset.url": server.url,
+            "--env.agent.harness.id": "null",
+            "--env.agent.runtime.type": "subprocess",
+            "--client.base-url": model,
+            "--client.api-key-var": "MODEL_KEY",
+            "-m": "m",
+            "-r": "1",
+            "-o": folder,
+        }
+        command += [it for pair in options.items() for it in pair] + ["--no-push"]
+        package = str(pathlib.Path(kelvin_rl.__file__).parent.parent)
+        environment = {**os.environ, "PYTHONPATH": package, "MODEL_KEY": "none"}
+        ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+        equal((ran.returncode, ran.stderr if ran.returncode else ""), (0, ""))
+        (path,) = pathlib.Path(folder).glob("*/traces.jsonl")
+        episodes = [json.loads(line) for line in path.read_text().splitlines()]
+    n_right = 0
+    for episode in episodes:
+        prompt = episode["task"]["data"]["prompt"]
+        (trace,) = episode["traces"]
+        equal(trace["errors"], [])
+        wanted = float(asked[prompt] == right.get(prompt))
+        equal(trace["rewards"], {"verified": {"score": wanted, "weight": 1.0}})
+        n_right += int(wanted)
+    assert len(right) > 1 and n_right == (len(right) + 1) // 2, (len(right), n_right)
+    return f"vf-eval kelvin_taskset: {len(episodes)} episodes over a chat endpoint, {n_right} right and rewarded, no error"
 
-    taskset = KelvinTaskset(KelvinConfig(url=server.url))
-    tasks = [it for it in taskset if it.data.task_type == "deduction"]
-    assert tasks and [it.data.idx for it in taskset.take(3)] == [0, 1, 2]
 
-    class Trace:
-        def __init__(self, reply):
-            self.last_reply, self.rewards, self.metrics = reply, {}, {}
+@contextlib.contextmanager
+def chat_server(right, asked):
+    """An endpoint as OpenAI's, which streams; notes what it said to each prompt. Gives its address."""
 
-        def record_reward(self, name, value, weight=1.0):
-            self.rewards[name] = value * weight
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
 
-        def record_metric(self, name, value):
-            self.metrics[name] = value
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            prompt = body["messages"][-1]["content"]
+            with lock:
+                is_right = prompt in right and sum(it in right for it in asked) % 2 == 0
+                asked[prompt] = right[prompt] if is_right else answer("'no'")
+            common = {"id": "c", "object": "chat.completion.chunk", "created": 0, "model": body["model"]}
+            delta = {"role": "assistant", "content": asked[prompt]}
+            chunks = [
+                {**common, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]},
+                {**common, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+                {**common, "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}},
+            ]
+            lines = [f"data: {json.dumps(it)}\n\n" for it in chunks] + ["data: [DONE]\n\n"]
+            text = "".join(lines).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
 
-    for task in tasks[:3]:
-        right = answer(json.loads(task.data.label)["payload"]["output"])
-        for reply, wanted in ((right, 1.0), ("?", 0.0)):
-            trace = Trace(reply)
-            asyncio.run(task.score(trace))
-            equal(trace.rewards["verified"], wanted)
-    return f"{len(tasks)} deduction tasks; Task.score of the library records the reward on a stand-in for a trace"
+        def log_message(self, *_):
+            pass
+
+    lock = threading.Lock()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{listening.server_port}/v1"
+        finally:
+            listening.shutdown()
 
 
 def nemo_gym_agent(server):
@@ -514,7 +569,7 @@ CHECKS = [
     (["openrlhf", "aiohttp"], open_rlhf_executor),
     (["trl"], trl_reward_function),
     (["trl", "torch", "datasets"], trl_trainer),
-    (["verifiers"], verifiers_taskset),
+    (["verifiers"], verifiers_evaluation),
     (["nemo-gym"], nemo_gym_agent),
 ]
 

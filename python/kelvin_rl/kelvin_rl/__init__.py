@@ -1,7 +1,7 @@
 """kelvin's environments for trainers in Python: a thin client of `kelvin serve`, which does the work.
 
 `Server` starts the binary, `Client` speaks to one. `reward_funcs` is for TRL, `compute_score` for verl (`kelvin_rl.verl`), the
-taskset for verifiers lies in `kelvin_rl.taskset`. Trouble of the server is an exception, never a reward.
+taskset for verifiers is the module `kelvin_taskset`. Trouble of the server is an exception, never a reward.
 """
 
 from .client import Client, KelvinError

@@ -1,11 +1,16 @@
-"""For verifiers: a taskset over `kelvin serve`, as `kelvin_rl.taskset` or by its classes."""
+"""For verifiers: a taskset over `kelvin serve`, `vf-eval kelvin_taskset`.
+
+A module of its own, since that library takes the name of a taskset as the name of a module that is in no package.
+"""
 
 import asyncio
 import json
 
 import verifiers.v1 as vf
 
-from .client import Client
+from kelvin_rl import Client
+
+__all__ = ["KelvinTaskset"]
 
 
 class KelvinData(vf.TaskData):
