@@ -10,6 +10,8 @@ mod attention;
 mod cache;
 mod decoder;
 mod draw;
+#[cfg(test)]
+mod large_tests;
 mod prefix;
 mod queue;
 mod row;
