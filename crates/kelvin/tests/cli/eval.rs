@@ -155,6 +155,40 @@ fn a_chat_template_asks() {
     assert!(ran.code == Some(2) && ran.err.contains("another evaluation"), "{}", ran.err);
 }
 
+/// A token that the run which trained the model read as text is read as text here, and otherwise is another evaluation.
+#[test]
+fn a_demoted_token_is_text() {
+    let (data, dir) = (data(), tempfile::tempdir().unwrap());
+    let model = dir.path().join("model");
+    fs::create_dir(&model).unwrap();
+    for file in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/base")).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), model.join(file.file_name())).unwrap();
+    }
+    // The first letter of every program comes to be a token that is added.
+    let path = model.join("tokenizer.json");
+    let mut tokenizer = json(&path);
+    let id = tokenizer["model"]["vocab"]["d"].clone();
+    let mut added = tokenizer["added_tokens"][0].clone();
+    (added["id"], added["content"]) = (id.clone(), "d".into());
+    tokenizer["added_tokens"].as_array_mut().unwrap().push(added);
+    fs::write(&path, tokenizer.to_string()).unwrap();
+    let ask = |out: &str, more: &[&str]| {
+        let first = [model.to_str().unwrap(), "--bench", "cruxeval-o", "--limit", "2", "--max-new", "4"];
+        eval(data.path(), &dir.path().join(out), &[&first[..], more].concat())
+    };
+    let id = id.to_string();
+    for (out, more) in [("added", &[][..]), ("text", &["--demote-token", &id])] {
+        let ran = ask(out, more);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+    }
+    assert_eq!(json(&dir.path().join("text/manifest.json"))["demote_token"].to_string(), format!("[{id}]"));
+    let ran = ask("added", &["--demote-token", &id]);
+    assert!(ran.code == Some(2) && ran.err.contains("another evaluation"), "{}", ran.err);
+    let ran = ask("other", &["--demote-token", "5"]);
+    assert!(ran.code == Some(1) && ran.err.contains("hint:"), "{}", ran.err);
+}
+
 #[test]
 fn publishers_answers_are_right() {
     let (data, dir) = (data(), tempfile::tempdir().unwrap());

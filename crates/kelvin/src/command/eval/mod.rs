@@ -96,6 +96,9 @@ pub(crate) struct Args {
     /// Ask in the markers that the embedded model knows, and what was trained from it; `embedded` always does
     #[arg(long, conflicts_with = "chat")]
     compact: bool,
+    /// Tokenize the added token of this id as ordinary text, as the run that trained the model did; may be given again
+    #[arg(long, value_name = "ID")]
+    demote_token: Vec<u32>,
     /// Type in which weights are held
     #[arg(long, default_value = "f32", value_parser = ["f32", "bf16"])]
     dtype: String,
@@ -148,6 +151,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         max_new: asked.max_new,
         seed: args.seed,
         chat_set: args.chat_set.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+        demote_token: args.demote_token.clone(),
         dtype: args.dtype.clone(),
         sampling: opened.iter().map(|it| (it.entry.card.name.to_owned(), (*it.sampling).clone())).collect(),
         files: opened.iter().map(|it| (it.entry.card.name.to_owned(), it.found.clone())).collect(),
@@ -228,8 +232,9 @@ impl Args {
 fn draw(args: &Args, opened: &[OpenedBenchmark], store: &Store, interrupt: &Interrupt) -> anyhow::Result<()> {
     let name = args.model.as_deref().expect("clap asks for it");
     let known = store.samples()?.iter().map(Sample::known).collect();
-    let context_tokens = model::check(name, &[])?.0.max_position_embeddings;
-    let sampler = model::sampler(name, model::storage(&args.dtype), model::on_threads(args.workers), &[])?;
+    let context_tokens = model::check(name, &args.demote_token)?.0.max_position_embeddings;
+    let (storage, options) = (model::storage(&args.dtype), model::on_threads(args.workers));
+    let sampler = model::sampler(name, storage, options, &args.demote_token)?;
     let tokenizer_at = model::resolve_tokenizer(name)?;
     let render = |asked| benchmarks::prompt(asked, &tokenizer_at, &args.chat_set);
     for it in opened {

@@ -30,6 +30,9 @@ pub(super) struct Results {
     pub(super) prompt_mode: PromptMode,
     /// Settings of the chat template, `NAME=VALUE`.
     pub(super) chat_set: Vec<String>,
+    /// Added tokens that were ordinary text.
+    #[serde(default)]
+    pub(super) demote_token: Vec<u32>,
     /// The type in which weights were held.
     pub(super) dtype: String,
     pub(super) seed: u64,
@@ -107,6 +110,7 @@ impl Results {
             profile: manifest.profile,
             prompt_mode: manifest.prompt_mode,
             chat_set: manifest.chat_set.clone(),
+            demote_token: manifest.demote_token.clone(),
             dtype: manifest.dtype.clone(),
             seed: manifest.seed,
             benchmarks,
@@ -243,6 +247,8 @@ fn differences(a: &Results, b: &Results) -> Vec<String> {
     differ("the prompt mode", &a.prompt_mode, &b.prompt_mode);
     differ("the grader's version", &a.grader, &b.grader);
     differ("the chat template's settings", &a.chat_set.join(" "), &b.chat_set.join(" "));
+    let demoted = |it: &Results| format!("{:?}", it.demote_token);
+    differ("what is demoted to text", &demoted(a), &demoted(b));
     differ("the type of the weights", &a.dtype, &b.dtype);
     for (name, of_a) in &a.benchmarks {
         let Some(of_b) = b.benchmarks.get(name) else { continue };

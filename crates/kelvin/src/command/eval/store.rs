@@ -42,6 +42,9 @@ pub(super) struct Manifest {
     pub(super) seed: u64,
     /// Settings of the chat template, `NAME=VALUE`.
     pub(super) chat_set: Vec<String>,
+    /// Added tokens that were ordinary text.
+    #[serde(default)]
+    pub(super) demote_token: Vec<u32>,
     /// The type in which weights were held.
     pub(super) dtype: String,
     /// How responses to each benchmark were drawn.
@@ -228,6 +231,7 @@ mod tests {
             max_new: None,
             seed,
             chat_set: Vec::new(),
+            demote_token: Vec::new(),
             dtype: "f32".into(),
             sampling: BTreeMap::new(),
             files: BTreeMap::from([("a".into(), Vec::new())]),
