@@ -1,5 +1,5 @@
 //! Adapters against PyTorch, finite differences and themselves merged; `xtask/py/lora_goldens.py` writes
-//! `goldens/lora`.
+//! `goldens/lora`, `xtask/py/peft_goldens.py` has PEFT write `goldens/peft`.
 
 use std::{fs, path::Path};
 
@@ -94,6 +94,26 @@ fn close(what: &str, got: f64, expected: f64, tolerance: f64) {
 
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|it| it.to_bits()).collect()
+}
+
+/// A folder as PEFT writes it means here what it means there.
+#[test]
+fn an_adapter_of_peft_computes_what_it_does_there() {
+    #[derive(Deserialize)]
+    struct Expected {
+        tokens: Vec<u32>,
+        logprobs: Vec<f64>,
+    }
+    let dir = goldens().join("peft");
+    let expected: Expected =
+        serde_json::from_str(&fs::read_to_string(dir.join("expected.json")).unwrap()).unwrap();
+    let base = base();
+    let merged = Lora::load(&dir, &base.config).unwrap().merged(&base.params);
+    let got = forward_logprobs(&merged, &[&expected.tokens], 1.0).unwrap().remove(0);
+    assert_eq!(got.len(), expected.logprobs.len());
+    for (got, &expected) in got.iter().zip(&expected.logprobs) {
+        close("log-probability", f64::from(*got), expected, 2e-5);
+    }
 }
 
 #[test]
