@@ -13,7 +13,7 @@ use crate::{
     learnability,
     novelty::Near,
     settings::{Combine, IntrinsicSettings, RewardSource, RunSettings, Term},
-    stage::{Estimated, ProposalAsk, Scene},
+    stage::{self, Estimated, ProposalAsk, Scene},
     types::{self, Side},
 };
 
@@ -57,7 +57,7 @@ pub fn see(
         Ok((task, _)) => {
             let references = &asks[it.rollout.group].references;
             let identity = env.identity(task)?;
-            let is_reference = is_among(env, &identity, references)?;
+            let is_reference = stage::is_among(env, &identity, references)?;
             let identity = (task.task_type, identity);
             let is_duplicate = buffer.holds(&identity) || !posed.insert(identity);
             let is_refused = near.and_then(|it| it.refusal(&settings.azr)).is_some();
@@ -74,23 +74,6 @@ pub fn see(
         }),
     };
     estimated.iter().zip(near).map(see).collect()
-}
-
-/// Whether a task is one of `references`.
-///
-/// # Errors
-/// If one of them is another environment's.
-pub(crate) fn is_among(
-    env: &dyn DynEnvironment,
-    identity: &str,
-    references: &[Task],
-) -> anyhow::Result<bool> {
-    for reference in references {
-        if env.identity(reference)? == identity {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// What a task shows that is no copy.

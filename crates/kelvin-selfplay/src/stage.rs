@@ -18,7 +18,7 @@ use kelvin_core::{
 
 pub use play::{Played, Poses, Solves, play};
 pub use screen::Screen;
-pub(crate) use screen::unfit;
+pub(crate) use screen::{is_among, unfit};
 pub(crate) use stopping::round_len;
 pub(crate) use stream::{Judge, stream};
 pub use timeline::StreamTime;

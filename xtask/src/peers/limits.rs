@@ -17,9 +17,8 @@ pub(super) struct Limit {
     key: String,
     /// What it is shown in.
     unit: String,
-    /// The number is divided by this, for its unit.
-    #[serde(default = "one")]
-    scale: f64,
+    /// The number is divided by this, for its unit; without, by 1.
+    scale: Option<f64>,
     at_most: Option<f64>,
     at_least: Option<f64>,
     /// Rounds, of which the median counts.
@@ -27,12 +26,8 @@ pub(super) struct Limit {
     rounds: usize,
     /// Arguments after `kelvin bench`.
     kelvin: Vec<String>,
-    /// The other run.
+    /// Or by that of this other run.
     against: Option<Vec<String>>,
-}
-
-fn one() -> f64 {
-    1.0
 }
 
 fn one_round() -> usize {
@@ -56,9 +51,10 @@ pub(super) const HEAD: &str = "| what | measured | wanted | held |\n|---|---|---
 
 impl Limit {
     /// # Errors
-    /// If it bounds nothing, or kelvin cannot be started or fails.
+    /// If it bounds nothing or is divided twice, or kelvin cannot be started or fails.
     pub(super) fn measure(&self, root: &Path, options: &Options) -> anyhow::Result<Held> {
         ensure!(self.at_most.is_some() || self.at_least.is_some(), "`{}` bounds nothing", self.name);
+        ensure!(self.scale.is_none() || self.against.is_none(), "`{}` is divided twice", self.name);
         if self.kelvin.iter().any(|it| it == checkpoint::FOLDER) {
             checkpoint::written(root)?;
         }
@@ -72,10 +68,9 @@ impl Limit {
             let number = said.get(&self.key).and_then(Value::as_f64);
             number.with_context(|| format!("a round of `{}` lacks `{}`", self.name, self.key))
         };
-        let of = |round: &Vec<Value>| match &round[..] {
-            [own] => Ok(number(own)? / self.scale),
-            [own, other] => Ok(number(own)? / number(other)?),
-            _ => unreachable!("there are one or two runs"),
+        let of = |round: &Vec<Value>| {
+            let by = round.get(1).map_or(Ok(self.scale.unwrap_or(1.0)), number)?;
+            Ok(number(&round[0])? / by)
         };
         let measured = median(rounds.iter().map(of).collect::<anyhow::Result<_>>()?);
         let is_held =

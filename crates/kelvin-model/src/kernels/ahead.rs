@@ -3,10 +3,7 @@
 
 use std::ops::Range;
 
-use super::matrix::MatRef;
-
-/// Floats of a line of the cache.
-pub(super) const LINE: usize = 16;
+use super::{aligned::LINE_FLOATS, matrix::MatRef};
 
 /// A part of a matrix that is fetched run by run, a run being what is contiguous: of a row or of a column.
 pub(super) struct Ahead {
@@ -30,7 +27,7 @@ impl Ahead {
             (1, stride) => (cols.len(), rows.len(), stride),
             (stride, _) => (rows.len(), cols.len(), stride),
         };
-        let lines = len.div_ceil(LINE);
+        let lines = len.div_ceil(LINE_FLOATS);
         let at = of.from(rows.start, cols.start).as_ptr();
         Ahead { at, stride, runs, lines, asked: 0, per_tile: (runs * lines).div_ceil(n_tiles) }
     }
@@ -42,7 +39,7 @@ impl Ahead {
         while 0 < left && 0 < self.runs {
             let upto = self.lines.min(self.asked + left);
             for line in self.asked..upto {
-                ask(self.at.wrapping_add(line * LINE));
+                ask(self.at.wrapping_add(line * LINE_FLOATS));
             }
             left -= upto - self.asked;
             self.asked = upto;
@@ -72,39 +69,27 @@ fn ask(at: *const f32) {
 mod tests {
     use super::*;
 
-    /// Offsets in floats of the lines that are asked for, tile by tile.
-    fn asked(mut ahead: Ahead, base: &[f32], n_tiles: usize) -> Vec<Vec<usize>> {
-        let place = |ahead: &Ahead| {
-            let runs = (ahead.at as usize - base.as_ptr() as usize) / size_of::<f32>();
-            (ahead.runs, runs + ahead.asked * LINE)
+    /// Offsets in floats of all lines, which are asked for one at a time.
+    fn lines(of: MatRef, rows: Range<usize>, cols: Range<usize>, base: &[f32]) -> Vec<usize> {
+        let mut ahead = Ahead { per_tile: 1, ..Ahead::new(of, &rows, &cols, 1) };
+        let next = || {
+            let offset =
+                (ahead.at as usize - base.as_ptr() as usize) / size_of::<f32>() + ahead.asked * LINE_FLOATS;
+            let is_left = 0 < ahead.runs;
+            ahead.fetch();
+            is_left.then_some(offset)
         };
-        (0..n_tiles)
-            .map(|_| {
-                let mut offsets = Vec::new();
-                // One line at a time shows each.
-                for _ in 0..std::mem::take(&mut ahead.per_tile) {
-                    let (runs, offset) = place(&ahead);
-                    if runs == 0 {
-                        break;
-                    }
-                    offsets.push(offset);
-                    ahead.per_tile = 1;
-                    ahead.fetch();
-                }
-                offsets
-            })
-            .collect()
+        std::iter::from_fn(next).collect()
     }
 
     #[test]
     fn every_line_is_asked_for_once_whichever_way_a_matrix_lies() {
         let data = vec![0f32; 100 * 40];
         let rows = MatRef::new(&data, 100, 40);
-        let lines = asked(Ahead::new(rows, &(3..6), &(8..40), 1), &data, 1);
-        assert_eq!(lines[0], [128, 144, 168, 184, 208, 224]);
+        let expected = [128, 144, 168, 184, 208, 224];
+        assert_eq!(lines(rows, 3..6, 8..40, &data), expected);
         // The same of the transposed view, whose columns are contiguous.
-        let lines = asked(Ahead::new(rows.t(), &(8..40), &(3..6), 1), &data, 1);
-        assert_eq!(lines[0], [128, 144, 168, 184, 208, 224]);
+        assert_eq!(lines(rows.t(), 8..40, 3..6, &data), expected);
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use half::bf16;
 
 /// Bytes of a cache line.
-const LINE_BYTES: usize = 64;
-const LINE_FLOATS: usize = LINE_BYTES / size_of::<f32>();
+pub(super) const LINE_BYTES: usize = 64;
+/// Floats of one.
+pub(super) const LINE_FLOATS: usize = LINE_BYTES / size_of::<f32>();
 
 /// Floats from the start of a cache line on.
 ///

@@ -92,15 +92,15 @@ unsafe fn part(a: MatRef, b: MatRef, out: Out, rows: Range<usize>, cols: Range<u
         rows.len().div_ceil(MAX_TILE_ROWS) * cols.len().div_ceil(PANEL)
     };
     let (mut a_scratch, mut b_scratch) = SCRATCH.take();
-    for cols in cols.clone().step_by(N_BLOCK).map(|first| block(first, cols.end, N_BLOCK)) {
-        for ks in (0..k).step_by(K_BLOCK).map(|first| block(first, k, K_BLOCK)) {
+    for cols in cols.clone().step_by(N_BLOCK).map(|first| piece(first, cols.end, N_BLOCK)) {
+        for ks in (0..k).step_by(K_BLOCK).map(|first| piece(first, k, K_BLOCK)) {
             b_scratch.reserve(packed_len(ks.len(), cols.len()));
             pack(b, ks.clone(), cols.clone(), b_scratch.as_mut_slice());
-            let next_ks = block(ks.end, k, K_BLOCK);
+            let next_ks = piece(ks.end, k, K_BLOCK);
             let mut next_b = Ahead::new(b, &next_ks, &cols, n_tiles(&rows, &cols));
-            for own in rows.clone().step_by(M_BLOCK).map(|first| block(first, rows.end, M_BLOCK)) {
-                let (next_rows, of_ks) = match block(own.end, rows.end, M_BLOCK) {
-                    none if none.is_empty() => (block(rows.start, rows.end, M_BLOCK), &next_ks),
+            for own in rows.clone().step_by(M_BLOCK).map(|first| piece(first, rows.end, M_BLOCK)) {
+                let (next_rows, of_ks) = match piece(own.end, rows.end, M_BLOCK) {
+                    none if none.is_empty() => (piece(rows.start, rows.end, M_BLOCK), &next_ks),
                     next => (next, &ks),
                 };
                 let next_a = Ahead::new(a, &next_rows, of_ks, n_tiles(&own, &cols));
@@ -119,8 +119,8 @@ unsafe fn part(a: MatRef, b: MatRef, out: Out, rows: Range<usize>, cols: Range<u
     SCRATCH.set((a_scratch, b_scratch));
 }
 
-/// The block that begins at `first`, of up to `len`.
-fn block(first: usize, end: usize, len: usize) -> Range<usize> {
+/// What begins at `first`, of up to `len`.
+fn piece(first: usize, end: usize, len: usize) -> Range<usize> {
     first..(first + len).min(end)
 }
 

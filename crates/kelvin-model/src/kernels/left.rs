@@ -2,7 +2,11 @@
 
 use std::ops::Range;
 
-use super::{ahead::LINE, aligned::AlignedBuf, matrix::MatRef, micro::MAX_TILE_ROWS};
+use super::{
+    aligned::{AlignedBuf, LINE_FLOATS},
+    matrix::MatRef,
+    micro::MAX_TILE_ROWS,
+};
 
 /// Rows this many floats apart (4 KiB), or a multiple, share one set of the first-level cache. A tile has more rows
 /// than a set has places, and each would drive out the others.
@@ -80,7 +84,7 @@ impl<'data> Left<'data> {
         ks: &Range<usize>,
         scratch: &'data mut AlignedBuf,
     ) -> Left<'data> {
-        let row_stride = ks.len().next_multiple_of(LINE) + LINE;
+        let row_stride = ks.len().next_multiple_of(LINE_FLOATS) + LINE_FLOATS;
         scratch.reserve(rows.len() * row_stride);
         for (row, to) in rows.clone().zip(scratch.as_mut_slice().chunks_exact_mut(row_stride)) {
             to[..ks.len()].copy_from_slice(&a.from(row, ks.start)[..ks.len()]);

@@ -110,13 +110,14 @@ unsafe fn tile_portable<const ROWS: usize, E: Element>(tile: Tile<E>) -> usize {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Element, PANEL, Tile};
+    use super::{
+        super::aligned::{LINE_BYTES, LINE_FLOATS},
+        Element, PANEL, Tile,
+    };
 
     /// How far ahead of the product panels are fetched, in bytes. Panels of a large model come from memory one after
     /// another; the processor's own prefetching stops at every page.
     const AHEAD: usize = 2048;
-    /// Bytes of a line of the cache: half a row of a panel of f32, a whole one of bf16.
-    const LINE_BYTES: usize = 64;
 
     /// Asks for the lines of C that a tile will add to or overwrite, which come while it is summed.
     ///
@@ -125,11 +126,9 @@ mod x86 {
     #[inline(always)]
     unsafe fn fetch_sums<E: Element>(rows: usize, tile: Tile<E>) {
         for row in 0..rows {
-            // SAFETY: the caller vouches for the row, of 32 floats.
-            unsafe {
-                let c = tile.c.add(row * tile.c_row);
-                _mm_prefetch::<_MM_HINT_T0>(c.cast());
-                _mm_prefetch::<_MM_HINT_T0>(c.add(PANEL / 2).cast());
+            for line in (0..PANEL).step_by(LINE_FLOATS) {
+                // SAFETY: the caller vouches for the row, of 32 floats.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(tile.c.add(row * tile.c_row + line).cast()) };
             }
         }
     }

@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 
 use kelvin_core::{
+    environment::DynEnvironment,
     rollout::Prompt,
     task::{Reason, Rejection, Task, TaskType},
 };
 
 use super::Scene;
-use crate::{buffer::TaskBuffer, intrinsic, settings::Duplicates, state::HeldOut};
+use crate::{buffer::TaskBuffer, settings::Duplicates, state::HeldOut};
 
 /// What proposals are screened against.
 #[derive(Clone, Copy)]
@@ -55,12 +56,29 @@ pub(super) fn screened(
         Duplicates::Reject => Some((task.task_type, scene.env.identity(&task)?)),
     };
     if let Some(identity) = identity.as_ref().filter(|it| buffer.holds(it)) {
-        return Ok(Err(match intrinsic::is_among(scene.env, &identity.1, references)? {
+        return Ok(Err(match is_among(scene.env, &identity.1, references)? {
             true => Rejection::new(Reason::ReferenceCopy, "it is a reference that it was shown"),
             false => copy(),
         }));
     }
     Ok(Ok(Posed { task, solve_prompt, identity }))
+}
+
+/// Whether a task is one of `references`.
+///
+/// # Errors
+/// If one of them is another environment's.
+pub(crate) fn is_among(
+    env: &dyn DynEnvironment,
+    identity: &str,
+    references: &[Task],
+) -> anyhow::Result<bool> {
+    for reference in references {
+        if env.identity(reference)? == identity {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Why no run may train on a task: it is held out, or its solver prompt is too long.

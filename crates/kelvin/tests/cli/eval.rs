@@ -1,6 +1,9 @@
 //! `kelvin eval` from outside, on a few questions of our own in CRUXEval's format, put to the embedded model.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde_json::Value;
 
@@ -117,16 +120,22 @@ fn a_limit_changes_no_response() {
     assert!(some.iter().all(|it| all.contains(it)), "{some:?} {all:?}");
 }
 
-/// Questions go through the model's chat template and its settings; another setting is another evaluation.
-#[test]
-fn a_chat_template_asks() {
-    let (data, dir) = (data(), tempfile::tempdir().unwrap());
-    let model = dir.path().join("model");
+/// A copy of the embedded model's files.
+fn base_in(dir: &Path) -> PathBuf {
+    let model = dir.join("model");
     fs::create_dir(&model).unwrap();
     for file in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/base")).unwrap() {
         let file = file.unwrap();
         fs::copy(file.path(), model.join(file.file_name())).unwrap();
     }
+    model
+}
+
+/// Questions go through the model's chat template and its settings; another setting is another evaluation.
+#[test]
+fn a_chat_template_asks() {
+    let (data, dir) = (data(), tempfile::tempdir().unwrap());
+    let model = base_in(dir.path());
     let out = dir.path().join("out");
     let ask = |mood: &str| {
         let mood = format!("mood={mood}");
@@ -155,16 +164,11 @@ fn a_chat_template_asks() {
     assert!(ran.code == Some(2) && ran.err.contains("another evaluation"), "{}", ran.err);
 }
 
-/// A token that the run which trained the model read as text is read as text here, and otherwise is another evaluation.
+/// What is demoted stands in the manifest, makes another evaluation, and has to be an added token.
 #[test]
-fn a_demoted_token_is_text() {
+fn a_demoted_token_makes_another_evaluation() {
     let (data, dir) = (data(), tempfile::tempdir().unwrap());
-    let model = dir.path().join("model");
-    fs::create_dir(&model).unwrap();
-    for file in fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/base")).unwrap() {
-        let file = file.unwrap();
-        fs::copy(file.path(), model.join(file.file_name())).unwrap();
-    }
+    let model = base_in(dir.path());
     // The first letter of every program comes to be a token that is added.
     let path = model.join("tokenizer.json");
     let mut tokenizer = json(&path);
