@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Rows of B taken at once: a panel of 256 x 32 floats is 32 KiB, about a first-level cache.
-const K_BLOCK: usize = 256;
+pub(super) const K_BLOCK: usize = 256;
 /// Columns of B packed at once: 512 KiB at the full depth, for the second-level cache.
 const N_BLOCK: usize = 512;
 /// Rows of A passed over a panel before the next panel, a multiple of the tile. Nothing fetches those of a product's
@@ -207,8 +207,7 @@ unsafe fn panel_rows<E: Element>(level: Level, rows: usize, width: usize, tile: 
     }
 }
 
-/// `c = a b`, or `c += a b` if `accumulate`, with `b` packed beforehand; for products with few rows. Each row
-/// of `c` depends on that row of `a` alone, but not to the bit as in [`matmul`], which splits long sums.
+/// [`matmul`] to the bit, with `b` packed beforehand; for products with few rows.
 ///
 /// # Panics
 /// If the shapes do not fit.
@@ -304,18 +303,22 @@ unsafe fn packed_panel<E: Element>(
     first_col: usize,
     accumulate: bool,
 ) {
-    // SAFETY: forwarded to the caller.
-    unsafe {
-        let tile = Tile {
-            k: a.cols(),
-            a: a.as_ptr().add(first_row * a.row_stride()),
-            a_row: a.row_stride(),
-            a_col: a.col_stride(),
-            b: panel.as_ptr(),
-            c: out.c.add(first_row * out.row_stride + first_col),
-            c_row: out.row_stride,
-            accumulate,
-        };
-        panel_rows(level, rows, PANEL.min(out.cols - first_col), tile);
+    // Sums are split where those of `part` are, so that a product is the same however its right side is held. A sum of
+    // nothing is written too.
+    for ks in (0..a.cols().max(1)).step_by(K_BLOCK).map(|first| piece(first, a.cols(), K_BLOCK)) {
+        // SAFETY: forwarded to the caller.
+        unsafe {
+            let tile = Tile {
+                k: ks.len(),
+                a: a.as_ptr().add(first_row * a.row_stride() + ks.start * a.col_stride()),
+                a_row: a.row_stride(),
+                a_col: a.col_stride(),
+                b: panel[ks.start * PANEL..].as_ptr(),
+                c: out.c.add(first_row * out.row_stride + first_col),
+                c_row: out.row_stride,
+                accumulate: accumulate || 0 < ks.start,
+            };
+            panel_rows(level, rows, PANEL.min(out.cols - first_col), tile);
+        }
     }
 }

@@ -1,7 +1,11 @@
 //! Micro-kernels: a few rows of A times one packed panel of B. Every element of the result is one chain of
 //! multiply-adds over k in order, whatever the number of rows, which is what makes rows independent.
 
-use super::{element::Element, simd::Level};
+use super::{
+    element::Element,
+    math::multiply_add,
+    simd::{Level, PORTABLE_FUSES},
+};
 
 /// Columns of a packed panel.
 pub(super) const PANEL: usize = 32;
@@ -54,12 +58,6 @@ impl<E: Element> Tile<E> {
     }
 }
 
-/// A fused multiply-add where the target has one at compile time, else a product and a sum.
-#[inline(always)]
-fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
-    if cfg!(any(target_feature = "fma", target_arch = "aarch64")) { a.mul_add(b, c) } else { a * b + c }
-}
-
 /// Columns that the portable kernel holds in registers.
 const STRIP: usize = 8;
 
@@ -89,7 +87,7 @@ unsafe fn tile_portable<const ROWS: usize, E: Element>(tile: Tile<E>) -> usize {
                 for (col, sum) in sums.iter_mut().enumerate() {
                     // SAFETY: as above.
                     let b = unsafe { E::column(tile.b.add(q * PANEL), strip + col) };
-                    *sum = multiply_add(a, b, *sum);
+                    *sum = multiply_add::<PORTABLE_FUSES>(a, b, *sum);
                 }
             }
         }

@@ -7,7 +7,6 @@
 mod adamw;
 mod ahead;
 mod aligned;
-#[cfg(test)]
 mod attend;
 mod element;
 mod gemm;
@@ -34,16 +33,15 @@ mod softmax;
 mod swiglu;
 
 pub use adamw::{AdamStep, adamw, sum_of_squares};
-#[cfg(test)]
-pub use attend::decode_attention;
+pub use attend::{ATTEND_BLOCK, attend};
 pub use gemm::{matmul, matmul_packed, matmul_packed_parallel, matmul_packed_prefix, matmul_parallel};
-pub use loss::{TokenStats, logits_gradient, token_stats};
-pub use math::{dot, fast_exp, row_max};
+pub use loss::{TokenStats, WEIGHED, logits_gradient, logprob_of, token_stats, weigh};
+pub use math::{dot, row_max};
 pub use matrix::{MatMut, MatRef};
 pub use norm::{head_norm, head_norm_backward, rms_norm, rms_norm_backward, rms_norm_scaled};
 pub use pack::{PackedMatrix, Storage};
 pub use peak::{gemm_peak_gflops, memory_bandwidth};
 pub use rope::{Llama3Scaling, Rope, RopeTable, rope_rows, rope_rows_backward};
 pub use rows::{add_bias, add_into, column_sums};
-pub use softmax::{causal_softmax, causal_softmax_again, causal_softmax_backward, exp_sum, softmax_row};
+pub use softmax::{causal_softmax, causal_softmax_again, causal_softmax_backward};
 pub use swiglu::{swiglu, swiglu_backward};

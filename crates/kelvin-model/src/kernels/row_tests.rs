@@ -53,39 +53,9 @@ fn a_row_is_the_same_anywhere() {
             let positions: Vec<usize> = (0..x.len() / width).map(|row| first + row).collect();
             rope_rows(x, width, 1, &positions, &table);
         });
-        rows_agree("softmax", width, |x, _| x.chunks_exact_mut(width).for_each(|row| softmax_row(row, 1.3)));
-    }
-}
-
-#[test]
-fn decode_attention_is_softmax_of_scores_times_values() {
-    for head_dim in [6, 32, 64, 128] {
-        for n in [1, 2, 33, 100] {
-            let (group, scale) = (3, 0.4f32);
-            let queries = uniform(group * head_dim, 33);
-            let (keys, values) = (uniform(n * head_dim, 34), uniform(n * head_dim, 35));
-            let results = each_level(|_| {
-                let (mut scores, mut out) = (vec![0.0; n + 2], vec![9.0; group * head_dim]);
-                decode_attention(&queries, &keys, &values, head_dim, scale, &mut scores, &mut out);
-                out
-            });
-            assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "instruction sets differ");
-            for (query, out) in queries.chunks_exact(head_dim).zip(results[0].chunks_exact(head_dim)) {
-                let weights: Vec<f64> = keys
-                    .chunks_exact(head_dim)
-                    .map(|key| (inner(query, key) * f64::from(scale)).exp())
-                    .collect();
-                for (idx, &got) in out.iter().enumerate() {
-                    let mixed: f64 = weights
-                        .iter()
-                        .zip(values.chunks_exact(head_dim))
-                        .map(|(weight, value)| weight * f64::from(value[idx]))
-                        .sum();
-                    let expected = mixed / weights.iter().sum::<f64>();
-                    assert!((f64::from(got) - expected).abs() < 5e-6, "{head_dim} {n}: {got} {expected}");
-                }
-            }
-        }
+        rows_agree("softmax", width, |x, _| {
+            x.chunks_exact_mut(width).for_each(|row| causal_softmax(row, width, width, 1.3, &mut [0.0]))
+        });
     }
 }
 
@@ -96,7 +66,14 @@ fn reductions_agree_on_all_instruction_sets() {
         let results = each_level(|_| {
             let mut row = a.clone();
             let stats = token_stats(&a, len / 2, 0.7);
-            (dot(&a, &b), row_max(&a), exp_sum(&mut row, 0.5), sum_of_squares(&a), stats, row)
+            (
+                dot(&a, &b),
+                row_max(&a),
+                causal_softmax(&mut row, len, len, 0.5, &mut [0.0]),
+                sum_of_squares(&a),
+                stats,
+                row,
+            )
         });
         assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "length {len}");
         assert!((f64::from(results[0].0) - inner(&a, &b)).abs() < 1e-5);

@@ -5,19 +5,17 @@ use super::{
     simd::multiversion,
 };
 
+/// `row = softmax(row * scale)`, for a positive scale; returns `log(sum(exp(row * scale)))` of what it was.
+#[inline(always)]
+pub(super) fn softmax_body(row: &mut [f32], scale: f32) -> f32 {
+    let max = max_body(row) * scale;
+    let sum = exp_sum_body(row, scale, max);
+    let inverse = 1.0 / sum;
+    each(row, |weight| weight * inverse);
+    max + sum.ln()
+}
+
 multiversion! {
-    /// `row = softmax(row * scale)`, for a positive scale.
-    pub fn softmax_row(row: &mut [f32], scale: f32) {
-        let max = max_body(row) * scale;
-        let inverse = 1.0 / exp_sum_body(row, scale, max);
-        each(row, |weight| weight * inverse);
-    }
-
-    /// `row = exp(row - shift)`; returns the sum.
-    pub fn exp_sum(row: &mut [f32], shift: f32) -> f32 {
-        exp_sum_body(row, 1.0, shift)
-    }
-
     /// Turns scores of consecutive queries into attention weights: row `i` of `scores` (`width` floats) is the
     /// query that sees the first `first_visible + i` keys; the rest of the row becomes zero. Stores
     /// `log(sum(exp(score * scale)))` of each row. The scale is positive.
@@ -34,11 +32,7 @@ multiversion! {
         assert_eq!(scores.len(), log_sums.len() * width);
         for (idx, (row, log_sum)) in scores.chunks_exact_mut(width).zip(log_sums).enumerate() {
             let (seen, unseen) = row.split_at_mut(first_visible + idx);
-            let max = max_body(seen) * scale;
-            let sum = exp_sum_body(seen, scale, max);
-            *log_sum = max + sum.ln();
-            let inverse = 1.0 / sum;
-            each(seen, |weight| weight * inverse);
+            *log_sum = softmax_body(seen, scale);
             unseen.fill(0.0);
         }
     }

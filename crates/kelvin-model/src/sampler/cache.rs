@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use crate::config::ModelConfig;
+use crate::{config::ModelConfig, kernels::ATTEND_BLOCK};
 
-/// Positions of a block; also the lanes of a score kernel.
-pub(super) const BLOCK: usize = 32;
+/// Positions of a block.
+pub(super) const BLOCK: usize = ATTEND_BLOCK;
 /// A cache line in floats; blocks start on one.
 const LINE: usize = 16;
 

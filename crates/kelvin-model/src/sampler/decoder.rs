@@ -6,13 +6,12 @@
 use rayon::prelude::*;
 
 use super::{
-    attention::attend,
     cache::{BLOCK, Cache, Pool, Shape},
     weights::{LayerWeights, Weights},
 };
 use crate::{
     config::ModelConfig,
-    kernels::{MatMut, MatRef, RopeTable, add_bias, head_norm, rope_rows},
+    kernels::{MatMut, MatRef, RopeTable, add_bias, attend, head_norm, rope_rows},
     transformer::Threads,
 };
 
@@ -183,9 +182,10 @@ impl Decoder {
         let row = |row: &[f32], feed: &Feed, scores: &mut [f32], out: &mut [f32]| {
             let queries = row[..query_width].chunks_exact(group_width);
             for (head, (queries, out)) in queries.zip(out.chunks_exact_mut(group_width)).enumerate() {
-                let blocks = &caches[feed.cache].blocks[..=feed.position / BLOCK];
+                let blocks = &caches[feed.cache].blocks;
                 let start = self.shape.head_start(index, head);
-                attend(queries, blocks, start, config.head_dim, feed.position + 1, scores, out);
+                let block = |idx: usize| &blocks[idx].floats()[start..];
+                attend(queries, block, config.head_dim, feed.position + 1, scores, out);
             }
         };
         let qkv = &self.qkv[..n * width];

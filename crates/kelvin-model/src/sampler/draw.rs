@@ -8,36 +8,7 @@ use std::cmp::Ordering;
 use anyhow::{bail, ensure};
 use kelvin_core::rollout::{STOP_BYTES_MAX, STOPS_MAX, Sampling, is_drawing_temperature};
 
-use crate::kernels::{fast_exp, row_max, simd::multiversion};
-
-/// Weights that are summed before the sum is looked at.
-const CHUNK: usize = 64;
-
-multiversion! {
-    /// `weights = exp(logits * inverse_temperature - max)`, and the sum of each 64 of them.
-    pub fn weigh(
-        logits: &[f32],
-        inverse_temperature: f32,
-        max: f32,
-        weights: &mut [f32],
-        sums: &mut [f64],
-    ) {
-        assert!(logits.len() == weights.len() && logits.len().div_ceil(CHUNK) == sums.len());
-        let chunks = logits.chunks(CHUNK).zip(weights.chunks_mut(CHUNK));
-        for ((logits, weights), sum) in chunks.zip(sums) {
-            for (weight, logit) in weights.iter_mut().zip(logits) {
-                *weight = fast_exp(logit * inverse_temperature - max);
-            }
-            let mut lanes = [0f64; 8];
-            for weights in weights.chunks(8) {
-                for (lane, &weight) in lanes.iter_mut().zip(weights) {
-                    *lane += f64::from(weight);
-                }
-            }
-            *sum = lanes.iter().sum();
-        }
-    }
-}
+use crate::kernels::{WEIGHED, logprob_of, row_max, weigh};
 
 /// Scratch for drawing.
 #[derive(Default)]
@@ -71,7 +42,7 @@ struct Weighed {
 
 impl Weighed {
     fn logprob(&self, logit: f32) -> f32 {
-        (f64::from(logit * self.inverse_temperature - self.max) - self.total.ln()) as f32
+        logprob_of(logit * self.inverse_temperature - self.max, self.total)
     }
 }
 
@@ -137,9 +108,9 @@ impl Draw {
             let mut left = unit * total;
             let chunk = pick(self.sums.iter().copied(), left);
             left -= self.sums[..chunk].iter().sum::<f64>();
-            let weights = &self.weights[chunk * CHUNK..];
-            let within = pick(weights.iter().take(CHUNK).map(|&weight| f64::from(weight)), left);
-            ((chunk * CHUNK + within) as u32, total)
+            let weights = &self.weights[chunk * WEIGHED..];
+            let within = pick(weights.iter().take(WEIGHED).map(|&weight| f64::from(weight)), left);
+            ((chunk * WEIGHED + within) as u32, total)
         }
     }
 
@@ -156,7 +127,7 @@ impl Draw {
     fn weigh(&mut self, logits: &[f32], temperature: f32) -> anyhow::Result<Weighed> {
         let inverse_temperature = 1.0 / temperature;
         self.weights.resize(logits.len(), 0.0);
-        self.sums.resize(logits.len().div_ceil(CHUNK), 0.0);
+        self.sums.resize(logits.len().div_ceil(WEIGHED), 0.0);
         let max = row_max(logits) * inverse_temperature;
         weigh(logits, inverse_temperature, max, &mut self.weights, &mut self.sums);
         let total: f64 = self.sums.iter().sum();

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     checkpoint::tests::tiny,
     config::{Family, tests::small},
-    transformer::Threads,
+    transformer::{Threads, forward_logprobs},
 };
 
 /// Just too large for a core's cache in bf16.
@@ -32,6 +32,14 @@ fn large(family: Family) -> ModelConfig {
     }
 }
 
+/// Weights that bf16 holds as they are.
+fn rounded(config: &ModelConfig) -> Params {
+    let mut params = Params::random(config, Seed::new(4));
+    params.flat.iter_mut().for_each(|it| *it = half::bf16::from_f32(*it).to_f32());
+    params
+}
+
+/// Also where weights are held in bf16; and the trainer, whose weights those are, scores a row as it was drawn.
 #[test]
 fn a_row_is_the_same_where_threads_share_a_pass() {
     let settings = [
@@ -49,7 +57,7 @@ fn a_row_is_the_same_where_threads_share_a_pass() {
         .collect();
     let llama = Family::Llama { attention_bias: false };
     for family in [Family::Qwen2, Family::Qwen3 { attention_bias: false }, llama] {
-        let params = Params::random(&large(family), Seed::new(4));
+        let params = rounded(&large(family));
         for storage in [Storage::F32, Storage::Bf16] {
             assert_eq!(threads_for(params.flat.len() * storage.bytes()), Threads::All);
             let sampler = |options| {
@@ -70,6 +78,13 @@ fn a_row_is_the_same_where_threads_share_a_pass() {
             for (how, options) in variants {
                 let drawn = sampler(options).sample(requests.clone()).unwrap();
                 assert_same(&drawn, &expected, &format!("{family:?}, {storage:?}, {how}"));
+            }
+            let sequence = |it: &Completion| [&it.prompt_tokens[..], &it.tokens].concat();
+            let sequences: Vec<Vec<u32>> = expected.iter().map(sequence).collect();
+            let scored = forward_logprobs(&params, &sequences, 1.0).unwrap();
+            for (drawn, scored) in expected.iter().zip(scored) {
+                let first = drawn.prompt_tokens.len() - 1;
+                assert_eq!(drawn.plain_logprobs, scored[first..], "{family:?}, {storage:?}, by the trainer");
             }
         }
     }

@@ -6,7 +6,6 @@
 //! the row's seed. So neither what a row takes from the [`store`] of computed prompts nor how often it is
 //! dropped and computed again changes it.
 
-mod attention;
 mod cache;
 mod decoder;
 mod draw;
