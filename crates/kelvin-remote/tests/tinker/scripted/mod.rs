@@ -124,11 +124,21 @@ pub struct Shared<W = World> {
     pub is_down: bool,
     /// At these requests it goes away, the last first.
     pub leaves: Vec<u64>,
+    /// It goes away before it answers what is asked for here, once.
+    pub leaves_before: Option<&'static str>,
     /// While it is true, nobody listens: connections are refused.
     pub is_away: bool,
+    /// How often it went away. Connections end with the process that took them: what was sent to one that is gone is not heard
+    /// by the next.
+    pub n_lives: u64,
 }
 
 impl<W> Shared<W> {
+    fn leave(&mut self) {
+        self.is_away = true;
+        self.n_lives += 1;
+    }
+
     /// Requests that were struck.
     pub fn n_struck(&self) -> u64 {
         self.struck.values().sum()
@@ -155,7 +165,9 @@ impl<W: Answers> Server<W> {
             restarts: Vec::new(),
             is_down: false,
             leaves: Vec::new(),
+            leaves_before: None,
             is_away: false,
+            n_lives: 0,
         };
         let shared = Arc::new(Mutex::new(shared));
         let for_connections = Arc::clone(&shared);
@@ -179,7 +191,7 @@ impl<W: Answers> Server<W> {
 
     /// From now on nobody listens.
     pub fn leave(&self) {
-        self.with(|it| it.is_away = true);
+        self.with(Shared::leave);
         wake(self.address);
     }
 
@@ -192,7 +204,8 @@ impl<W: Answers> Server<W> {
     }
 }
 
-fn connection(stream: TcpStream, shared: &Mutex<Shared<impl Answers>>) -> std::io::Result<()> {
+/// Serves a connection that was taken in `life`.
+fn connection(stream: TcpStream, shared: &Mutex<Shared<impl Answers>>, life: u64) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut out = stream.try_clone()?;
     let mut input = BufReader::new(stream);
@@ -202,7 +215,7 @@ fn connection(stream: TcpStream, shared: &Mutex<Shared<impl Answers>>) -> std::i
         if let Some(said) = again.take() {
             write(&mut out, &said, usize::MAX)?;
         }
-        if !answer(&request, shared, &mut out, &mut again)? {
+        if !answer(&request, (shared, life), &mut out, &mut again)? {
             return Ok(());
         }
     }
@@ -212,24 +225,27 @@ fn connection(stream: TcpStream, shared: &Mutex<Shared<impl Answers>>) -> std::i
 /// Answers; gives whether the connection goes on, and puts down what is to be said there once more.
 fn answer(
     request: &Request,
-    shared: &Mutex<Shared<impl Answers>>,
+    (shared, life): (&Mutex<Shared<impl Answers>>, u64),
     out: &mut TcpStream,
     again: &mut Option<Said>,
 ) -> std::io::Result<bool> {
     let lock = || shared.lock().unwrap_or_else(PoisonError::into_inner);
     let fault = {
         let mut shared = lock();
-        let Shared { n_requests, leaves, restarts, is_down, is_away, world, .. } = &mut *shared;
-        *n_requests += u64::from(!*is_down && !*is_away);
-        if leaves.pop_if(|it| *it <= *n_requests).is_some() {
-            *is_away = true;
-            wake(out.local_addr()?);
-        }
-        if *is_down || *is_away {
+        if shared.n_lives != life || shared.is_down {
             return Ok(false);
         }
+        shared.n_requests += 1;
+        let Shared { n_requests, leaves, leaves_before, restarts, world, .. } = &mut *shared;
+        let goes = leaves.pop_if(|it| *it <= *n_requests).is_some()
+            || leaves_before.take_if(|it| *it == request.path).is_some();
         if restarts.pop_if(|it| *it <= *n_requests).is_some() {
             world.restart();
+        }
+        if goes {
+            shared.leave();
+            wake(out.local_addr()?);
+            return Ok(false);
         }
         fault(&mut shared, request).inspect(|it| *shared.struck.entry(*it).or_default() += 1)
     };
@@ -250,7 +266,13 @@ fn answer(
         Some(Fault::Unsaid | Fault::Cut | Fault::Doubled | Fault::NotYet | Fault::Garbled) | None => {}
     }
     // A future that is not there is waited for; here all are there.
-    let said = lock().world.answer(request);
+    let said = {
+        let mut shared = lock();
+        if shared.n_lives != life {
+            return Ok(false);
+        }
+        shared.world.answer(request)
+    };
     match fault {
         Some(Fault::Unsaid) => return Ok(false),
         Some(Fault::Cut) => {

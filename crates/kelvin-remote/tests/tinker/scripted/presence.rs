@@ -12,7 +12,11 @@ use super::{Answers, Shared, connection};
 /// Serves connections; while the server is away there is nobody at its address.
 pub fn listen<W: Answers>(first: TcpListener, shared: &Arc<Mutex<Shared<W>>>) {
     const PAUSE: Duration = Duration::from_millis(5);
-    let is_away = || shared.lock().unwrap_or_else(PoisonError::into_inner).is_away;
+    // None while it is away.
+    let life = || {
+        let shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        (!shared.is_away).then_some(shared.n_lives)
+    };
     let address = first.local_addr().unwrap();
     let mut listener = Some(first);
     loop {
@@ -22,15 +26,13 @@ pub fn listen<W: Answers>(first: TcpListener, shared: &Arc<Mutex<Shared<W>>>) {
             continue;
         };
         for stream in there.incoming() {
-            if is_away() {
-                break;
-            }
+            let Some(life) = life() else { break };
             let shared = Arc::clone(shared);
             // That a client goes away is no concern of the server's.
-            thread::spawn(move || drop(stream.and_then(|it| connection(it, &shared))));
+            thread::spawn(move || drop(stream.and_then(|it| connection(it, &shared, life))));
         }
         drop(there);
-        while is_away() {
+        while life().is_none() {
             thread::sleep(PAUSE);
         }
     }
