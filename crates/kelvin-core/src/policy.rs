@@ -92,6 +92,8 @@ pub struct SamplerStats {
     pub steps: u64,
     /// Rows that took part in them, summed.
     pub rows_stepped: u64,
+    /// Microseconds in which rows were asked for and none was drawn, since all waited for somebody to draw them.
+    pub waited_us: u64,
 }
 
 impl SamplerStats {
@@ -110,6 +112,7 @@ impl SamplerStats {
             preemptions: self.preemptions - earlier.preemptions,
             steps: self.steps - earlier.steps,
             rows_stepped: self.rows_stepped - earlier.rows_stepped,
+            waited_us: self.waited_us - earlier.waited_us,
             ..self
         }
     }
@@ -126,6 +129,7 @@ impl SamplerStats {
             preemptions: self.preemptions + earlier.preemptions,
             steps: self.steps + earlier.steps,
             rows_stepped: self.rows_stepped + earlier.rows_stepped,
+            waited_us: self.waited_us + earlier.waited_us,
         }
     }
 

@@ -53,8 +53,8 @@ pub struct Sampling {
     pub min_p: f32,
     /// The longest completion, in tokens, the end token included.
     pub max_new_tokens: usize,
-    /// Texts that end a completion, wherever they lie in its tokens: at most [`STOPS_MAX`], each of 1 to
-    /// [`STOP_BYTES_MAX`] bytes.
+    /// Texts that end a completion, wherever they lie in its tokens: at most 16 ([`STOPS_MAX`]), each of 1
+    /// to 1,024 bytes ([`STOP_BYTES_MAX`]).
     pub stop: Vec<String>,
 }
 

@@ -1,8 +1,13 @@
 //! What the client costs: microseconds a completion at 64 concurrent against a server that answers at once, and memory over
 //! many. The server is this program once more, beside it on the same machine, so that what is counted is the client's alone.
-//! `cargo bench -p kelvin-remote --bench overhead -- 1000000 tinker` draws so many over one of `tinker`, `vllm` and `sglang`.
+//! `cargo bench -p kelvin-remote --bench overhead -- 1000000 tinker` draws so many over one of `tinker`, `vllm`,
+//! `vllm_grpc` and `sglang`.
 
 mod bytes;
+#[macro_use]
+#[path = "../../tests/rollouts/control.rs"]
+mod control;
+mod grpc;
 mod server;
 
 use std::{
@@ -42,13 +47,13 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.iter().any(|it| it == AS_SERVER) {
-        return server::run();
-    }
     let n: usize = arguments.iter().find_map(|it| it.parse().ok()).unwrap_or(100_000);
     let named = |name: &&str| arguments.iter().any(|it| it == name);
-    let engine = ["tinker", "vllm", "sglang"].into_iter().find(named).unwrap_or("tinker");
-    let (_server, url) = start()?;
+    let engine = ["tinker", "vllm", "vllm_grpc", "sglang"].into_iter().find(named).unwrap_or("tinker");
+    if named(&AS_SERVER) {
+        return if engine == "vllm_grpc" { grpc::run() } else { server::run() };
+    }
+    let (_server, url) = start(engine)?;
     let folder = tempfile::tempdir()?;
     let rollouts = |engine: Draws| -> anyhow::Result<Box<dyn Sampler>> {
         let settings = RolloutSettings {
@@ -63,6 +68,7 @@ fn main() -> anyhow::Result<()> {
     };
     let sampler = match engine {
         "vllm" => rollouts(Draws::Vllm)?,
+        "vllm_grpc" => rollouts(Draws::VllmGrpc)?,
         "sglang" => rollouts(Draws::Sglang)?,
         _ => tinker(url.clone())?,
     };
@@ -70,13 +76,14 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// A server of its own process, which ends with this one, and its address.
-fn start() -> anyhow::Result<(Child, String)> {
+fn start(engine: &str) -> anyhow::Result<(Child, String)> {
     #[expect(
         clippy::disallowed_methods,
         reason = "a server in the same process would be measured with the client"
     )]
     let mut command = Command::new(std::env::current_exe()?);
-    let mut server = command.arg(AS_SERVER).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut server =
+        command.args([AS_SERVER, engine]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let mut url = String::new();
     BufReader::new(server.stdout.take().context("it was piped")?).read_line(&mut url)?;
     Ok((server, url.trim().to_owned()))

@@ -37,6 +37,7 @@ impl Fleet {
         if row.max_tokens == 0 {
             return completion(vocabulary, row, None);
         }
+        let _asked = self.waits.asked();
         let (mut n_asked, mut tried) = (0, 0);
         let mut refusals = Refusals::default();
         loop {
@@ -72,6 +73,7 @@ impl Fleet {
             let elsewhere =
                 self.known().next(self.settings.staleness_max, &refusals).is_some_and(|it| it.0 != idx);
             if !elsewhere {
+                let _waiting = self.waits.waiting();
                 self.server(idx).pause(tried).await;
             }
             tried += 1;
@@ -124,12 +126,17 @@ impl Fleet {
 
     /// Waits for a server that may draw, unless all refuse.
     async fn lease(&self, refusals: &Refusals) -> anyhow::Result<Lease<'_>> {
+        let mut waiting = None;
         let leased = self.found(|known| {
             if let Some((idx, version, behind)) = known.next(self.settings.staleness_max, refusals) {
                 known.places[idx].lease();
                 return Some(Some(Lease { fleet: self, idx, version, behind }));
             }
-            (!refusals.is_empty() && known.all_refuse(refusals)).then_some(None)
+            if !refusals.is_empty() && known.all_refuse(refusals) {
+                return Some(None);
+            }
+            waiting.get_or_insert_with(|| self.waits.waiting());
+            None
         });
         match leased.await {
             Some(Some(lease)) => Ok(lease),

@@ -22,6 +22,7 @@ use super::{
     server::{Server, Unusable},
     settings::RolloutSettings,
     shelf::Version,
+    waits::Waits,
 };
 
 /// The longest that somebody who is done waits for servers to let go.
@@ -38,6 +39,8 @@ pub(super) struct Fleet {
     pub(super) has_work: Notify,
     /// What whoever watches should know.
     pub(super) notices: Notices,
+    /// Rows that are asked for, and those of them that nobody draws.
+    pub(super) waits: Waits,
 }
 
 /// Ends a task when nobody holds it any more.
@@ -59,8 +62,8 @@ impl Fleet {
         let roster = Roster::new(settings.clone(), key)?;
         let places = (0..roster.n_met()).map(|_| Place::default()).collect();
         let known = Mutex::new(Known { places, ..Known::default() });
-        let (has_room, has_work, notices) = Default::default();
-        Ok(Fleet { roster, settings, known, has_room, has_work, notices })
+        let (has_room, has_work, notices, waits) = Default::default();
+        Ok(Fleet { roster, settings, known, has_room, has_work, notices, waits })
     }
 
     pub(super) fn server(&self, idx: usize) -> Arc<Server> {

@@ -16,6 +16,7 @@ mod shelf;
 mod trainer;
 mod vllm;
 mod vllm_grpc;
+mod waits;
 
 pub use settings::{Engine, RolloutSettings};
 pub use trainer::Rollouts;

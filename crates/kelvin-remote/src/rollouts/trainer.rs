@@ -14,7 +14,8 @@ use kelvin_core::{
     notices::Notices,
     objective::Objective,
     policy::{
-        AdamParams, Completions, Exports, Indexed, LossStats, OptimStats, Part, Sampler, Trainer, UpdateId,
+        AdamParams, Completions, Exports, Indexed, LossStats, OptimStats, Part, Sampler, SamplerStats,
+        Trainer, UpdateId,
     },
     rollout::SampleRequest,
     stop::{Stop, Stopped},
@@ -201,5 +202,9 @@ impl<T: Exports + Sync> Sampler for Rollouts<T> {
 
     fn prompt_len(&self, prompt: &str) -> anyhow::Result<usize> {
         Ok(self.vocabulary.encode(prompt)?.len())
+    }
+
+    fn stats(&self) -> SamplerStats {
+        SamplerStats { waited_us: self.fleet.waits.us(), ..SamplerStats::default() }
     }
 }

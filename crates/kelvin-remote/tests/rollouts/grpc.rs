@@ -155,57 +155,26 @@ impl Inference for Grpc {
     }
 }
 
-/// The adapters' part, and that there is no other.
-macro_rules! control {
-    ($($name:ident $asked:ident $said:ident,)*) => {
-        #[tonic::async_trait]
-        impl Control for Grpc {
-            async fn load_lora(&self, request: Request<LoadLoraRequest>) -> Result<Response<LoadLoraResponse>, Status> {
-                let LoadLoraRequest { lora_name, source_path } = request.get_ref();
-                let body = json!({"lora_name": lora_name, "lora_path": source_path});
-                self.ask(&request, "v1/load_lora_adapter", body)?;
-                Ok(Response::new(LoadLoraResponse::default()))
-            }
+control! { Grpc {
+    async fn load_lora(&self, request: Request<LoadLoraRequest>) -> Result<Response<LoadLoraResponse>, Status> {
+        let LoadLoraRequest { lora_name, source_path } = request.get_ref();
+        let body = json!({"lora_name": lora_name, "lora_path": source_path});
+        self.ask(&request, "v1/load_lora_adapter", body)?;
+        Ok(Response::new(LoadLoraResponse::default()))
+    }
 
-            async fn unload_lora(&self, request: Request<UnloadLoraRequest>) -> Result<Response<UnloadLoraResponse>, Status> {
-                self.ask(&request, "v1/unload_lora_adapter", json!({"lora_name": request.get_ref().lora_name}))?;
-                Ok(Response::new(UnloadLoraResponse::default()))
-            }
+    async fn unload_lora(&self, request: Request<UnloadLoraRequest>) -> Result<Response<UnloadLoraResponse>, Status> {
+        self.ask(&request, "v1/unload_lora_adapter", json!({"lora_name": request.get_ref().lora_name}))?;
+        Ok(Response::new(UnloadLoraResponse::default()))
+    }
 
-            async fn list_loras(&self, request: Request<ListLorasRequest>) -> Result<Response<ListLorasResponse>, Status> {
-                let listed = self.ask(&request, "v1/models", Value::Null)?;
-                let names = listed["data"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap().to_owned());
-                let adapters = names.map(|lora_name| LoraAdapter { lora_name, ..LoraAdapter::default() }).collect();
-                Ok(Response::new(ListLorasResponse { adapters }))
-            }
-
-            $(async fn $name(&self, _: Request<$asked>) -> Result<Response<$said>, Status> {
-                Err(Status::unimplemented("nobody asks"))
-            })*
-        }
-    };
-}
-
-control! {
-    get_server_info GetServerInfoRequest ServerInfo,
-    get_model_info GetModelInfoRequest ModelInfo,
-    shutdown ShutdownRequest ShutdownResponse,
-    abort AbortRequest AbortResponse,
-    get_kv_event_sources GetKvEventSourcesRequest GetKvEventSourcesResponse,
-    pause_generation PauseGenerationRequest PauseGenerationResponse,
-    resume_generation ResumeGenerationRequest ResumeGenerationResponse,
-    is_paused IsPausedRequest IsPausedResponse,
-    sleep SleepRequest SleepResponse,
-    wake_up WakeUpRequest WakeUpResponse,
-    is_sleeping IsSleepingRequest IsSleepingResponse,
-    init_weight_transfer_engine InitWeightTransferEngineRequest InitWeightTransferEngineResponse,
-    start_weight_update StartWeightUpdateRequest StartWeightUpdateResponse,
-    start_draft_weight_update StartDraftWeightUpdateRequest StartDraftWeightUpdateResponse,
-    update_weights UpdateWeightsRequest UpdateWeightsResponse,
-    finish_weight_update FinishWeightUpdateRequest FinishWeightUpdateResponse,
-    update_weight_version UpdateWeightVersionRequest UpdateWeightVersionResponse,
-    get_weight_version GetWeightVersionRequest GetWeightVersionResponse,
-}
+    async fn list_loras(&self, request: Request<ListLorasRequest>) -> Result<Response<ListLorasResponse>, Status> {
+        let listed = self.ask(&request, "v1/models", Value::Null)?;
+        let names = listed["data"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap().to_owned());
+        let adapters = names.map(|lora_name| LoraAdapter { lora_name, ..LoraAdapter::default() }).collect();
+        Ok(Response::new(ListLorasResponse { adapters }))
+    }
+} }
 
 fn over(servers: &[&Grpc], folder: &std::path::Path) -> RolloutSettings {
     let servers = servers.iter().map(|it| format!("http://{}", it.address)).collect();

@@ -1,5 +1,7 @@
 //! Draws at scripted servers of vLLM and SGLang: the protocols, several servers, faults, staleness.
 
+#[macro_use]
+mod control;
 mod faults;
 mod grpc;
 #[path = "../tinker/letters.rs"]

@@ -81,6 +81,27 @@ fn a_server_dies_and_another_joins() {
     }
 }
 
+/// While nobody may draw, that is what time goes to.
+#[test]
+fn waiting_for_servers_is_counted() {
+    let (server, dir) = (Server::start(World::new(Engine::Vllm)), tempfile::tempdir().unwrap());
+    let rollouts = rollouts(settings(Engine::Vllm, &[&server], dir.path()), Exported::Adapter);
+    rollouts.sample(requests(0)).unwrap();
+    let before_us = rollouts.stats().waited_us;
+    server.with(|it| it.is_down = true);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_millis(30));
+            server.with(|it| it.is_down = false);
+        });
+        rollouts.sample(requests(0)).unwrap();
+    });
+    let waited_us = rollouts.stats().waited_us;
+    assert!(before_us < waited_us, "each row waited for its next try");
+    rollouts.sample(requests(0)).unwrap();
+    assert_eq!(rollouts.stats().waited_us, waited_us, "nobody waited");
+}
+
 /// Servers come and go with a file's lines: who is new is given the weights and draws, who is gone lets go of what it held, and a
 /// file that is missing or garbled changes nothing.
 #[test]

@@ -292,13 +292,18 @@ pub const DEFINITIONS: &[Definition] = &[
     ),
     define("timing/grade_s", "seconds", "grading while no row was decoded"),
     define(
+        "timing/servers_s",
+        "seconds",
+        "waiting for servers that draw: rows were asked for, and each waited for one that is there or for its next try",
+    ),
+    define(
         "timing/measure_s",
         "seconds",
         "looking at proposals and solutions for rewards and for these records, beside evaluation",
     ),
     define("timing/update_s", "seconds", "rewards, advantages, the update"),
     define("timing/other_s", "seconds", "the rest of the step: prompts, the buffer, transcripts"),
-    define("timing/step_s", "seconds", "the whole step with its records, the sum of the eight above"),
+    define("timing/step_s", "seconds", "the whole step with its records, the sum of the nine above"),
     define("timing/sampler_idle", "share", "time of the step's sampling calls in which no row was decoded"),
     define(
         "timing/validation_*_s",
@@ -313,11 +318,15 @@ pub const DEFINITIONS: &[Definition] = &[
     ),
     define("timing/eval_s", "seconds", "the held-out evaluation"),
     define("timing/seed_s", "seconds", "the seed stage"),
-    define("system/tokens_decoded", "tokens", "drawn in the step, its evaluation aside"),
+    define(
+        "system/tokens_decoded",
+        "tokens",
+        "drawn in the step by the policy that solves, its evaluation aside",
+    ),
     define(
         "system/tokens_processed",
         "tokens",
-        "tokens that went through the model while sampling in the step, prompts too, its evaluation aside",
+        "tokens that went through that policy's model while sampling in the step, prompts too, its evaluation aside",
     ),
     define(
         "system/prefill_saved",

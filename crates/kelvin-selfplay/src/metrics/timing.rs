@@ -15,6 +15,7 @@ pub fn of_time(seconds: &Seconds, step_s: f64) -> Metrics {
         ("estimate", sampling.estimate_s),
         ("solve", sampling.solve_s),
         ("grade", sampling.grade_s),
+        ("servers", sampling.servers_s),
         ("measure", *measure_s),
         ("update", *update_s),
         ("other", step_s - sampling.phases_s() - measure_s - update_s),
@@ -56,14 +57,16 @@ mod tests {
             estimate_s: 4.0,
             solve_s: 2.0,
             grade_s: 0.25,
+            servers_s: 0.25,
             whole_s: 8.0,
             validations_s: (1..=200).map(f64::from).collect(),
             gradings_s: Vec::new(),
         };
         let metrics = of_time(&Seconds { sampling, measure_s: 0.75, update_s: 3.0 }, 12.0);
-        let phases = ["propose", "validate", "estimate", "solve", "grade", "measure", "update", "other"];
+        let phases =
+            ["propose", "validate", "estimate", "solve", "grade", "servers", "measure", "update", "other"];
         let sum: f64 = phases.iter().map(|it| metrics[&format!("timing/{it}_s")]).sum();
-        assert_eq!((sum, metrics["timing/step_s"], metrics["timing/other_s"]), (12.0, 12.0, 0.5));
+        assert_eq!((sum, metrics["timing/step_s"], metrics["timing/other_s"]), (12.0, 12.0, 0.25));
         assert_eq!(metrics["timing/sampler_idle"], 0.125);
         assert_eq!((metrics["timing/validation_p50_s"], metrics["timing/validation_p99_s"]), (100.0, 198.0));
         assert!(!metrics.contains_key("timing/grading_p50_s"), "nothing was graded");

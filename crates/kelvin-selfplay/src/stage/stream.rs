@@ -1,6 +1,9 @@
 //! One call of the sampler: completions are judged on other threads as they finish, while other rows still decode, and
 //! a verdict may ask the same call for more.
 //!
+//! Judges start when a completion finds all others busy, up to a limit that leaves room for many who wait for the
+//! sandbox: mostly a few are enough, and what each thread leaves behind with the allocator outlives it.
+//!
 //! Requests stay open until every verdict is in and none has asked for more. A judge that fails or panics closes them
 //! and stops listening, so that the sampler and the other judges end; a sampler that fails closes the completions, so
 //! that the judges end and leave what waits for them. Nobody waits for anybody else.
@@ -12,7 +15,7 @@ use std::{
         Condvar, Mutex, MutexGuard, PoisonError,
         mpsc::{self, RecvTimeoutError, Sender},
     },
-    thread,
+    thread::{self, Scope, ScopedJoinHandle},
     time::Duration,
 };
 
@@ -39,7 +42,8 @@ pub(crate) trait Judge: Sync {
     fn judge(&self, index: usize, completion: Completion) -> anyhow::Result<Vec<Indexed<SampleRequest>>>;
 }
 
-/// Asks for `first` and for what verdicts ask for, until all are judged; says where the time went.
+/// Asks for `first` and for what verdicts ask for, until all are judged by up to `n_judges` at once; says where the time
+/// went.
 ///
 /// # Errors
 /// If the sampler or a judge fails.
@@ -52,6 +56,7 @@ pub(crate) fn stream(
     first: Vec<Indexed<SampleRequest>>,
     judge: &dyn Judge,
 ) -> anyhow::Result<Timeline> {
+    let waited_before_us = sampler.stats().waited_us;
     let (to_sampler, requests) = mpsc::channel();
     let (to_judges, finished) = completions();
     let stream = Stream::default();
@@ -62,19 +67,21 @@ pub(crate) fn stream(
         desk.close_if_done();
     }
     thread::scope(|scope| {
-        scope.spawn(|| stream.receive(finished));
-        let judges: Vec<_> = (0..n_judges.max(1)).map(|_| scope.spawn(|| stream.judge_all(judge))).collect();
+        let first = scope.spawn(|| stream.judge_all(judge));
+        let more = scope.spawn(|| stream.receive(finished, scope, n_judges.max(1) - 1, judge));
         let served = sampler.serve(requests, to_judges);
         if served.is_err() {
             stream.stop();
         }
-        for judge in judges {
+        let more = more.join().unwrap_or_else(|panic| resume_unwind(panic));
+        for judge in [first].into_iter().chain(more) {
             judge.join().unwrap_or_else(|panic| resume_unwind(panic))?;
         }
         served
     })?;
-    let desk = stream.desk.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut desk = stream.desk.into_inner().unwrap_or_else(PoisonError::into_inner);
     assert_eq!(desk.n_open, 0, "every request is answered");
+    desk.timeline.waited((sampler.stats().waited_us - waited_before_us) as f64 * 1e-6);
     Ok(desk.timeline)
 }
 
@@ -91,6 +98,8 @@ struct Desk {
     to_sampler: Option<Sender<Indexed<SampleRequest>>>,
     /// Completions that no judge has taken, the oldest first.
     finished: VecDeque<Indexed<Completion>>,
+    /// Judges that have a completion.
+    n_busy: usize,
     /// Requests without a verdict.
     n_open: usize,
     /// No more completions come, or none is wanted.
@@ -104,9 +113,17 @@ impl Stream {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands completions on until there are no more or the stream is stopped. A thread of its own does it, so that a
-    /// finished row is known to be one while all judges are busy.
-    fn receive(&self, finished: Listener) {
+    /// Hands completions on until there are no more or the stream is stopped, and starts up to `n_more` judges as they
+    /// are needed, which it returns. A thread of its own does it, so that a finished row is known to be one while all
+    /// judges are busy.
+    fn receive<'scope>(
+        &'scope self,
+        finished: Listener,
+        scope: &'scope Scope<'scope, '_>,
+        n_more: usize,
+        judge: &'scope dyn Judge,
+    ) -> Vec<ScopedJoinHandle<'scope, anyhow::Result<()>>> {
+        let mut judges = Vec::new();
         loop {
             let next = finished.recv_timeout(LOOK_AROUND);
             let mut desk = self.lock();
@@ -115,6 +132,13 @@ impl Stream {
                     desk.timeline.finished();
                     desk.finished.push_back(it);
                     self.changed.notify_one();
+                    let is_short = 1 + judges.len() < desk.n_busy + desk.finished.len();
+                    drop(desk);
+                    if is_short && judges.len() < n_more {
+                        // Where no more threads can be had, those that are there do it.
+                        let started = thread::Builder::new().spawn_scoped(scope, || self.judge_all(judge));
+                        judges.extend(started);
+                    }
                 }
                 Err(RecvTimeoutError::Timeout) if !desk.ended => {}
                 Ok(_) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
@@ -122,6 +146,7 @@ impl Stream {
         }
         self.lock().ended = true;
         self.changed.notify_all();
+        judges
     }
 
     fn judge_all(&self, judge: &dyn Judge) -> anyhow::Result<()> {
@@ -133,6 +158,7 @@ impl Stream {
             desk.timeline.judged(judge.work(index), watch.seconds());
             desk.ask(more);
             desk.n_open -= 1;
+            desk.n_busy -= 1;
             desk.close_if_done();
         }
         guard.done = true;
@@ -145,6 +171,7 @@ impl Stream {
         loop {
             if let Some((index, completion)) = desk.finished.pop_front() {
                 desk.timeline.taken(judge.work(index));
+                desk.n_busy += 1;
                 return Some((index, completion));
             }
             if desk.ended {
@@ -192,5 +219,67 @@ impl Drop for StopUnlessDone<'_> {
         if !self.done {
             self.stream.stop();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::HashSet,
+        sync::{Arc, Barrier},
+        thread::ThreadId,
+    };
+
+    use kelvin_core::{fake::FakePolicy, rollout::Sampling, seed::Seed};
+
+    use super::*;
+
+    fn request(index: usize) -> Indexed<SampleRequest> {
+        let sampling = Arc::new(Sampling::plain(9));
+        (index, SampleRequest { prompt: "go on".into(), seed: Seed::new(index as u64), sampling })
+    }
+
+    /// Waits for so many others, and asks for the next of `n` where it is alone.
+    struct Noting {
+        n: usize,
+        together: Barrier,
+        is_chain: bool,
+        judged_by: Mutex<Vec<ThreadId>>,
+    }
+
+    impl Noting {
+        fn threads(n: usize, n_together: usize, is_chain: bool, n_judges: usize) -> usize {
+            let judge =
+                Noting { n, together: Barrier::new(n_together), is_chain, judged_by: Mutex::default() };
+            let first = (0..if is_chain { 1 } else { n }).map(request).collect();
+            stream(&FakePolicy::new(|_, _| "done".into()), n_judges, first, &judge).unwrap();
+            let judged_by = judge.judged_by.into_inner().unwrap();
+            assert_eq!(judged_by.len(), n);
+            judged_by.into_iter().collect::<HashSet<_>>().len()
+        }
+    }
+
+    impl Judge for Noting {
+        fn work(&self, _: usize) -> Work {
+            Work::Grade
+        }
+
+        fn judge(&self, index: usize, _: Completion) -> anyhow::Result<Vec<Indexed<SampleRequest>>> {
+            self.together.wait();
+            self.judged_by.lock().unwrap().push(thread::current().id());
+            let next = index + 1;
+            Ok(if self.is_chain && next < self.n { vec![request(next)] } else { Vec::new() })
+        }
+    }
+
+    #[test]
+    fn one_judge_is_enough_where_one_completion_comes_at_a_time() {
+        assert_eq!(Noting::threads(200, 1, true, 64), 1);
+    }
+
+    #[test]
+    fn as_many_judge_at_once_as_there_are_completions_up_to_the_limit() {
+        assert_eq!(Noting::threads(3, 3, false, 64), 3);
+        assert_eq!(Noting::threads(9, 3, false, 3), 3);
     }
 }

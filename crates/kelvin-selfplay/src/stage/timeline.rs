@@ -1,7 +1,7 @@
 //! Where the wall time of a sampling call goes. At each moment either a row is decoded, which is the sampler's time
 //! whatever the judges do meanwhile; or none is and judges work, which is theirs, shared by how many validate and how
-//! many grade; or nobody does anything. The sampler's time is divided among roles by the tokens that it drew for each,
-//! since rows of all roles are decoded together.
+//! many grade; or nobody does anything. Of its time the sampler says how much of it was waiting for servers; the rest is
+//! divided among roles by the tokens that it drew for each, since rows of all roles are decoded together.
 
 use crate::clock::Stopwatch;
 
@@ -27,6 +27,8 @@ pub struct StreamTime {
     pub solve_s: f64,
     /// Grading while nothing decoded.
     pub grade_s: f64,
+    /// Waiting for servers to draw the rows that were asked for.
+    pub servers_s: f64,
     /// The whole of the calls; what is not in the phases above, nobody did anything in.
     pub whole_s: f64,
     /// How long each validation took, from a judge's taking it to its verdict.
@@ -46,6 +48,7 @@ impl StreamTime {
             estimate_s: self.estimate_s + later.estimate_s,
             solve_s: self.solve_s + later.solve_s,
             grade_s: self.grade_s + later.grade_s,
+            servers_s: self.servers_s + later.servers_s,
             whole_s: self.whole_s + later.whole_s,
             ..self
         }
@@ -58,7 +61,7 @@ impl StreamTime {
 
     /// Seconds of all phases together.
     pub fn phases_s(&self) -> f64 {
-        self.decoding_s() + self.validate_s + self.grade_s
+        self.decoding_s() + self.validate_s + self.grade_s + self.servers_s
     }
 }
 
@@ -126,6 +129,13 @@ impl Timeline {
         }
     }
 
+    /// So much of what counts as decoding was waiting for servers.
+    pub(super) fn waited(&mut self, seconds: f64) {
+        let seconds = seconds.min(self.decoding_s);
+        self.decoding_s -= seconds;
+        self.time.servers_s += seconds;
+    }
+
     /// The time of a call that has ended, in which so many tokens were drawn.
     pub(super) fn ended(mut self, tokens: Tokens) -> StreamTime {
         self.advance();
@@ -184,5 +194,15 @@ mod tests {
         assert!(14.0 <= time.whole_s && time.phases_s() == 12.0);
         let both = time.clone().then(time);
         assert_eq!((both.phases_s(), both.decoding_s()), (24.0, 16.0));
+    }
+
+    #[test]
+    fn waiting_for_servers_is_no_decoding() {
+        let mut line = Timeline { n_decoding: 1, ..Timeline::default() };
+        line.credit(8.0);
+        line.n_decoding = 0;
+        line.waited(2.0);
+        let time = line.ended(Tokens { propose: 1, estimate: 0, solve: 2 });
+        assert_eq!((time.propose_s, time.solve_s, time.servers_s, time.phases_s()), (2.0, 4.0, 2.0, 8.0));
     }
 }

@@ -18,8 +18,9 @@ const AFTER_HELP: &str = "\
 Phases do not overlap, and in each step they sum to its seconds. propose,
 estimate and solve are the time in which rows are decoded, by the tokens drawn
 for each. validate and grade are the time in which nothing is decoded and
-programs are waited for. measure is looking at proposals and solutions, update
-is rewards, advantages and the update; other is the rest.";
+programs are waited for; servers is waiting for servers that draw. measure is
+looking at proposals and solutions, update is rewards, advantages and the
+update; other is the rest.";
 
 /// Measure the phases of a training step
 #[derive(Debug, clap::Args)]
@@ -50,6 +51,7 @@ struct Measurement {
     estimate: f64,
     solve: f64,
     grade: f64,
+    servers: f64,
     measure: f64,
     update: f64,
     other: f64,
@@ -99,6 +101,7 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
         estimate: of("estimate_s"),
         solve: of("solve_s"),
         grade: of("grade_s"),
+        servers: of("servers_s"),
         measure: of("measure_s"),
         update: of("update_s"),
         other: of("other_s"),

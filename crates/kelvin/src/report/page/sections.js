@@ -53,7 +53,7 @@ const SECTIONS = [
   ] },
   { id: "cost", short: "Time", title: "Time and memory", charts: [
     { title: "Where a step's time goes", unit: "seconds", stacked: true,
-      of: ["propose", "validate", "estimate", "solve", "grade", "measure", "update", "other"].map((it) => [`timing/${it}_s`, it]) },
+      of: ["propose", "validate", "estimate", "solve", "grade", "servers", "measure", "update", "other"].map((it) => [`timing/${it}_s`, it]) },
     { title: "Seconds of a step", of: "timing/step_s", unit: "seconds" },
     { title: "Seconds of an evaluation", of: "timing/eval_s", unit: "seconds" },
     { title: "Memory", of: [["system/memory_bytes", "held after the step"], ["system/memory_peak_bytes", "most so far"]], unit: "bytes", raw: true },
