@@ -20,13 +20,13 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     config::ModelConfig,
-    params::{Layout, Params},
+    params::{Params, WeightSource},
     tokenizer::Tokenizer,
 };
 pub use files::{StoredTensor, WeightFiles};
 pub(crate) use source::Source;
 pub use weights::Dtype;
-pub(crate) use weights::{read_tensors, write_tensors};
+pub(crate) use weights::{open_tensors, read_tensors, write_tensors};
 
 pub(crate) const CONFIG_JSON: &str = "config.json";
 const GENERATION_CONFIG_JSON: &str = "generation_config.json";
@@ -125,7 +125,7 @@ impl<'bytes> OpenCheckpoint<'bytes> {
     /// # Errors
     /// As [`Checkpoint::load`].
     pub fn embedded(files: &'bytes [(&'bytes str, &'bytes [u8])]) -> anyhow::Result<OpenCheckpoint<'bytes>> {
-        OpenCheckpoint::from_source(&Source::Memory(files)).context(EMBEDDED_UNUSABLE)
+        OpenCheckpoint::from_source(&Source::Memory(files)).context("the embedded model cannot be used")
     }
 
     /// Makes the added tokens of these ids ordinary text again ([`Tokenizer::demote`]).
@@ -180,8 +180,6 @@ impl<'bytes> OpenCheckpoint<'bytes> {
     }
 }
 
-const EMBEDDED_UNUSABLE: &str = "the embedded model cannot be used";
-
 pub(crate) fn demoted(tokenizer: &Tokenizer, end_tokens: &[u32], ids: &[u32]) -> anyhow::Result<Tokenizer> {
     for id in ids {
         ensure!(
@@ -216,14 +214,6 @@ impl Checkpoint {
         OpenCheckpoint::folder(dir)?.load().with_context(|| unusable(dir))
     }
 
-    /// Reads the same files from memory, as pairs of name and content.
-    ///
-    /// # Errors
-    /// As [`Checkpoint::load`].
-    pub fn from_embedded(files: &[(&str, &[u8])]) -> anyhow::Result<Checkpoint> {
-        OpenCheckpoint::embedded(files)?.load().context(EMBEDDED_UNUSABLE)
-    }
-
     /// As [`OpenCheckpoint::demote`].
     ///
     /// # Errors
@@ -238,20 +228,20 @@ impl Checkpoint {
     /// # Errors
     /// If a file cannot be written, or the model has no Hugging Face form.
     pub fn save(&self, dir: &Path, dtype: Dtype) -> anyhow::Result<()> {
-        save(dir, dtype, &self.params, &self.tokenizer, &self.end_tokens, &self.kept)
+        let Checkpoint { config, params, tokenizer, end_tokens, kept } = self;
+        save(dir, dtype, (config, params), tokenizer, end_tokens, kept)
     }
 }
 
-/// [`Checkpoint::save`] for parts that are owned elsewhere.
+/// [`Checkpoint::save`] for parts that are owned elsewhere, and weights that need not lie in memory as a whole.
 pub(crate) fn save(
     dir: &Path,
     dtype: Dtype,
-    params: &Params,
+    (config, weights): (&ModelConfig, &dyn WeightSource),
     tokenizer: &Tokenizer,
     end_tokens: &[u32],
     kept: &KeptFields,
 ) -> anyhow::Result<()> {
-    let Layout { config, .. } = &params.layout;
     std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
     let end_ids = match end_tokens {
         [] => Value::Null,
@@ -268,7 +258,7 @@ pub(crate) fn save(
         write_json(&dir.join(GENERATION_CONFIG_JSON), &Value::Object(generation))?;
     }
     tokenizer.save(dir)?;
-    weights::write_model(&dir.join(MODEL_SAFETENSORS), params, dtype)
+    weights::write_model(&dir.join(MODEL_SAFETENSORS), config, weights, dtype)
 }
 
 pub(crate) fn write_json(path: &Path, value: &Value) -> anyhow::Result<()> {

@@ -49,8 +49,6 @@ pub struct Footprint {
     pub activations: u64,
     /// The copy that draws read.
     pub packed: u64,
-    /// Adapters merged into weights, while they are packed.
-    pub merging: u64,
     /// Keys and values of one token of one row.
     pub kv_per_token: u64,
     /// Keys and values of all rows, at most.
@@ -68,7 +66,7 @@ impl Footprint {
         load: Load,
     ) -> Footprint {
         let n_weights = Layout::new(config).len;
-        let sampler = Footprint::of_sampler(config, Storage::F32, options, load);
+        let sampler = Footprint::of_sampler(config, training.storage(), options, load);
         let weights = n_weights as u64 * F32;
         let has_adapters = 0 < training.lora.rank;
         let n_learnt = if has_adapters { training.lora.n_weights(config) } else { n_weights };
@@ -88,7 +86,6 @@ impl Footprint {
             moments: 2 * learnt,
             chunk_rows: chunk_rows as u64,
             activations: n_benches * activations(config, plan, chunk_rows),
-            merging: if has_adapters { weights } else { 0 },
             ..sampler
         }
     }
@@ -127,7 +124,6 @@ impl Footprint {
             chunk_rows: 0,
             activations: 0,
             packed: packed as u64,
-            merging: 0,
             kv_per_token: (2 * config.num_hidden_layers * config.kv_width()) as u64 * F32,
             // A row that is alone may pass the bound.
             kv: (rows * of_row).min(options.kv_bytes_max.max(of_row)) as u64,
@@ -152,7 +148,7 @@ impl Footprint {
 
     /// While weights are packed beside the copy of those before them.
     pub fn publishing(&self) -> u64 {
-        self.held() + 2 * self.packed + self.merging
+        self.held() + 2 * self.packed
     }
 }
 

@@ -21,7 +21,7 @@ pub use checkpoint::{Checkpoint, Dtype, KeptFields, OpenCheckpoint, StoredTensor
 pub use config::{Family, ModelConfig};
 pub use footprint::{Footprint, Load};
 pub use kernels::{Llama3Scaling, Rope};
-pub use lora::{Lora, LoraConfig, LoraTarget, adapter_base};
+pub use lora::{Lora, LoraConfig, LoraTarget, Merged, adapter_base};
 pub use params::{Layout, Params, Tensor, WeightSource};
 pub use policy::{NativeOptions, NativePolicy, Pack, THREADS_MAX, Training};
 pub use sampler::NativeSampler;

@@ -1,8 +1,9 @@
 //! Low-rank adapters (Hu et al. 2021): `y = x W^T + s (x A^T) B^T` with `W` frozen and `s = alpha / rank`.
 //!
-//! Names, initial values and files are those of PEFT. `W + s B A` is formed when weights are published or
+//! Names, initial values and files are those of PEFT. `W + s B A` is formed row by row where weights are published or
 //! exported, never while learning.
 
+mod merged;
 mod peft;
 
 use std::ops::Range;
@@ -12,16 +13,12 @@ use kelvin_core::seed::Seed;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    config::ModelConfig,
-    kernels::{MatMut, MatRef, matmul_parallel},
-    params::{Params, Tensor},
-};
+use crate::{config::ModelConfig, params::Tensor};
+pub use merged::Merged;
 pub use peft::adapter_base;
 
 /// Rank, scale and places of adapters.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LoraConfig {
     /// Rows of A and columns of B; 0 for no adapters.
     pub rank: usize,
@@ -86,6 +83,26 @@ impl LoraConfig {
             );
         }
         Ok(())
+    }
+
+    /// The first key that means something else in `other`, with what it is here and there. The order of targets means
+    /// nothing.
+    pub(crate) fn difference(&self, other: &LoraConfig) -> Option<(&'static str, [String; 2])> {
+        let values = |it: &LoraConfig| {
+            let targets: Vec<&str> = LoraTarget::ALL
+                .into_iter()
+                .filter(|target| it.targets.contains(target))
+                .map(LoraTarget::as_str)
+                .collect();
+            [
+                ("rank", it.rank.to_string()),
+                ("alpha", it.alpha.to_string()),
+                ("targets", format!("{targets:?}")),
+                ("rslora", it.rslora.to_string()),
+            ]
+        };
+        let mut pairs = values(self).into_iter().zip(values(other));
+        pairs.find(|(here, there)| here != there).map(|((key, here), (_, there))| (key, [here, there]))
     }
 }
 
@@ -263,35 +280,6 @@ impl Lora {
         let start = branches.iter().position(|it| it.matrix == matrix).unwrap_or(0);
         let n = branches[start..].iter().take_while(|it| it.matrix == matrix).count();
         &branches[start..start + n]
-    }
-
-    /// `W + s B A` for every adapted matrix. The base is left as it is: taking it again undoes the merge bit for
-    /// bit.
-    pub fn merged(&self, base: &Params) -> Params {
-        let mut merged = base.clone();
-        let (rank, scale) = (self.config.rank, self.config.scale());
-        for (idx, branches) in self.branches_by_layer.iter().enumerate() {
-            let layer = &base.layout.layers[idx];
-            for branch in branches {
-                let matrix = match branch.matrix {
-                    Matrix::Qkv => &layer.qkv_weight,
-                    Matrix::Output => &layer.o_weight,
-                    Matrix::GateUp => &layer.gate_up_weight,
-                    Matrix::Down => &layer.down_weight,
-                };
-                let (outputs, inputs) = (branch.outputs.len(), branch.inputs);
-                let scaled: Vec<f32> = self.flat[branch.b.clone()].iter().map(|b| scale * b).collect();
-                let weight =
-                    &mut merged.flat[matrix.clone()][branch.outputs.start * inputs..][..outputs * inputs];
-                matmul_parallel(
-                    MatRef::new(&scaled, outputs, rank),
-                    MatRef::new(&self.flat[branch.a.clone()], rank, inputs),
-                    MatMut::new(weight, outputs, inputs),
-                    true,
-                );
-            }
-        }
-        merged
     }
 }
 

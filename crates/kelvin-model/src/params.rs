@@ -186,8 +186,15 @@ pub trait WeightSource: Sync {
 
 impl WeightSource for Params {
     fn read_rows(&self, tensor: &Tensor, rows: Range<usize>, out: &mut [f32]) -> anyhow::Result<()> {
+        self.flat.read_rows(tensor, rows, out)
+    }
+}
+
+/// Tensors lie in it where they say.
+impl WeightSource for Vec<f32> {
+    fn read_rows(&self, tensor: &Tensor, rows: Range<usize>, out: &mut [f32]) -> anyhow::Result<()> {
         let (start, len) = (tensor.range.start, tensor.row_len());
-        out.copy_from_slice(&self.flat[start + rows.start * len..start + rows.end * len]);
+        out.copy_from_slice(&self[start + rows.start * len..start + rows.end * len]);
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ mod stored;
 mod tests;
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock, mpsc::Receiver},
 };
 
@@ -26,8 +26,9 @@ use kelvin_core::{
 use crate::{
     checkpoint::{self, Checkpoint, Dtype, KeptFields},
     config::ModelConfig,
+    kernels::Storage,
     lora::{Lora, LoraConfig},
-    params::Params,
+    params::WeightSource,
     sampler::NativeSampler,
     tokenizer::Tokenizer,
     trainer::TrainCore,
@@ -42,9 +43,11 @@ pub struct Training {
     pub dtype: Dtype,
     /// Adapters; with rank 0, all weights learn.
     pub lora: LoraConfig,
+    /// The folder of an adapter, as PEFT writes it, whose values are the adapters' first ones.
+    pub from: Option<PathBuf>,
     /// What files of adapters call the model that they are for.
     pub base: String,
-    /// Of the adapters' first values.
+    /// Of the adapters' first values, where no folder has them.
     pub seed: Seed,
 }
 
@@ -54,9 +57,28 @@ impl Default for Training {
         Training {
             dtype: Dtype::F32,
             lora: LoraConfig::default(),
+            from: None,
             base: String::new(),
             seed: Seed::new(0).fork("lora"),
         }
+    }
+}
+
+impl Training {
+    /// What the weights that are drawn from are held in: those that are bf16 numbers lose nothing in it.
+    pub(crate) fn storage(&self) -> Storage {
+        match (self.lora.rank, self.dtype) {
+            (0, Dtype::Bf16) => Storage::Bf16,
+            (_, Dtype::F32 | Dtype::Bf16) => Storage::F32,
+        }
+    }
+
+    /// The adapters as they begin.
+    fn first(&self, model: &ModelConfig) -> anyhow::Result<Lora> {
+        let Some(dir) = &self.from else { return Ok(Lora::new(model, &self.lora, self.seed)) };
+        let lora = Lora::load(dir, model)?;
+        self.lora.require_stored(lora.config(), dir)?;
+        Ok(lora)
     }
 }
 
@@ -104,7 +126,8 @@ impl NativePolicy {
     /// [`NativePolicy::new`], where what learns is said by `training`.
     ///
     /// # Errors
-    /// As [`NativePolicy::new`], or if the adapters are none that can be made.
+    /// As [`NativePolicy::new`], or if the adapters are none that can be made, or those that they go on from cannot be
+    /// read, do not fit the model or are others than `training` says.
     pub fn training(
         checkpoint: Checkpoint,
         options: NativeOptions,
@@ -117,7 +140,7 @@ impl NativePolicy {
             (0, Dtype::Bf16) => pool.install(|| TrainCore::rounding(params)),
             (_, Dtype::F32 | Dtype::Bf16) => {
                 training.lora.validate()?;
-                let lora = Lora::new(&params.layout.config, &training.lora, training.seed);
+                let lora = training.first(&params.layout.config)?;
                 TrainCore::adapting(params, lora)
             }
         };
@@ -144,16 +167,15 @@ impl NativePolicy {
             "the weights have moved since they were published, and the published ones were not kept\n\
              hint: publish before drawing"
         );
-        Ok(self.sampler.get_or_init(|| {
-            let published = self.pool.install(|| self.core.published());
-            self.sampler_of(&published)
-        }))
+        Ok(self.sampler.get_or_init(|| self.sampler_of_learnt()))
     }
 
-    /// Draws from weights of this policy's shape.
-    fn sampler_of(&self, params: &Params) -> NativeSampler {
-        let mut sampler = NativeSampler::of_params(
-            params,
+    /// Draws from the weights as they are now.
+    fn sampler_of_learnt(&self) -> NativeSampler {
+        let mut sampler = NativeSampler::of_published(
+            self.config(),
+            self.core.published(),
+            self.training.storage(),
             self.tokenizer.clone(),
             self.end_tokens.clone(),
             self.options.clone(),
@@ -165,9 +187,9 @@ impl NativePolicy {
 
     /// What the sampler draws from becomes what was learnt.
     fn publish_now(&mut self) {
-        let NativePolicy { core, sampler, pool, .. } = self;
+        let NativePolicy { core, sampler, .. } = self;
         if let Some(sampler) = sampler.get_mut() {
-            sampler.publish(&pool.install(|| core.published()));
+            sampler.publish(core.published());
         }
         self.is_stale = false;
     }
@@ -202,8 +224,9 @@ impl NativePolicy {
     /// If the weights are lost ([`TrainCore::check_whole`]), or a file cannot be written.
     pub fn export(&self, dir: &Path, dtype: Dtype) -> anyhow::Result<()> {
         self.core.check_whole()?;
-        let params = self.pool.install(|| self.core.published());
-        checkpoint::save(dir, dtype, &params, &self.tokenizer, &self.end_tokens, &self.kept)
+        let weights = (self.config(), &self.core.published() as &dyn WeightSource);
+        self.pool
+            .install(|| checkpoint::save(dir, dtype, weights, &self.tokenizer, &self.end_tokens, &self.kept))
     }
 
     /// Writes the adapters as they are now, as a folder for PEFT, with the tokenizer that they learnt with beside them:
@@ -321,8 +344,7 @@ impl Trainer for NativePolicy {
     }
 
     fn freeze(&self) -> anyhow::Result<Box<dyn Sampler>> {
-        let published = self.pool.install(|| self.core.published());
-        Ok(Box::new(self.sampler_of(&published)))
+        Ok(Box::new(self.sampler_of_learnt()))
     }
 
     /// Adapters alone, where they are what learns: the model that they are for is named, not copied.

@@ -10,8 +10,8 @@ use kelvin_core::{
     seed::Seed,
 };
 use kelvin_model::{
-    Checkpoint, Lora, LoraConfig, LoraTarget, NativeOptions, NativePolicy, Training, trainer::TrainCore,
-    transformer::forward_logprobs,
+    Checkpoint, Lora, LoraConfig, LoraTarget, ModelConfig, NativeOptions, NativePolicy, Params, Training,
+    trainer::TrainCore, transformer::forward_logprobs,
 };
 use serde::Deserialize;
 
@@ -30,6 +30,13 @@ struct Step {
     entropy: f64,
     kl_old_new: f64,
     grad_norm: f64,
+}
+
+/// What PEFT computes with the adapter that it wrote.
+#[derive(Deserialize)]
+struct Computed {
+    tokens: Vec<u32>,
+    logprobs: Vec<f64>,
 }
 
 fn goldens() -> &'static Path {
@@ -92,6 +99,12 @@ fn close(what: &str, got: f64, expected: f64, tolerance: f64) {
     assert!((got - expected).abs() < tolerance, "{what}: {got}, PyTorch {expected}");
 }
 
+fn merged(lora: &Lora, base: &Checkpoint) -> Params {
+    let mut params = base.params.clone();
+    lora.merge_into(&mut params);
+    params
+}
+
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|it| it.to_bits()).collect()
 }
@@ -99,21 +112,98 @@ fn bits(values: &[f32]) -> Vec<u32> {
 /// A folder as PEFT writes it means here what it means there.
 #[test]
 fn an_adapter_of_peft_computes_what_it_does_there() {
-    #[derive(Deserialize)]
-    struct Expected {
-        tokens: Vec<u32>,
-        logprobs: Vec<f64>,
-    }
     let dir = goldens().join("peft");
-    let expected: Expected =
+    let expected: Computed =
         serde_json::from_str(&fs::read_to_string(dir.join("expected.json")).unwrap()).unwrap();
     let base = base();
-    let merged = Lora::load(&dir, &base.config).unwrap().merged(&base.params);
+    let merged = merged(&Lora::load(&dir, &base.config).unwrap(), &base);
     let got = forward_logprobs(&merged, &[&expected.tokens], 1.0).unwrap().remove(0);
     assert_eq!(got.len(), expected.logprobs.len());
     for (got, &expected) in got.iter().zip(&expected.logprobs) {
         close("log-probability", f64::from(*got), expected, 2e-5);
     }
+}
+
+/// What PEFT does with `PeftModel.from_pretrained(..., is_trainable=True)`.
+#[test]
+fn learning_goes_on_from_an_adapter_of_peft() {
+    let dir = goldens().join("peft");
+    let told = fs::read_to_string(dir.join("expected.json")).unwrap();
+    let told: Computed = serde_json::from_str(&told).unwrap();
+    let (base, _, expected) = golden();
+    let training = Training {
+        lora: LoraConfig::load(&dir).unwrap(),
+        from: Some(dir.clone()),
+        base: "tied".to_owned(),
+        ..Training::default()
+    };
+    let begun = || NativePolicy::training(base.clone(), NativeOptions::default(), training.clone()).unwrap();
+    let mut policy = begun();
+    let lora = Lora::load(&dir, &base.config).unwrap();
+    let drawn = |policy: &NativePolicy| {
+        policy.sampler().logprobs(std::slice::from_ref(&told.tokens), 1.0).unwrap().remove(0)
+    };
+    for (got, &expected) in drawn(&policy).iter().zip(&told.logprobs) {
+        close("log-probability", f64::from(*got), expected, 2e-5);
+    }
+    let whole = Checkpoint { params: merged(&lora, &base), ..base.clone() };
+    let whole = NativePolicy::new(whole, NativeOptions::default()).unwrap();
+    assert_eq!(bits(&drawn(&policy)), bits(&drawn(&whole)));
+
+    let mut core = TrainCore::adapting(base.params.clone(), lora);
+    let saved = tempfile::tempdir().unwrap();
+    for update in 1..3 {
+        policy.forward_backward(update, &expected.samples, &expected.objective).unwrap();
+        policy.optim_step(update, &expected.adam).unwrap();
+        policy.publish(update).unwrap();
+        core.forward_backward(&expected.samples, &expected.objective).unwrap();
+        core.optim_step(&expected.adam).unwrap();
+        assert_eq!(bits(policy.core().learnt().0), bits(core.learnt().0), "after step {update}");
+        if update == 1 {
+            policy.save(saved.path()).unwrap();
+        }
+    }
+    // Who goes on from a checkpoint needs the adapter no more, and names its targets in any order.
+    let mut lora = training.lora.clone();
+    lora.targets.reverse();
+    let resumed = Training { lora, from: None, ..training.clone() };
+    let mut resumed = NativePolicy::training(base.clone(), NativeOptions::default(), resumed).unwrap();
+    resumed.restore(saved.path()).unwrap();
+    resumed.forward_backward(2, &expected.samples, &expected.objective).unwrap();
+    resumed.optim_step(2, &expected.adam).unwrap();
+    assert_eq!(bits(resumed.core().learnt().0), bits(policy.core().learnt().0));
+    assert_ne!(bits(&drawn(&policy)), bits(&drawn(&begun())), "it has learnt something");
+}
+
+#[test]
+fn an_adapter_that_cannot_be_gone_on_from_is_refused() {
+    let dir = goldens().join("peft");
+    let refused = |base: Checkpoint, lora: LoraConfig| {
+        let training = Training { lora, from: Some(dir.clone()), ..Training::default() };
+        let error = NativePolicy::training(base, NativeOptions::default(), training).err();
+        format!("{:#}", error.expect("it is refused"))
+    };
+    let stored = LoraConfig::load(&dir).unwrap();
+    let all = LoraTarget::ALL.to_vec();
+    for (lora, named) in [
+        (LoraConfig { rank: 8, ..stored.clone() }, "lora.rank is 8"),
+        (LoraConfig { alpha: 4.0, ..stored.clone() }, "lora.alpha is 4"),
+        (
+            LoraConfig { targets: all, ..stored.clone() },
+            "lora.targets is [\"q_proj\", \"k_proj\", \"v_proj\"",
+        ),
+        (LoraConfig { rslora: true, ..stored.clone() }, "lora.rslora is true"),
+    ] {
+        let error = refused(base(), lora);
+        assert!(error.contains(named) && error.contains("hint: leave out lora."), "{error}");
+    }
+    let config = ModelConfig { intermediate_size: 40, ..base().config };
+    let params = Params::random(&config, Seed::new(1));
+    let error = refused(Checkpoint { config, params, ..base() }, stored);
+    assert!(error.contains("mlp.up_proj.lora_B.weight has shape") && error.contains("hint: "), "{error}");
+    let error = Lora::check(&dir, &ModelConfig { num_hidden_layers: 1, ..base().config }).unwrap_err();
+    assert!(format!("{error:#}").contains("layers.1.mlp.down_proj.lora_A.weight is unexpected"), "{error:#}");
+    Lora::check(&dir, &base().config).unwrap();
 }
 
 #[test]
@@ -141,13 +231,13 @@ fn merged_weights_score_as_pytorch_does_unmerged() {
     let whole = |sample: &Sample| sample.prompt.iter().chain(&sample.response).copied().collect();
     let sequences: Vec<Vec<u32>> = expected.samples.iter().map(whole).collect();
     let temperature = expected.objective.temperature as f32;
-    let got = forward_logprobs(&lora.merged(&base.params), &sequences, temperature).unwrap();
+    let got = forward_logprobs(&merged(&lora, &base), &sequences, temperature).unwrap();
     for (got, expected) in got.iter().flatten().zip(expected.logprobs.iter().flatten()) {
         close("log-probability", f64::from(*got), *expected, 3e-5);
     }
     // A branch that is zero leaves every bit.
     let fresh = Lora::new(&base.config, lora.config(), Seed::new(1));
-    assert_eq!(bits(&fresh.merged(&base.params).flat), bits(&base.params.flat));
+    assert_eq!(bits(&merged(&fresh, &base).flat), bits(&base.params.flat));
 }
 
 const LIKELIHOOD: Objective = Objective::new(Surrogate::Likelihood, Aggregation::Token);

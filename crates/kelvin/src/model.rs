@@ -2,27 +2,22 @@
 //! or the base model that the binary carries.
 
 mod hub;
+mod stacked;
 
 use std::{
-    collections::BTreeMap,
-    fs::{self, File},
+    fs,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail};
-use kelvin_model::{
-    Checkpoint, Dtype, Lora, ModelConfig, ModelText, NativeOptions, NativeSampler, OpenCheckpoint, Tokenizer,
-    adapter_base, kernels::Storage,
-};
+use kelvin_model::{Dtype, ModelText, NativeOptions, kernels::Storage};
 use kelvin_selfplay::checkpoint::{self, COMPLETE};
 
 pub(crate) use hub::hub_cache;
 use hub::{hub_name, in_cache};
+pub(crate) use stacked::{add_digests, check, digests, load, resolve_tokenizer, sampler, sampler_upon};
 
 use crate::{embedded, error::Usage, terminal::say};
-
-/// Adapters that stand on adapters, at most; more are taken for a circle.
-const NESTED_MAX: usize = 4;
 
 /// The word for the base model inside the binary.
 pub(crate) const EMBEDDED: &str = "embedded";
@@ -83,32 +78,6 @@ pub(crate) fn resolve(name: &str) -> anyhow::Result<ModelSource> {
     }
 }
 
-/// Makes the model that `name` means ready to draw from, and nothing else of it: it takes the memory of its weights. The
-/// added tokens of the ids in `demote` are ordinary text.
-///
-/// # Errors
-/// If it names nothing that is here, or the folder is not one that the engine can use.
-pub(crate) fn sampler(
-    name: &str,
-    storage: Storage,
-    options: NativeOptions,
-    demote: &[u32],
-) -> anyhow::Result<NativeSampler> {
-    let source = resolve(name)?;
-    let mut open = match &source {
-        ModelSource::Embedded => OpenCheckpoint::embedded(&embedded::FILES)?,
-        ModelSource::Folder(dir) if adapter_base(dir)?.is_none() => OpenCheckpoint::folder(dir)?,
-        ModelSource::Folder(_) => {
-            let mut checkpoint = load(name)?;
-            checkpoint.demote(demote)?;
-            let Checkpoint { config, params, tokenizer, end_tokens, .. } = checkpoint;
-            return NativeSampler::new(&config, &params, storage, tokenizer, end_tokens, options);
-        }
-    };
-    open.demote(demote)?;
-    NativeSampler::open(open, storage, options).with_context(|| format!("the model {name} cannot be used"))
-}
-
 /// What `--dtype` means where weights are held for drawing; clap lets no other word through.
 pub(crate) fn storage(dtype: &str) -> Storage {
     match dtype {
@@ -165,60 +134,6 @@ pub(crate) fn on_threads(threads: usize) -> NativeOptions {
     NativeOptions { threads, ..NativeOptions::default() }
 }
 
-/// Reads the model that `name` means; that of an adapter has the adapter merged, and the tokenizer beside it if there
-/// is one.
-///
-/// # Errors
-/// If its files are not there or not what the engine can use.
-pub(crate) fn load(name: &str) -> anyhow::Result<Checkpoint> {
-    load_nested(name, NESTED_MAX)
-}
-
-fn load_nested(name: &str, n_more: usize) -> anyhow::Result<Checkpoint> {
-    let dir = match resolve(name)? {
-        ModelSource::Folder(dir) => dir,
-        ModelSource::Embedded => return Checkpoint::from_embedded(&embedded::FILES),
-    };
-    let Some(base) = adapter_base(&dir)? else { return Checkpoint::load(&dir) };
-    require_deeper(n_more, &dir)?;
-    let of_adapter = || format!("cannot load the model of the adapter in {}", dir.display());
-    let mut checkpoint = load_nested(&base, n_more - 1).with_context(of_adapter)?;
-    checkpoint.params = Lora::load(&dir, &checkpoint.config)?.merged(&checkpoint.params);
-    if let Some(tokenizer) = Tokenizer::in_folder(&dir)? {
-        tokenizer.check_fits(checkpoint.config.vocab_size)?;
-        checkpoint.tokenizer = tokenizer;
-    }
-    Ok(checkpoint)
-}
-
-/// Opens the files of the model that `name` means and checks all of them but for the numbers, which are not read. Gives
-/// its shape and its tokenizer, in which the added tokens of the ids in `demote` are ordinary text.
-///
-/// # Errors
-/// As [`load`], where the numbers are not the reason.
-pub(crate) fn check(name: &str, demote: &[u32]) -> anyhow::Result<(ModelConfig, Tokenizer)> {
-    let (mut source, mut adapters) = (resolve(name)?, Vec::new());
-    while let ModelSource::Folder(dir) = source.clone() {
-        let Some(base) = adapter_base(&dir)? else { break };
-        require_deeper(NESTED_MAX - adapters.len(), &dir)?;
-        adapters.push(dir);
-        source = resolve(&base)?;
-    }
-    let mut open = match &source {
-        ModelSource::Embedded => OpenCheckpoint::embedded(&embedded::FILES)?,
-        ModelSource::Folder(dir) => OpenCheckpoint::folder(dir)?,
-    };
-    // The outermost adapter comes last.
-    for dir in adapters.iter().rev() {
-        if let Some(tokenizer) = Tokenizer::in_folder(dir)? {
-            tokenizer.check_fits(open.config.vocab_size)?;
-            open.tokenizer = tokenizer;
-        }
-    }
-    open.demote(demote)?;
-    Ok((open.config, open.tokenizer))
-}
-
 /// Reads how the model that `name` means reads and writes text, in which the added tokens of the ids in `demote` are
 /// ordinary; its weights need not be here.
 ///
@@ -231,66 +146,6 @@ pub(crate) fn text(name: &str, demote: &[u32]) -> anyhow::Result<ModelText> {
     };
     text.demote(demote)?;
     Ok(text)
-}
-
-/// SHA-256 of each file of the model that `name` means, by name; those of the model below an adapter after `base/`.
-///
-/// # Errors
-/// As [`resolve`], or if a file cannot be read.
-pub(crate) fn digests(name: &str) -> anyhow::Result<BTreeMap<String, String>> {
-    let (mut digests, mut prefix) = (BTreeMap::new(), String::new());
-    let mut source = resolve(name)?;
-    for n_more in (0..=NESTED_MAX).rev() {
-        let ModelSource::Folder(dir) = &source else { break };
-        for entry in fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))? {
-            let path = entry?.path();
-            let file = path.file_name().map_or_else(String::new, |it| it.to_string_lossy().into_owned());
-            let is_model = ["json", "safetensors", "jinja"]
-                .iter()
-                .any(|it| path.extension().is_some_and(|extension| extension == *it));
-            if is_model && file != "optimizer.safetensors" {
-                let opened = File::open(&path).with_context(|| format!("reading {}", path.display()))?;
-                digests.insert(format!("{prefix}{file}"), checkpoint::hash(opened)?);
-            }
-        }
-        let Some(base) = adapter_base(dir)? else { return Ok(digests) };
-        require_deeper(n_more, dir)?;
-        prefix.push_str("base/");
-        source = resolve(&base)?;
-    }
-    for (file, bytes) in embedded::FILES {
-        digests.insert(format!("{prefix}{file}"), checkpoint::hash(bytes)?);
-    }
-    Ok(digests)
-}
-
-fn require_deeper(n_more: usize, dir: &Path) -> anyhow::Result<()> {
-    if n_more == 0 {
-        bail!(
-            "the adapter in {} stands on more than {NESTED_MAX} others\nhint: base_model_name_or_path in its \
-             adapter_config.json must lead to a model",
-            dir.display()
-        );
-    }
-    Ok(())
-}
-
-/// Where the tokenizer of the model that `name` means is: for an adapter without one, that of its model.
-///
-/// # Errors
-/// As [`resolve`], or if an adapter names no model.
-pub(crate) fn resolve_tokenizer(name: &str) -> anyhow::Result<ModelSource> {
-    let mut source = resolve(name)?;
-    for n_more in (0..=NESTED_MAX).rev() {
-        let ModelSource::Folder(dir) = &source else { break };
-        if dir.join("tokenizer.json").is_file() {
-            break;
-        }
-        let Some(base) = adapter_base(dir)? else { break };
-        require_deeper(n_more, dir)?;
-        source = resolve(&base)?;
-    }
-    Ok(source)
 }
 
 /// Checks that `name` goes on meaning the same model: a run's newest checkpoint is another one when the run goes on,
@@ -378,39 +233,7 @@ pub(crate) fn newest_checkpoint(run: &Path) -> anyhow::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use kelvin_model::{LoraConfig, NativePolicy, Training};
-
     use super::*;
-
-    /// What a run with adapters and demoted tokens leaves behind reads text as the run did.
-    #[test]
-    fn adapters_keep_their_tokenizer() {
-        let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kelvin-model/goldens/decode_tied");
-        let mut checkpoint = Checkpoint::load(&base).unwrap();
-        let whole = checkpoint.tokenizer.clone();
-        // It ends completions too, and a run could not demote it.
-        let demoted = whole.demote(&[291]).unwrap();
-        checkpoint.tokenizer = demoted.clone();
-        assert_ne!(demoted.json(), whole.json());
-        let lora = LoraConfig { rank: 2, ..LoraConfig::default() };
-        let training = Training { lora, base: base.display().to_string(), ..Training::default() };
-        let policy = NativePolicy::training(checkpoint, on_threads(1), training).unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        let (adapter, bare) = (dir.path().join("adapter"), dir.path().join("bare"));
-        kelvin_core::policy::Trainer::save(&policy, &adapter).unwrap();
-        fs::create_dir(&bare).unwrap();
-        for file in ["adapter_config.json", "adapter_model.safetensors"] {
-            fs::copy(adapter.join(file), bare.join(file)).unwrap();
-        }
-        let text = "x<|im_end|> y";
-        for (folder, tokenizer, at) in [(&adapter, &demoted, &adapter), (&bare, &whole, &base)] {
-            let (name, ids) = (folder.to_str().unwrap(), tokenizer.encode(text).unwrap());
-            assert_eq!(load(name).unwrap().tokenizer.encode(text).unwrap(), ids);
-            let sampler = sampler(name, Storage::F32, on_threads(1), &[]).unwrap();
-            assert_eq!(kelvin_core::policy::Sampler::prompt_len(&sampler, text).unwrap(), ids.len());
-            assert_eq!(resolve_tokenizer(name).unwrap(), ModelSource::Folder(at.clone()));
-        }
-    }
 
     fn touch(path: &Path) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -56,6 +56,9 @@ pub(crate) fn card(exported: &Exported<'_>) -> String {
         format!("Base model: {base}"),
         format!("Seed: {}", config.seed),
     ];
+    facts.extend(
+        config.policy.lora.from().map(|it| format!("Adapter that it went on from: {}", it.display())),
+    );
     // A resume may have gone on beyond what was asked for first.
     let steps = |done: u64| format!("Steps: {done} of {}", done.max(u64::from(config.steps)));
     facts.extend(state["step"].as_u64().map(steps));

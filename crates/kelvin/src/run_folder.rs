@@ -1,15 +1,24 @@
 //! The folder of a run as the command line sees it: made, locked, described.
 
 use std::{
+    collections::BTreeMap,
     fs::{File, TryLockError},
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use kelvin_selfplay::disk::Disk;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::{config::Resolved, error::Usage, model, wire::World};
+use crate::{
+    config::{PolicySettings, Resolved},
+    error::Usage,
+    model,
+    wire::World,
+};
+
+/// What ran where, beside the configuration.
+pub(crate) const MANIFEST: &str = "manifest.json";
 
 /// A run folder that this process has locked.
 pub(crate) struct RunFolder {
@@ -92,20 +101,25 @@ fn lock(path: &Path) -> anyhow::Result<RunFolder> {
     }
 }
 
-/// Writes `manifest.json`: what the configuration does not say about where a run ran and what it began with; null for
+/// Writes [`MANIFEST`]: what the configuration does not say about where a run ran and what it began with; null for
 /// what runs programs where none are run, and for the files of a model that is not here any more.
 ///
 /// # Errors
 /// If it cannot be written.
-pub(crate) fn describe(disk: &Disk, folder: &Path, world: &World, model: &str) -> anyhow::Result<()> {
+pub(crate) fn describe(
+    disk: &Disk,
+    folder: &Path,
+    world: &World,
+    policy: &PolicySettings,
+) -> anyhow::Result<()> {
     let executor = world.executor.as_ref();
     let python = executor.map(|it| it.python().version);
     let isolation = executor.map(|it| it.isolation());
     let manifest = json!({
         "format": 1,
         "kelvin": env!("CARGO_PKG_VERSION"),
-        "model": model,
-        "model_files": model::digests(model).ok(),
+        "model": policy.model,
+        "model_files": model_files(policy).ok(),
         "python": python.map(|(major, minor, micro)| format!("{major}.{minor}.{micro}")),
         "isolation": isolation.map(|it| it.level.name()),
         "layers": isolation.map(|it| it.layers.iter().map(|it| it.name()).collect::<Vec<_>>()),
@@ -115,5 +129,46 @@ pub(crate) fn describe(disk: &Disk, folder: &Path, world: &World, model: &str) -
         "arch": std::env::consts::ARCH,
         "cpu": crate::machine::cpu_name(),
     });
-    disk.replace(&folder.join("manifest.json"), format!("{manifest:#}\n").as_bytes())
+    disk.replace(&folder.join(MANIFEST), format!("{manifest:#}\n").as_bytes())
+}
+
+/// What names of files begin with that are of the adapter which learning goes on from.
+const ADAPTER: &str = "adapter/";
+
+/// Of the model, and after [`ADAPTER`] of the adapter that learning goes on from.
+fn model_files(policy: &PolicySettings) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut digests = model::digests(&policy.model)?;
+    if let Some(dir) = policy.lora.from() {
+        model::add_digests(dir, ADAPTER, &mut digests)?;
+    }
+    Ok(digests)
+}
+
+/// Checks that the adapter which learning goes on from is the one that the run in `folder` began with, by the digests in
+/// its manifest; for who is to read it again. Without a manifest nothing is known.
+///
+/// # Errors
+/// If it is not, or cannot be read, or the manifest is damaged.
+pub(crate) fn require_same_adapter(folder: &Path, policy: &PolicySettings) -> anyhow::Result<()> {
+    let (path, Some(dir)) = (folder.join(MANIFEST), policy.lora.from()) else { return Ok(()) };
+    if !path.is_file() {
+        return Ok(());
+    }
+    let damaged = || format!("{} is damaged\nhint: restore it from a copy", path.display());
+    let manifest: Value = serde_json::from_reader(File::open(&path)?).with_context(damaged)?;
+    let mut now = BTreeMap::new();
+    model::add_digests(dir, ADAPTER, &mut now).context(
+        "the run reads the adapter of policy.lora.from again\nhint: put the adapter back where it was",
+    )?;
+    let began_with = manifest["model_files"].as_object().into_iter().flatten();
+    for (file, digest) in began_with.filter(|(file, _)| file.starts_with(ADAPTER)) {
+        ensure!(
+            now.get(file).map(String::as_str) == digest.as_str(),
+            "the adapter in {} is another one than the run began with: {} differs\n\
+             hint: put that one back, or begin a new run in another folder",
+            dir.display(),
+            file.trim_start_matches(ADAPTER)
+        );
+    }
+    Ok(())
 }

@@ -14,7 +14,9 @@ use kelvin_env::{
     math_question::MathQuestion, prime_inversion::PrimeInversion, python_triplet::PythonTriplet,
 };
 use kelvin_exec::PythonExecutor;
-use kelvin_model::{Checkpoint, Dtype, NativePolicy, NativeSampler, kernels::Storage};
+use kelvin_model::{
+    Checkpoint, Dtype, NativePolicy, NativeSampler, Tokenizer, adapter_base, kernels::Storage,
+};
 use kelvin_remote::rollouts::Engine;
 use kelvin_selfplay::{
     settings::{Recipe, Reference},
@@ -23,9 +25,11 @@ use kelvin_selfplay::{
 
 use crate::{
     config::{Backend, Config, EnvironmentName, PolicySettings, threads_or_cores},
+    error::note,
     exam::Examiner,
     model::{self, CHALLENGER, POLICY, SOLVER},
     remote,
+    terminal::say,
 };
 
 /// What a run plays with.
@@ -137,20 +141,24 @@ pub(crate) fn check_state(config: &Config) -> anyhow::Result<()> {
 /// # Errors
 /// If the model cannot be read, or is a run and there is a reference; if `stop` is asked while a server is.
 pub(crate) fn state(config: &Config, from: Option<&Path>, stop: &Stop) -> anyhow::Result<RunState> {
-    let has_reference = config.objective.kl_coefficient != 0.0 && !keeps_its_own_reference(config);
     require_reference(config)?;
     let policies =
         policies(config).iter().map(|it| policy(config, it, from, stop)).collect::<anyhow::Result<_>>()?;
     let mut state = RunState::new(policies);
     // So that a resume does not hold the whole log for a moment.
     state.buffer.limit(&config.run_settings(1));
-    if has_reference {
+    if has_reference(config) {
         state.reference = Some(match config.policy.backend {
             Backend::Native => Box::new(reference(&config.policy)?),
             Backend::Tinker => Box::new(remote::reference(&config.policy)?),
         });
     }
     Ok(state)
+}
+
+/// Whether a KL term pulls towards what the run began with, which each start then reads.
+pub(crate) fn has_reference(config: &Config) -> bool {
+    config.objective.kl_coefficient != 0.0 && !keeps_its_own_reference(config)
 }
 
 /// Whether what a KL term pulls towards comes from the run itself.
@@ -160,7 +168,7 @@ fn keeps_its_own_reference(config: &Config) -> bool {
 
 fn require_reference(config: &Config) -> anyhow::Result<()> {
     let is_elsewhere = config.policy.backend == Backend::Tinker;
-    if config.objective.kl_coefficient == 0.0 || keeps_its_own_reference(config) || is_elsewhere {
+    if !has_reference(config) || is_elsewhere {
         return Ok(());
     }
     model::require_lasting(
@@ -173,8 +181,10 @@ fn require_reference(config: &Config) -> anyhow::Result<()> {
 fn reference(policy: &PolicySettings) -> anyhow::Result<NativeSampler> {
     let (name, options) = (&policy.model, policy.native_options());
     match policy.dtype {
-        Dtype::F32 => model::sampler(name, Storage::F32, options, &policy.demote_tokens)
-            .with_context(|| cannot_load(name)),
+        Dtype::F32 => {
+            model::sampler_upon(name, policy.lora.from(), Storage::F32, options, &policy.demote_tokens)
+                .with_context(|| cannot_load(name))
+        }
         Dtype::Bf16 => {
             let Checkpoint { config, mut params, tokenizer, end_tokens, .. } = loaded(policy)?;
             // Storage in bf16 leaves norms and biases as they are; a policy in bf16 has them rounded too.
@@ -206,12 +216,18 @@ pub(crate) fn policies(config: &Config) -> &'static [&'static str] {
 fn policy(config: &Config, name: &str, from: Option<&Path>, stop: &Stop) -> anyhow::Result<Policy> {
     let trainer = match config.policy.backend {
         Backend::Native => {
+            let mut training = config.policy.training(config.seed)?;
             let checkpoint = match from.map(|it| it.join(name)) {
                 // Its tokenizer has the tokens demoted that the run began with.
-                Some(folder) if config.policy.lora.rank == 0 => Checkpoint::load(&folder)?,
+                Some(folder) if training.lora.rank == 0 => Checkpoint::load(&folder)?,
                 Some(_) | None => loaded(&config.policy)?,
             };
-            let training = config.policy.training(config.seed)?;
+            match (&training.from, from) {
+                // What was learnt is restored, and where it began from may be gone.
+                (_, Some(_)) => training.from = None,
+                (Some(dir), None) => say_what_goes_on(name, dir, &config.policy, &checkpoint)?,
+                (None, None) => {}
+            }
             drawing(
                 config,
                 name,
@@ -222,6 +238,31 @@ fn policy(config: &Config, name: &str, from: Option<&Path>, stop: &Stop) -> anyh
         Backend::Tinker => drawing(config, name, remote::policy(config, name, stop)?)?,
     };
     Ok(Policy { name: name.into(), version: 0, trainer })
+}
+
+/// Says that a policy goes on from an adapter, and what of it may have been learnt with something else.
+fn say_what_goes_on(
+    name: &str,
+    dir: &Path,
+    policy: &PolicySettings,
+    checkpoint: &Checkpoint,
+) -> anyhow::Result<()> {
+    let (shown, model) = (dir.display(), &policy.model);
+    say(&format!("{name} goes on from the adapter in {shown}"));
+    // Names of one model differ between machines, so this is no error.
+    if let Ok(Some(base)) = adapter_base(dir)
+        && base != *model
+        && base != model::lasting_name(model)?
+    {
+        note(&format!("the adapter in {shown} says that it is for {base}; it goes on upon {model}"));
+    }
+    if Tokenizer::in_folder(dir)?.is_some_and(|it| it.json() != checkpoint.tokenizer.json()) {
+        note(&format!(
+            "the tokenizer beside the adapter in {shown} is another than that of {model}, which counts; policy.demote_tokens \
+             may be what differs"
+        ));
+    }
+    Ok(())
 }
 
 /// A policy that draws where it learns, or at servers of their own.
@@ -248,8 +289,11 @@ mod tests {
 
     use kelvin_core::{
         rollout::Role,
+        seed::Seed,
         stop::{Stop, Stopped},
     };
+
+    use kelvin_model::{Lora, LoraConfig};
 
     use crate::config::{Raw, resolve};
 
@@ -288,8 +332,17 @@ mod tests {
     #[test]
     fn the_reference_is_the_model_that_the_run_begins_with() {
         let model = format!("policy.model={}", golden().display());
+        let adapter = tempfile::tempdir().unwrap();
+        let mut lora = Lora::new(
+            &Checkpoint::load(&golden()).unwrap().config,
+            &LoraConfig { rank: 2, ..LoraConfig::default() },
+            Seed::new(1),
+        );
+        lora.flat.iter_mut().for_each(|it| *it += 0.2);
+        lora.save(adapter.path(), "a name of elsewhere").unwrap();
+        let adapter = format!("policy.lora.from={}", adapter.path().display());
         let mut seen = Vec::new();
-        for dtype in ["policy.dtype=f32", "policy.dtype=bf16"] {
+        for dtype in ["policy.dtype=f32", "policy.dtype=bf16", &adapter] {
             let config = config(&[&model, "objective.kl_coefficient=0.01", dtype]);
             let mut state = state(&config, None, &Stop::default()).unwrap();
             let sequences = [vec![1, 5, 9, 30, 2, 77]];
@@ -311,5 +364,6 @@ mod tests {
             assert!(told.into_iter().all(|it| it.unwrap_err().is::<Stopped>()), "{dtype}");
         }
         assert_ne!(seen[0], seen[1], "the weights are not those of bf16");
+        assert_ne!(seen[0], seen[2], "the adapter moves nothing");
     }
 }

@@ -1,6 +1,6 @@
 //! Folders in and out, whole and broken.
 
-use std::{fs, path::Path};
+use std::{fs, ops::Range, path::Path};
 
 use half::bf16;
 use kelvin_core::seed::Seed;
@@ -48,8 +48,25 @@ fn message(dir: &Path) -> String {
 
 /// Writes tensors whose values lie in `flat`.
 fn write_flat(path: &Path, tensors: &[Tensor], flat: &[f32]) {
-    let values = tensors.iter().map(|tensor| (tensor, &flat[tensor.range.clone()]));
-    write_tensors(path, values, Dtype::F32, &[]).unwrap();
+    write_tensors(path, tensors, &flat.to_vec(), Dtype::F32, &[]).unwrap();
+}
+
+/// The library that writes asks for bytes and takes no error.
+#[test]
+fn weights_that_cannot_be_read_are_not_written_in_silence() {
+    struct Broken;
+    impl WeightSource for Broken {
+        fn read_rows(&self, tensor: &Tensor, _: Range<usize>, _: &mut [f32]) -> anyhow::Result<()> {
+            bail!("{} is gone", tensor.name)
+        }
+    }
+    let (checkpoint, dir) = (tiny(true), tempfile::tempdir().unwrap());
+    let Checkpoint { config, tokenizer, kept, .. } = &checkpoint;
+    let error = save(dir.path(), Dtype::F32, (config, &Broken), tokenizer, &[], kept).unwrap_err();
+    assert!(
+        format!("{error:#}").ends_with("model.safetensors: model.embed_tokens.weight is gone"),
+        "{error:#}"
+    );
 }
 
 fn edit_json(path: &Path, edit: impl FnOnce(&mut Value)) {
@@ -94,7 +111,7 @@ fn memory_and_folder_are_read_alike() {
         .collect();
     let files: Vec<(&str, &[u8])> =
         files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
-    assert_eq!(Checkpoint::from_embedded(&files).unwrap().params, written.params);
+    assert_eq!(OpenCheckpoint::embedded(&files).unwrap().load().unwrap().params, written.params);
 }
 
 /// Writes the tensors as two files and an index.

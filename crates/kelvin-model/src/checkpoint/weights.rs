@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    cell::OnceCell,
     collections::{BTreeMap, HashMap},
     fs::{self, File},
     path::Path,
@@ -18,11 +19,13 @@ use super::{
 };
 use crate::{
     config::ModelConfig,
-    params::{Layout, Params, Tensor},
+    params::{Layout, Params, Tensor, WeightSource},
 };
 
 const HEAD: &str = "lm_head.weight";
 const EMBEDDING: &str = "model.embed_tokens.weight";
+/// Numbers that are read at once to be written.
+const PART: usize = 1 << 20;
 
 /// The type of weights in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,10 +59,10 @@ pub(super) fn check_model(files: &WeightFiles<'_>, config: &ModelConfig) -> anyh
 /// Some writers store the tied head as well; then it must be the embedding.
 fn check_tied(files: &WeightFiles<'_>) -> anyhow::Result<()> {
     /// Numbers compared at once.
-    const PART: usize = 1 << 22;
+    const COMPARED: usize = 1 << 22;
     let embedding = files.get(EMBEDDING).expect("checked before");
     let (rows, row_len) = (embedding.rows(), embedding.row_len());
-    let step = (PART / row_len).max(1);
+    let step = (COMPARED / row_len).max(1);
     let (mut ours, mut theirs) = (vec![0.0; step * row_len], vec![0.0; step * row_len]);
     for start in (0..rows).step_by(step) {
         let part = start..rows.min(start + step);
@@ -84,6 +87,17 @@ pub(super) fn read_model(files: &WeightFiles<'_>, config: &ModelConfig) -> anyho
     Ok(params)
 }
 
+/// Opens a file whose tensors are exactly `tensors`.
+pub(crate) fn open_tensors<'dir>(
+    dir: &'dir Path,
+    file: &str,
+    tensors: &[Tensor],
+) -> anyhow::Result<WeightFiles<'dir>> {
+    let files = WeightFiles::open(&Source::Folder(dir), &[file.to_owned()])?;
+    check_tensors(tensors, &files, false)?;
+    Ok(files)
+}
+
 /// Reads a file whose tensors are exactly `tensors`; returns the metadata of its header.
 pub(crate) fn read_tensors(
     dir: &Path,
@@ -91,8 +105,7 @@ pub(crate) fn read_tensors(
     tensors: &[Tensor],
     flat: &mut [f32],
 ) -> anyhow::Result<HashMap<String, String>> {
-    let files = WeightFiles::open(&Source::Folder(dir), &[file.to_owned()])?;
-    check_tensors(tensors, &files, false)?;
+    let files = open_tensors(dir, file, tensors)?;
     for tensor in tensors {
         files.read_into(&tensor.name, 0..tensor.shape[0], &mut flat[tensor.range.clone()])?;
     }
@@ -142,37 +155,65 @@ fn check_tensors(needed: &[Tensor], files: &WeightFiles<'_>, tied: bool) -> anyh
 }
 
 /// Writes all weights of a model into one file.
-pub(super) fn write_model(path: &Path, params: &Params, dtype: Dtype) -> anyhow::Result<()> {
-    let tensors = params.layout.tensors();
-    let values = tensors.iter().map(|tensor| (tensor, &params.flat[tensor.range.clone()]));
-    write_tensors(path, values, dtype, &[("format", "pt")])
+pub(super) fn write_model(
+    path: &Path,
+    config: &ModelConfig,
+    weights: &dyn WeightSource,
+    dtype: Dtype,
+) -> anyhow::Result<()> {
+    write_tensors(path, &Layout::new(config).tensors(), weights, dtype, &[("format", "pt")])
 }
 
-/// Writes tensors with their values, and `metadata` in the header: one entry at most, for the library keeps no order
-/// of several, and equal models are equal files.
-pub(crate) fn write_tensors<'values>(
+/// Writes tensors as `source` has them, and `metadata` in the header: one entry at most, for the library keeps no order
+/// of several, and equal models are equal files. Beside `source` it takes the memory of the largest one.
+pub(crate) fn write_tensors(
     path: &Path,
-    tensors: impl Iterator<Item = (&'values Tensor, &'values [f32])>,
+    tensors: &[Tensor],
+    source: &dyn WeightSource,
     dtype: Dtype,
     metadata: &[(&str, &str)],
 ) -> anyhow::Result<()> {
     assert!(metadata.len() <= 1, "several entries have no order");
+    let failed = OnceCell::new();
     let views = tensors
-        .map(|(tensor, values)| (tensor.name.as_str(), Written { values, shape: &tensor.shape, dtype }));
+        .iter()
+        .map(|tensor| (tensor.name.as_str(), Written { tensor, source, dtype, failed: &failed }));
     let metadata = metadata.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
     let writing = || format!("writing {}", path.display());
     // The library writes a file that only its owner may read; a model is to be as readable as any file made here.
     let permissions =
         File::create(path).and_then(|file| file.metadata()).with_context(writing)?.permissions();
     safetensors::serialize_to_file(views, Some(metadata), path).with_context(writing)?;
+    if let Some(error) = failed.into_inner() {
+        return Err(error).with_context(writing);
+    }
     fs::set_permissions(path, permissions).with_context(writing)
 }
 
-/// One tensor, converted when it is its turn to be written.
-struct Written<'values> {
-    values: &'values [f32],
-    shape: &'values [usize],
+/// One tensor, read and converted when it is its turn to be written.
+struct Written<'it> {
+    tensor: &'it Tensor,
+    source: &'it dyn WeightSource,
     dtype: Dtype,
+    /// The first error of the source, which the library has no way to tell.
+    failed: &'it OnceCell<anyhow::Error>,
+}
+
+impl Written<'_> {
+    /// Calls `take` with the values, a part after another.
+    fn each_part(&self, mut take: impl FnMut(&[f32])) {
+        let (n_rows, row_len) = (self.tensor.shape[0], self.tensor.row_len());
+        let step = (PART / row_len).max(1);
+        let mut values = vec![0.0; step.min(n_rows) * row_len];
+        for start in (0..n_rows).step_by(step) {
+            let rows = start..n_rows.min(start + step);
+            let part = &mut values[..rows.len() * row_len];
+            if let Err(error) = self.source.read_rows(self.tensor, rows, part) {
+                self.failed.get_or_init(|| error);
+            }
+            take(part);
+        }
+    }
 }
 
 impl View for Written<'_> {
@@ -184,15 +225,15 @@ impl View for Written<'_> {
     }
 
     fn shape(&self) -> &[usize] {
-        self.shape
+        &self.tensor.shape
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
         let mut bytes = Vec::with_capacity(self.data_len());
-        match self.dtype {
-            Dtype::F32 => self.values.iter().for_each(|it| bytes.extend(it.to_le_bytes())),
-            Dtype::Bf16 => self.values.iter().for_each(|&it| bytes.extend(bf16::from_f32(it).to_le_bytes())),
-        }
+        self.each_part(|values| match self.dtype {
+            Dtype::F32 => values.iter().for_each(|it| bytes.extend(it.to_le_bytes())),
+            Dtype::Bf16 => values.iter().for_each(|&it| bytes.extend(bf16::from_f32(it).to_le_bytes())),
+        });
         Cow::Owned(bytes)
     }
 
@@ -201,6 +242,6 @@ impl View for Written<'_> {
             Dtype::F32 => 4,
             Dtype::Bf16 => 2,
         };
-        self.values.len() * size
+        self.tensor.range.len() * size
     }
 }

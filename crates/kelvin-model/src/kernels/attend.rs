@@ -1,153 +1,117 @@
-//! Attention of one position over keys and values that lie in blocks of positions: the same bits as the products and
-//! the softmax by which the trainer attends to many at once, so that what is drawn is scored as it was drawn.
+//! Attention of one position over keys and values that lie in blocks of positions, by the products and the softmax with
+//! which the trainer attends to many at once: the same bits, so that what is drawn is scored as it was drawn.
 
 use super::{
     gemm::K_BLOCK,
-    math::multiply_add,
-    simd::{self, Level, PORTABLE_FUSES},
-    softmax::softmax_body,
+    micro::{self, MAX_TILE_ROWS, PANEL, Sums, Tile},
+    simd,
+    softmax::causal_softmax,
 };
 
-/// Positions of a block; also the lanes of a score kernel.
-pub const ATTEND_BLOCK: usize = 32;
-/// Floats of a head that are summed at once where its width is none that the compiler knows.
-const STRIP: usize = 16;
-
-/// One key-value head and the positions that see it.
-#[derive(Clone, Copy)]
-struct Seen<B> {
-    /// Blocks by index, from the head's keys on: `[head_dim, 32]`, then its values, `[32, head_dim]`.
-    block: B,
-    head_dim: usize,
-    /// Positions.
-    n: usize,
-}
+/// Positions of a block: its keys are a panel.
+pub const ATTEND_BLOCK: usize = PANEL;
 
 /// Attention for one key-value head. `queries` and `out` are `[heads_per_kv, head_dim]`. `block(i)` has the head's
 /// keys at positions `32 i` to `32 i + 31` as `[head_dim, 32]`, then its values there as `[32, head_dim]`; the first
-/// `n` positions are seen. `scores` is scratch for whole blocks.
+/// `n` positions are seen. `scores` is scratch, whole blocks for each query.
 ///
 /// # Panics
 /// If the lengths do not fit, a block is too short, or `n` is zero.
 pub fn attend<'data>(
     queries: &[f32],
-    block: impl Fn(usize) -> &'data [f32] + Copy,
+    block: impl Fn(usize) -> &'data [f32],
     head_dim: usize,
     n: usize,
     scores: &mut [f32],
     out: &mut [f32],
 ) {
-    let whole = n.next_multiple_of(ATTEND_BLOCK);
-    assert!(0 < n && whole <= scores.len());
+    let (whole, n_queries) = (n.next_multiple_of(ATTEND_BLOCK), queries.len() / head_dim);
+    assert!(0 < n && queries.len() == n_queries * head_dim && n_queries * whole <= scores.len());
     assert_eq!(queries.len(), out.len());
-    let (seen, scores) = (Seen { block, head_dim, n }, &mut scores[..whole]);
-    match simd::level() {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: `level` is at most what this machine was found to have.
-        Level::Avx512 => unsafe { avx512(queries, seen, scores, out) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        Level::Avx2 => unsafe { avx2(queries, seen, scores, out) },
-        #[cfg(not(target_arch = "x86_64"))]
-        Level::Avx512 | Level::Avx2 => body::<PORTABLE_FUSES>(queries, seen, scores, out),
-        Level::Portable => body::<PORTABLE_FUSES>(queries, seen, scores, out),
+    for idx in 0..whole / ATTEND_BLOCK {
+        let keys = &block(idx)[..head_dim * ATTEND_BLOCK];
+        score(queries, head_dim, keys, &mut scores[idx * ATTEND_BLOCK..], whole);
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
-fn avx512<'data>(
-    queries: &[f32],
-    seen: Seen<impl Fn(usize) -> &'data [f32] + Copy>,
-    scores: &mut [f32],
-    out: &mut [f32],
-) {
-    body::<true>(queries, seen, scores, out);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn avx2<'data>(
-    queries: &[f32],
-    seen: Seen<impl Fn(usize) -> &'data [f32] + Copy>,
-    scores: &mut [f32],
-    out: &mut [f32],
-) {
-    body::<true>(queries, seen, scores, out);
-}
-
-#[inline(always)]
-fn body<'data, const FUSED: bool>(
-    queries: &[f32],
-    seen: Seen<impl Fn(usize) -> &'data [f32] + Copy>,
-    scores: &mut [f32],
-    out: &mut [f32],
-) {
-    let head_dim = seen.head_dim;
     let scale = 1.0 / (head_dim as f32).sqrt();
-    for (query, out) in queries.chunks_exact(head_dim).zip(out.chunks_exact_mut(head_dim)) {
-        for (idx, scores) in scores.chunks_exact_mut(ATTEND_BLOCK).enumerate() {
-            score::<FUSED>(query, (seen.block)(idx), scores);
-        }
-        let weights = &mut scores[..seen.n];
-        softmax_body(weights, scale);
-        match head_dim {
-            32 => mix::<32, FUSED>(weights, seen, 0, out),
-            64 => mix::<64, FUSED>(weights, seen, 0, out),
-            128 => mix::<128, FUSED>(weights, seen, 0, out),
-            _ => {
-                let (whole, rest) = out.split_at_mut(head_dim / STRIP * STRIP);
-                for (idx, strip) in whole.chunks_exact_mut(STRIP).enumerate() {
-                    mix::<STRIP, FUSED>(weights, seen, idx * STRIP, strip);
-                }
-                for (idx, out) in rest.iter_mut().enumerate() {
-                    mix::<1, FUSED>(weights, seen, whole.len() + idx, std::slice::from_mut(out));
-                }
-            }
+    for weights in scores.chunks_exact_mut(whole).take(n_queries) {
+        causal_softmax(&mut weights[..n], n, n, scale, &mut [0.0]);
+    }
+    let values = |idx: usize| &block(idx)[head_dim * ATTEND_BLOCK..][..head_dim * ATTEND_BLOCK];
+    let weights = scores.chunks(MAX_TILE_ROWS * whole);
+    for (weights, out) in weights.zip(out.chunks_mut(MAX_TILE_ROWS * head_dim)) {
+        for first in (0..head_dim).step_by(PANEL) {
+            mix(weights, whole, n, &values, head_dim, first, out);
         }
     }
 }
 
-/// Products of a query with the keys of a block.
-#[inline(always)]
-fn score<const FUSED: bool>(query: &[f32], keys: &[f32], scores: &mut [f32]) {
-    let keys = keys[..query.len() * ATTEND_BLOCK].chunks(K_BLOCK * ATTEND_BLOCK);
-    for (idx, (query, keys)) in query.chunks(K_BLOCK).zip(keys).enumerate() {
-        let mut sums = [0f32; ATTEND_BLOCK];
-        for (&query, keys) in query.iter().zip(keys.chunks_exact(ATTEND_BLOCK)) {
-            for lane in 0..ATTEND_BLOCK {
-                sums[lane] = multiply_add::<FUSED>(query, keys[lane], sums[lane]);
-            }
-        }
-        for (score, sum) in scores.iter_mut().zip(sums) {
-            *score = if idx == 0 { sum } else { *score + sum };
-        }
+/// Products of queries with the keys of a block, to the block's columns of `scores`, whose rows are `whole` apart.
+fn score(queries: &[f32], head_dim: usize, keys: &[f32], scores: &mut [f32], whole: usize) {
+    let n_queries = queries.len() / head_dim;
+    assert!((n_queries - 1) * whole + PANEL <= scores.len() && keys.len() == head_dim * PANEL);
+    for first in (0..head_dim).step_by(K_BLOCK) {
+        let tile = Tile {
+            k: K_BLOCK.min(head_dim - first),
+            a: queries[first..].as_ptr(),
+            a_row: head_dim,
+            a_col: 1,
+            b: keys[first * PANEL..].as_ptr(),
+            b_row: PANEL,
+            c: scores.as_mut_ptr(),
+            c_row: whole,
+            sums: Sums::added_if(0 < first),
+        };
+        // SAFETY: each query has `k` floats from `first` on, the keys as many rows; the rows of C lie in `scores` and do
+        // not meet, since `whole` is 32 at least. `level` is at most what this machine was found to have.
+        unsafe { micro::rows(simd::level(), n_queries, tile) };
     }
 }
 
-/// Sum of values by weight, for `WIDTH` floats of a head from `first` on.
-#[inline(always)]
-fn mix<'data, const WIDTH: usize, const FUSED: bool>(
+/// Sums of values by weight for up to 32 floats of the head from `first` on. `weights` are rows of `whole`, of which `n`
+/// count, for at most as many queries as a tile has rows; `out` is `[queries, head_dim]`.
+fn mix<'data>(
     weights: &[f32],
-    seen: Seen<impl Fn(usize) -> &'data [f32] + Copy>,
+    whole: usize,
+    n: usize,
+    values: &impl Fn(usize) -> &'data [f32],
+    head_dim: usize,
     first: usize,
     out: &mut [f32],
 ) {
-    let head_dim = seen.head_dim;
-    for (part_idx, weights) in weights.chunks(K_BLOCK).enumerate() {
-        let mut sums = [0f32; WIDTH];
-        for (idx, weights) in weights.chunks(ATTEND_BLOCK).enumerate() {
-            let block = (seen.block)(part_idx * (K_BLOCK / ATTEND_BLOCK) + idx);
-            let values = &block[head_dim * ATTEND_BLOCK..][..head_dim * ATTEND_BLOCK];
-            for (&weight, value) in weights.iter().zip(values.chunks_exact(head_dim)) {
-                let value = &value[first..][..WIDTH];
-                for lane in 0..WIDTH {
-                    sums[lane] = multiply_add::<FUSED>(weight, value[lane], sums[lane]);
+    let (n_queries, width) = (out.len() / head_dim, PANEL.min(head_dim - first));
+    assert!(n <= whole && n_queries <= MAX_TILE_ROWS && n_queries * whole <= weights.len());
+    let (mut sums, mut copied) = ([0f32; MAX_TILE_ROWS * PANEL], [0f32; ATTEND_BLOCK * PANEL]);
+    for part in (0..n).step_by(K_BLOCK) {
+        for start in (part..n.min(part + K_BLOCK)).step_by(ATTEND_BLOCK) {
+            let (values, k) = (values(start / ATTEND_BLOCK), ATTEND_BLOCK.min(n - start));
+            let (b, b_row) = if width == PANEL {
+                (&values[first..], head_dim)
+            } else {
+                for (to, from) in copied.chunks_exact_mut(PANEL).zip(values.chunks_exact(head_dim)) {
+                    to[..width].copy_from_slice(&from[first..]);
                 }
-            }
+                (&copied[..], PANEL)
+            };
+            assert!((k - 1) * b_row + PANEL <= b.len());
+            let tile = Tile {
+                k,
+                a: weights[start..].as_ptr(),
+                a_row: whole,
+                a_col: 1,
+                b: b.as_ptr(),
+                b_row,
+                c: sums.as_mut_ptr(),
+                c_row: PANEL,
+                sums: if start == part { Sums::Fresh } else { Sums::Continued },
+            };
+            // SAFETY: each row of weights has `k` of them from `start` on, B has `k` rows of 32 floats, and `sums` whole
+            // rows for all queries. `level` is at most what this machine was found to have.
+            unsafe { micro::rows(simd::level(), n_queries, tile) };
         }
-        for (out, sum) in out.iter_mut().zip(sums) {
-            *out = if part_idx == 0 { sum } else { *out + sum };
+        for (out, sums) in out.chunks_exact_mut(head_dim).zip(sums.chunks_exact(PANEL)) {
+            for (out, sum) in out[first..][..width].iter_mut().zip(sums) {
+                *out = if part == 0 { *sum } else { *out + sum };
+            }
         }
     }
 }
@@ -156,7 +120,7 @@ fn mix<'data, const WIDTH: usize, const FUSED: bool>(
 mod tests {
     use super::{
         super::{
-            MatMut, MatRef, PackedMatrix, causal_softmax, matmul_packed,
+            MatMut, MatRef, PackedMatrix, matmul_packed,
             numeric::{inner, uniform},
             simd::forced::each_level,
         },
@@ -182,12 +146,12 @@ mod tests {
     fn attention_is_softmax_of_scores_times_values_to_the_bit() {
         for head_dim in [6, 32, 40, 64, 128, 300] {
             for n in [1, 31, 32, 33, 70, 600] {
-                let (group, scale) = (3, 1.0 / (head_dim as f32).sqrt());
+                let (group, scale) = (14, 1.0 / (head_dim as f32).sqrt());
                 let queries = uniform(group * head_dim, 33);
                 let (keys, values) = (uniform(n * head_dim, 34), uniform(n * head_dim, 35));
                 let blocks = blocks(&keys, &values, head_dim);
                 each_level(|level| {
-                    let (mut scores, mut out) = (vec![0.0; n + 32], vec![9.0; group * head_dim]);
+                    let (mut scores, mut out) = (vec![0.0; group * (n + 32)], vec![9.0; group * head_dim]);
                     attend(&queries, |idx| &blocks[idx][..], head_dim, n, &mut scores, &mut out);
 
                     let (mut weights, mut products) = (vec![0.0; group * n], vec![0.0; group * head_dim]);

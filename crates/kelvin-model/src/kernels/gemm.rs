@@ -10,7 +10,7 @@ use super::{
     element::Element,
     left::{Left, is_transposed},
     matrix::{MatMut, MatRef},
-    micro::{self, MAX_TILE_ROWS, PANEL, Tile},
+    micro::{self, MAX_TILE_ROWS, PANEL, Sums, Tile},
     pack::{PackedMatrix, Panel, pack, packed_len},
     simd::{self, Level},
 };
@@ -43,6 +43,9 @@ pub fn matmul(a: MatRef, b: MatRef, mut c: MatMut, accumulate: bool) {
 
 /// The fewest columns of a share of [`matmul_parallel`], a multiple of a panel: fewer would read A too often.
 const SHARE_COLS_MIN: usize = 4 * PANEL;
+/// Parts of a product with packed weights for each thread: who is done early takes some of another's, and at the end waits
+/// for one part at most, which takes as long as reading it.
+const PACKED_SHARES: usize = 16;
 
 /// [`matmul`] shared among rayon's threads, by columns of `c` or by its rows. The same bits for any number of
 /// threads: each element is one chain over k, whatever share it is in.
@@ -109,7 +112,7 @@ unsafe fn part(a: MatRef, b: MatRef, out: Out, rows: Range<usize>, cols: Range<u
                     a: Left::new(a, &own, &ks, &mut a_scratch),
                     b: b_scratch.as_slice(),
                     k: ks.len(),
-                    accumulate: accumulate || 0 < ks.start,
+                    sums: Sums::added_if(accumulate || 0 < ks.start),
                 };
                 // SAFETY: forwarded to the caller.
                 unsafe { block.multiply(&own, &cols, out, next_a, &mut next_b) };
@@ -130,7 +133,7 @@ struct Block<'data> {
     a: Left<'data>,
     b: &'data [f32],
     k: usize,
-    accumulate: bool,
+    sums: Sums,
 }
 
 impl Block<'_> {
@@ -168,9 +171,10 @@ impl Block<'_> {
                         a_row: self.a.row_stride,
                         a_col: self.a.col_stride,
                         b: panel.as_ptr(),
+                        b_row: PANEL,
                         c,
                         c_row: out.row_stride,
-                        accumulate: self.accumulate,
+                        sums: self.sums,
                     };
                     panel_rows(self.level, height, width, tile);
                 }
@@ -179,7 +183,7 @@ impl Block<'_> {
     }
 }
 
-/// Multiplies rows by a panel of which `width` columns are wanted.
+/// Multiplies rows by a panel of which `width` columns are wanted, fresh or added.
 ///
 /// # Safety
 /// As [`micro::rows`], but only `width` columns of C are writable.
@@ -195,12 +199,12 @@ unsafe fn panel_rows<E: Element>(level: Level, rows: usize, width: usize, tile: 
         // SAFETY: `full` takes whole rows of up to 12; of C only `width` columns are touched.
         unsafe {
             let a = tile.a.add(first_row * tile.a_row);
-            let whole = Tile { a, c: full.as_mut_ptr(), c_row: PANEL, accumulate: false, ..tile };
+            let whole = Tile { a, c: full.as_mut_ptr(), c_row: PANEL, sums: Sums::Fresh, ..tile };
             micro::rows(level, height, whole);
             for (row, sums) in full.chunks_exact(PANEL).take(height).enumerate() {
                 for (col, &sum) in sums[..width].iter().enumerate() {
                     let c = tile.c.add((first_row + row) * tile.c_row + col);
-                    *c = if tile.accumulate { *c + sum } else { sum };
+                    *c = if tile.sums == Sums::Added { *c + sum } else { sum };
                 }
             }
         }
@@ -237,7 +241,7 @@ pub fn matmul_packed_parallel(a: MatRef, b: &PackedMatrix, mut c: MatMut, accumu
     assert_eq!((a.cols(), c.cols()), (b.rows(), b.cols()), "a and c have the inner and outer width of b");
     assert_eq!(a.rows(), c.rows(), "c has the rows of a");
     let n_panels = c.cols().div_ceil(PANEL);
-    let share = n_panels.div_ceil(4 * rayon::current_num_threads()).max(1);
+    let share = n_panels.div_ceil(PACKED_SHARES * rayon::current_num_threads()).max(1);
     let out = Out::new(&mut c);
     (0..n_panels).into_par_iter().step_by(share).for_each(|first| {
         let panels = first..(first + share).min(n_panels);
@@ -314,9 +318,10 @@ unsafe fn packed_panel<E: Element>(
                 a_row: a.row_stride(),
                 a_col: a.col_stride(),
                 b: panel[ks.start * PANEL..].as_ptr(),
+                b_row: PANEL,
                 c: out.c.add(first_row * out.row_stride + first_col),
                 c_row: out.row_stride,
-                accumulate: accumulate || 0 < ks.start,
+                sums: Sums::added_if(accumulate || 0 < ks.start),
             };
             panel_rows(level, rows, PANEL.min(out.cols - first_col), tile);
         }

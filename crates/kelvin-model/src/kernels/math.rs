@@ -22,12 +22,6 @@ pub fn fast_exp(x: f32) -> f32 {
     power * f32::from_bits((shifted.to_bits() << 23).wrapping_add(1f32.to_bits()))
 }
 
-/// `a b + c`, rounded once if `FUSED`, as the micro-kernels of the level do.
-#[inline(always)]
-pub(super) fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
-    if FUSED { a.mul_add(b, c) } else { a * b + c }
-}
-
 /// Lanes of a sum of products.
 const DOT_LANES: usize = 32;
 /// Lanes of the other reductions.

@@ -1,18 +1,31 @@
 //! Micro-kernels: a few rows of A times one packed panel of B. Every element of the result is one chain of
 //! multiply-adds over k in order, whatever the number of rows, which is what makes rows independent.
 
-use super::{
-    element::Element,
-    math::multiply_add,
-    simd::{Level, PORTABLE_FUSES},
-};
+use super::{element::Element, simd::Level};
 
 /// Columns of a packed panel.
 pub(super) const PANEL: usize = 32;
 /// The most rows that one call of a micro-kernel takes.
 pub(super) const MAX_TILE_ROWS: usize = 12;
 
-/// Operands of `C[rows, 32] (+)= A[rows, k] B[k, 32]`. B is packed, its rows 32 elements apart.
+/// What becomes of what is in C.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sums {
+    /// It is overwritten.
+    Fresh,
+    /// Sums are added to it when they are done.
+    Added,
+    /// They go on from it, the same chains as if one call had taken the steps of all.
+    Continued,
+}
+
+impl Sums {
+    pub(super) fn added_if(accumulate: bool) -> Sums {
+        if accumulate { Sums::Added } else { Sums::Fresh }
+    }
+}
+
+/// Operands of `C[rows, 32] (+)= A[rows, k] B[k, 32]`.
 #[derive(Clone, Copy)]
 pub(super) struct Tile<E> {
     pub(super) k: usize,
@@ -20,17 +33,18 @@ pub(super) struct Tile<E> {
     pub(super) a_row: usize,
     pub(super) a_col: usize,
     pub(super) b: *const E,
+    /// From one row of B to the next; 32 where it is packed.
+    pub(super) b_row: usize,
     pub(super) c: *mut f32,
     pub(super) c_row: usize,
-    /// Add to C instead of overwriting it.
-    pub(super) accumulate: bool,
+    pub(super) sums: Sums,
 }
 
 /// Multiplies any number of rows by one panel.
 ///
 /// # Safety
-/// A has `rows * k` readable elements at its strides, B `k * 32`, C `rows * 32` writable ones, no two of C's
-/// the same and none of them in A or B. The machine has the instructions of `level`.
+/// A has `rows * k` readable elements at its strides, B `k * 32`, C `rows * 32` writable ones, which are written already
+/// where sums are not fresh, no two of C's the same and none of them in A or B. The machine has the instructions of `level`.
 pub(super) unsafe fn rows<E: Element>(level: Level, rows: usize, tile: Tile<E>) {
     // SAFETY: forwarded to the caller.
     unsafe {
@@ -58,6 +72,12 @@ impl<E: Element> Tile<E> {
     }
 }
 
+/// A fused multiply-add where the target has one at compile time, else a product and a sum.
+#[inline(always)]
+fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
+    if cfg!(any(target_feature = "fma", target_arch = "aarch64")) { a.mul_add(b, c) } else { a * b + c }
+}
+
 /// Columns that the portable kernel holds in registers.
 const STRIP: usize = 8;
 
@@ -80,14 +100,22 @@ unsafe fn rows_portable<E: Element>(rows: usize, tile: Tile<E>) {
 unsafe fn tile_portable<const ROWS: usize, E: Element>(tile: Tile<E>) -> usize {
     for strip in (0..PANEL).step_by(STRIP) {
         let mut sums = [[0f32; STRIP]; ROWS];
+        if tile.sums == Sums::Continued {
+            for (row, sums) in sums.iter_mut().enumerate() {
+                for (col, sum) in sums.iter_mut().enumerate() {
+                    // SAFETY: the caller vouches for `ROWS` rows of C.
+                    *sum = unsafe { *tile.c.add(row * tile.c_row + strip + col) };
+                }
+            }
+        }
         for q in 0..tile.k {
             for (row, sums) in sums.iter_mut().enumerate() {
                 // SAFETY: the caller vouches for `ROWS` rows of A and `k` rows of B.
                 let a = unsafe { *tile.a.add(row * tile.a_row + q * tile.a_col) };
                 for (col, sum) in sums.iter_mut().enumerate() {
                     // SAFETY: as above.
-                    let b = unsafe { E::column(tile.b.add(q * PANEL), strip + col) };
-                    *sum = multiply_add::<PORTABLE_FUSES>(a, b, *sum);
+                    let b = unsafe { E::column(tile.b.add(q * tile.b_row), strip + col) };
+                    *sum = multiply_add(a, b, *sum);
                 }
             }
         }
@@ -96,7 +124,7 @@ unsafe fn tile_portable<const ROWS: usize, E: Element>(tile: Tile<E>) -> usize {
                 // SAFETY: the caller vouches for `ROWS` rows of C.
                 unsafe {
                     let c = tile.c.add(row * tile.c_row + strip + col);
-                    *c = if tile.accumulate { *c + sum } else { sum };
+                    *c = if tile.sums == Sums::Added { *c + sum } else { sum };
                 }
             }
         }
@@ -110,7 +138,7 @@ mod x86 {
 
     use super::{
         super::aligned::{LINE_BYTES, LINE_FLOATS},
-        Element, PANEL, Tile,
+        Element, PANEL, Sums, Tile,
     };
 
     /// How far ahead of the product panels are fetched, in bytes. Panels of a large model come from memory one after
@@ -170,6 +198,12 @@ mod x86 {
         unsafe {
             fetch_sums(ROWS, tile);
             let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
+            if tile.sums == Sums::Continued {
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    let c = tile.c.add(row * tile.c_row);
+                    *sums = [_mm512_loadu_ps(c), _mm512_loadu_ps(c.add(16))];
+                }
+            }
             let (mut a, mut b) = (tile.a, tile.b);
             for _ in 0..tile.k {
                 for line in (0..PANEL * size_of::<E>()).step_by(LINE_BYTES) {
@@ -183,11 +217,11 @@ mod x86 {
                 }
                 // The last step may point past the end: it is not read there.
                 a = a.wrapping_add(tile.a_col);
-                b = b.wrapping_add(PANEL);
+                b = b.wrapping_add(tile.b_row);
             }
             for (row, sums) in sums.iter_mut().enumerate() {
                 let c = tile.c.add(row * tile.c_row);
-                if tile.accumulate {
+                if tile.sums == Sums::Added {
                     sums[0] = _mm512_add_ps(_mm512_loadu_ps(c), sums[0]);
                     sums[1] = _mm512_add_ps(_mm512_loadu_ps(c.add(16)), sums[1]);
                 }
@@ -228,6 +262,12 @@ mod x86 {
             // two registers.
             unsafe {
                 let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
+                if tile.sums == Sums::Continued {
+                    for (row, sums) in sums.iter_mut().enumerate() {
+                        let c = tile.c.add(row * tile.c_row + quarter);
+                        *sums = [_mm256_loadu_ps(c), _mm256_loadu_ps(c.add(PANEL / 2))];
+                    }
+                }
                 let (mut a, mut b) = (tile.a, tile.b);
                 for _ in 0..tile.k {
                     let [b0, b1] = E::load_256(b, quarter);
@@ -238,11 +278,11 @@ mod x86 {
                     }
                     // The last step may point past the end: it is not read there.
                     a = a.wrapping_add(tile.a_col);
-                    b = b.wrapping_add(PANEL);
+                    b = b.wrapping_add(tile.b_row);
                 }
                 for (row, sums) in sums.iter_mut().enumerate() {
                     let c = tile.c.add(row * tile.c_row + quarter);
-                    if tile.accumulate {
+                    if tile.sums == Sums::Added {
                         sums[0] = _mm256_add_ps(_mm256_loadu_ps(c), sums[0]);
                         sums[1] = _mm256_add_ps(_mm256_loadu_ps(c.add(PANEL / 2)), sums[1]);
                     }

@@ -1,6 +1,8 @@
 //! Rotary positions (Su et al. 2021), half-split as in Hugging Face's `rotate_half`: element `i` of a head
 //! turns with element `i + head_dim / 2`.
 
+use std::f32::consts::TAU;
+
 use super::simd::multiversion;
 
 /// How fast pairs turn. Pair `i` of `n` has the frequency `theta^(-i / n)` in radians a position, scaled.
@@ -32,9 +34,11 @@ impl Rope {
         Rope { theta, scaling: None }
     }
 
-    /// The frequency of each of `half` pairs, rounded to f32 as Hugging Face's are.
+    /// The frequency of each of `half` pairs, rounded to f32 at each step at which transformers does: an error of a frequency is
+    /// five hundred times as large in the angle at position five hundred.
     fn frequencies(&self, half: usize) -> Vec<f32> {
-        let unscaled = (0..half).map(|pair| self.theta.powf(-(pair as f64) / half as f64) as f32);
+        let exponent = |pair: usize| f64::from((2 * pair) as f32 / (2 * half) as f32);
+        let unscaled = (0..half).map(|pair| 1.0 / self.theta.powf(exponent(pair)) as f32);
         match self.scaling {
             None => unscaled.collect(),
             Some(scaling) => unscaled.map(|frequency| scaling.scaled(frequency)).collect(),
@@ -43,16 +47,16 @@ impl Rope {
 }
 
 impl Llama3Scaling {
+    /// PyTorch divides a number by a tensor as it multiplies by the reciprocal.
     fn scaled(&self, frequency: f32) -> f32 {
-        let (factor, low, high) =
-            (self.factor as f32, self.low_freq_factor as f32, self.high_freq_factor as f32);
-        let waves = self.original_max_position_embeddings as f32 * frequency / std::f32::consts::TAU;
-        if high < waves {
-            frequency
-        } else if waves < low {
+        let (factor, low, high) = (self.factor as f32, self.low_freq_factor, self.high_freq_factor);
+        let (positions, wave) = (self.original_max_position_embeddings, 1.0 / frequency * TAU);
+        if ((positions as f64 / low) as f32) < wave {
             frequency / factor
+        } else if wave < (positions as f64 / high) as f32 {
+            frequency
         } else {
-            let keep = (waves - low) / (high - low);
+            let keep = (1.0 / wave * positions as f32 - low as f32) / (high - low) as f32;
             (1.0 - keep) * frequency / factor + keep * frequency
         }
     }
@@ -155,29 +159,53 @@ multiversion! {
 mod tests {
     use super::*;
 
-    /// As `_compute_llama3_parameters` of transformers 5.23 gives for Llama 3.1 with heads of width 16.
+    /// Bits as the functions of `modeling_rope_utils` of transformers 5.23 give them: for heads of width 64 and 80, of each the
+    /// frequencies that are listed, and with the scaling of Llama 3.1 for heads of width 16.
     #[test]
-    fn llama3_frequencies_are_those_of_transformers() {
+    fn frequencies_are_those_of_transformers_to_the_bit() {
+        let every = |rope: &Rope, half: usize, first: usize, step: usize| -> Vec<u32> {
+            rope.frequencies(half).iter().skip(first).step_by(step).map(|it| it.to_bits()).collect()
+        };
+        let of_64 = [
+            0x3f26_3de0,
+            0x3dec_7fd6,
+            0x3ca8_398b,
+            0x3b6f_520e,
+            0x3a2a_3b44,
+            0x38f2_2ce2,
+            0x37ac_431d,
+            0x3675_1070,
+        ];
+        assert_eq!(every(&Rope::plain(1e6), 32, 1, 4), of_64);
+        let of_80 = [
+            0x3f35_3bef,
+            0x3e00_e9f9,
+            0x3cb7_6562,
+            0x3b82_73a6,
+            0x3a39_9574,
+            0x3904_0208,
+            0x37bb_cc30,
+            0x3685_9528,
+        ];
+        assert_eq!(every(&Rope::plain(1e6), 40, 1, 5), of_80);
         let scaling = Llama3Scaling {
             factor: 8.0,
             low_freq_factor: 1.0,
             high_freq_factor: 4.0,
             original_max_position_embeddings: 8192,
         };
-        let rope = Rope { theta: 500_000.0, scaling: Some(scaling) };
-        let expected: [f32; 8] = [
-            1.0,
-            0.193_922_76,
-            0.037_606_03,
-            0.007_292_665,
-            0.000_524_846,
-            3.428_102_4e-5,
-            6.647_869_7e-6,
-            1.289_173_2e-6,
+        let scaled = Rope { theta: 500_000.0, scaling: Some(scaling) };
+        let of_16 = [
+            0x3f80_0000,
+            0x3e46_93b0,
+            0x3d1a_08c8,
+            0x3bee_f74f,
+            0x3a09_95d2,
+            0x380f_c8f8,
+            0x36df_10c4,
+            0x35ad_07a7,
         ];
-        for (got, expected) in rope.frequencies(8).into_iter().zip(expected) {
-            assert!((got - expected).abs() <= 3e-7 * expected, "{got}, transformers {expected}");
-        }
-        assert_eq!(Rope::plain(500_000.0).frequencies(8)[..4], rope.frequencies(8)[..4]);
+        assert_eq!(every(&scaled, 8, 0, 1), of_16);
+        assert_eq!(Rope::plain(500_000.0).frequencies(8)[..4], scaled.frequencies(8)[..4]);
     }
 }

@@ -28,9 +28,6 @@ impl Level {
     }
 }
 
-/// Whether the portable kernels multiply and add with one rounding: where every machine of the target can.
-pub(super) const PORTABLE_FUSES: bool = cfg!(any(target_feature = "fma", target_arch = "aarch64"));
-
 static LEVEL: LazyLock<Level> = LazyLock::new(|| match wanted() {
     Ok(wanted) => wanted.map_or_else(detected, |it| it.min(detected())),
     // A typo must not silently change the arithmetic.

@@ -7,7 +7,7 @@ use super::{
 
 /// `row = softmax(row * scale)`, for a positive scale; returns `log(sum(exp(row * scale)))` of what it was.
 #[inline(always)]
-pub(super) fn softmax_body(row: &mut [f32], scale: f32) -> f32 {
+fn softmax_body(row: &mut [f32], scale: f32) -> f32 {
     let max = max_body(row) * scale;
     let sum = exp_sum_body(row, scale, max);
     let inverse = 1.0 / sum;

@@ -8,13 +8,15 @@ use serde_json::{Value, json};
 
 use super::{Lora, LoraConfig, LoraTarget};
 use crate::{
-    checkpoint::{CONFIG_JSON, Dtype, Source, read_tensors, write_json, write_tensors},
+    checkpoint::{CONFIG_JSON, Dtype, Source, open_tensors, read_tensors, write_json, write_tensors},
     config::ModelConfig,
 };
 
 const ADAPTER_CONFIG_JSON: &str = "adapter_config.json";
 const ADAPTER_SAFETENSORS: &str = "adapter_model.safetensors";
 const HINT: &str = "hint: the engine has plain LoRA: a list of targets, one rank and one alpha, no biases";
+const MISSING_HINT: &str =
+    "hint: an adapter is the folder that PEFT's save_pretrained or `kelvin export --adapter` wrote";
 
 /// The model that the adapters in `dir` are for, as their file names it; `None` if `dir` is no adapter folder.
 ///
@@ -80,7 +82,7 @@ const INITIAL: [&str; 3] = ["gaussian", "orthogonal", "eva"];
 fn read_config(dir: &Path) -> anyhow::Result<Raw> {
     let bytes = Source::Folder(dir)
         .read(ADAPTER_CONFIG_JSON)?
-        .with_context(|| format!("there is no {ADAPTER_CONFIG_JSON} in {}\n{HINT}", dir.display()))?;
+        .with_context(|| format!("there is no {ADAPTER_CONFIG_JSON} in {}\n{MISSING_HINT}", dir.display()))?;
     serde_json::from_slice(&bytes).with_context(|| {
         format!("{ADAPTER_CONFIG_JSON} in {} is not PEFT's\nhint: save the adapter again", dir.display())
     })
@@ -114,6 +116,33 @@ impl Raw {
     }
 }
 
+impl LoraConfig {
+    /// What the file in an adapter folder says.
+    ///
+    /// # Errors
+    /// If it is missing or damaged, or the adapters are of a kind that the engine does not have.
+    pub fn load(dir: &Path) -> anyhow::Result<LoraConfig> {
+        read_config(dir).and_then(Raw::config).with_context(|| unusable(dir))
+    }
+
+    /// Checks that these are `stored`, which the adapter in `dir` has.
+    ///
+    /// # Errors
+    /// If they are not; the message names the key.
+    pub fn require_stored(&self, stored: &LoraConfig, dir: &Path) -> anyhow::Result<()> {
+        let Some((key, [wanted, stored])) = self.difference(stored) else { return Ok(()) };
+        bail!(
+            "lora.{key} is {wanted}, and the adapter in {} that learning goes on from has {stored}\n\
+             hint: leave out lora.{key}: it is taken from the adapter",
+            dir.display()
+        )
+    }
+}
+
+fn unusable(dir: &Path) -> String {
+    format!("the adapter in {} cannot be used", dir.display())
+}
+
 impl Lora {
     /// Reads an adapter folder for a model of shape `model`.
     ///
@@ -121,13 +150,20 @@ impl Lora {
     /// If a file is missing or damaged, the adapters are of a kind that the engine does not have, or they do not fit
     /// the model; the message names what.
     pub fn load(dir: &Path, model: &ModelConfig) -> anyhow::Result<Lora> {
-        let read = || -> anyhow::Result<Lora> {
-            let mut lora = Lora::zeros(model, &read_config(dir)?.config()?);
-            let tensors = lora.tensors();
-            read_tensors(dir, ADAPTER_SAFETENSORS, &tensors, &mut lora.flat)?;
-            Ok(lora)
-        };
-        read().with_context(|| format!("the adapter in {} cannot be used", dir.display()))
+        let mut lora = Lora::zeros(model, &LoraConfig::load(dir)?);
+        read_tensors(dir, ADAPTER_SAFETENSORS, &lora.tensors(), &mut lora.flat)
+            .with_context(|| unusable(dir))?;
+        Ok(lora)
+    }
+
+    /// Checks what [`Lora::load`] would, but for the numbers, which are not read.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check(dir: &Path, model: &ModelConfig) -> anyhow::Result<()> {
+        let tensors = Lora::zeros(model, &LoraConfig::load(dir)?).tensors();
+        open_tensors(dir, ADAPTER_SAFETENSORS, &tensors).with_context(|| unusable(dir))?;
+        Ok(())
     }
 
     /// Writes a folder that PEFT and [`Lora::load`] read, in f32. `dir` is made if missing; `base` names the model
@@ -154,8 +190,7 @@ impl Lora {
         });
         std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
         write_json(&dir.join(ADAPTER_CONFIG_JSON), &config)?;
-        let tensors = self.tensors();
-        let values = tensors.iter().map(|tensor| (tensor, &self.flat[tensor.range.clone()]));
-        write_tensors(&dir.join(ADAPTER_SAFETENSORS), values, Dtype::F32, &[("format", "pt")])
+        let path = dir.join(ADAPTER_SAFETENSORS);
+        write_tensors(&path, &self.tensors(), &self.flat, Dtype::F32, &[("format", "pt")])
     }
 }

@@ -1,6 +1,6 @@
 //! A policy on disk: a model folder or an adapter folder, with the optimizer's state beside it.
 
-use std::path::Path;
+use std::{ops::Range, path::Path};
 
 use anyhow::{Context, ensure};
 
@@ -8,7 +8,7 @@ use super::NativePolicy;
 use crate::{
     checkpoint::{Checkpoint, Dtype, read_tensors, write_tensors},
     lora::{Lora, fingerprint, fnv},
-    params::{Params, Tensor},
+    params::{Params, Tensor, WeightSource},
     trainer::{Moments, TrainCore},
 };
 
@@ -40,11 +40,19 @@ pub(super) fn save(policy: &NativePolicy, dir: &Path) -> anyhow::Result<()> {
         }
     }
     let stored = part_tensors(&tensors, learnt.len(), parts.len());
-    let values = stored.iter().map(|tensor| {
-        let (part, start) = (tensor.range.start / learnt.len(), tensor.range.start % learnt.len());
-        (tensor, &parts[part][start..start + tensor.range.len()])
-    });
-    write_tensors(&dir.join(OPTIMIZER_SAFETENSORS), values, Dtype::F32, &[(STEP, &step)])
+    write_tensors(&dir.join(OPTIMIZER_SAFETENSORS), &stored, &Parts(parts), Dtype::F32, &[(STEP, &step)])
+}
+
+/// Vectors of one length, read as if they lay one after another.
+struct Parts<'it>(Vec<&'it [f32]>);
+
+impl WeightSource for Parts<'_> {
+    fn read_rows(&self, tensor: &Tensor, rows: Range<usize>, out: &mut [f32]) -> anyhow::Result<()> {
+        let (len, row_len) = (self.0[0].len(), tensor.row_len());
+        let (part, start) = (tensor.range.start / len, tensor.range.start % len);
+        out.copy_from_slice(&self.0[part][start..][rows.start * row_len..rows.end * row_len]);
+        Ok(())
+    }
 }
 
 /// What [`save`] wrote, as the state of a policy of the same model and training as `policy`, which stays as it is.
@@ -55,7 +63,7 @@ pub(super) fn restore(policy: &NativePolicy, dir: &Path) -> anyhow::Result<Train
         Some(lora) => {
             let stored = Lora::load(dir, policy.config())?;
             ensure!(
-                stored.config() == lora.config(),
+                stored.config().difference(lora.config()).is_none(),
                 "the adapter in {} has other settings than this run's: {:?} and {:?}\n\
                  hint: resume the run with the settings it was started with",
                 dir.display(),

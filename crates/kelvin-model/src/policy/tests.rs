@@ -278,12 +278,28 @@ fn an_export_holds_merged_or_rounded_weights() {
     update(&mut policy, 1);
     policy.export(dir.path(), Dtype::F32).unwrap();
     let merged = Checkpoint::load(dir.path()).unwrap().params;
-    assert_eq!(merged, *policy.core.published());
+    let mut expected = policy.core.params().clone();
+    policy.core.lora().unwrap().merge_into(&mut expected);
+    assert_eq!(merged, expected);
     assert_ne!(merged, *policy.core.params());
     let mut policy = trained(Training { dtype: Dtype::Bf16, ..Training::default() });
     update(&mut policy, 1);
     policy.export(dir.path(), Dtype::Bf16).unwrap();
     assert_eq!(Checkpoint::load(dir.path()).unwrap().params, *policy.core.params());
+}
+
+/// They are drawn from in half of the bytes, and nothing of them is lost.
+#[test]
+fn weights_in_bf16_are_drawn_from_as_they_are_computed_with() {
+    let mut policy = trained(Training { dtype: Dtype::Bf16, ..Training::default() });
+    let n_bytes = |policy: &NativePolicy| policy.packed().unwrap().bytes_of_matrices();
+    assert_eq!(2 * n_bytes(&policy), n_bytes(&trained(Training::default())));
+    for id in 1..3 {
+        update(&mut policy, id);
+        let checkpoint = Checkpoint { params: policy.core.params().clone(), ..tiny(true) };
+        let as_f32 = NativePolicy::new(checkpoint, NativeOptions::default()).unwrap();
+        assert_eq!(draws(&policy), draws(&as_f32), "after {id}");
+    }
 }
 
 #[test]

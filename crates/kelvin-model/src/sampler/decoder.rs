@@ -119,7 +119,7 @@ impl Decoder {
             (&mut self.norm_factors, n * config.num_attention_heads),
             (&mut self.qkv, n * config.qkv_width()),
             (&mut self.attended, n * config.query_width()),
-            (&mut self.scores, whole_blocks),
+            (&mut self.scores, config.heads_per_kv() * whole_blocks),
             (&mut self.gate_up, n * 2 * config.intermediate_size),
             (&mut self.gated, n * config.intermediate_size),
             (&mut self.logits, n_asked * config.vocab_size),

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     checkpoint::tests::tiny,
     config::{Family, tests::small},
+    params::Params,
     transformer::{Threads, forward_logprobs},
 };
 

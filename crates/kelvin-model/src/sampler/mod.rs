@@ -42,10 +42,10 @@ use kelvin_core::{
 };
 
 use crate::{
-    checkpoint::OpenCheckpoint,
     config::ModelConfig,
     kernels::Storage,
-    params::{Params, WeightSource},
+    lora::Merged,
+    params::WeightSource,
     policy::NativeOptions,
     tokenizer::{TokenBytes, Tokenizer},
     transformer::{Threads, check_tokens},
@@ -101,28 +101,17 @@ impl NativeSampler {
         Ok(NativeSampler::of(weights, pool, tokenizer, end_tokens, options))
     }
 
-    /// Packs the weights of files that were opened, as they are read.
-    ///
-    /// # Errors
-    /// As [`NativeSampler::new`].
-    pub fn open(
-        checkpoint: OpenCheckpoint<'_>,
+    /// Packs weights that a policy publishes, and shares threads that are there.
+    pub(crate) fn of_published(
+        config: &ModelConfig,
+        published: Merged<'_>,
         storage: Storage,
-        options: NativeOptions,
-    ) -> anyhow::Result<NativeSampler> {
-        let OpenCheckpoint { config, weights, tokenizer, end_tokens, .. } = checkpoint;
-        NativeSampler::new(&config, &weights, storage, tokenizer, end_tokens, options)
-    }
-
-    /// Packs weights that lie in memory, in f32, and shares threads that are there.
-    pub(crate) fn of_params(
-        params: &Params,
         tokenizer: Tokenizer,
         end_tokens: Vec<u32>,
         options: NativeOptions,
         pool: Arc<rayon::ThreadPool>,
     ) -> NativeSampler {
-        let weights = pool.install(|| Weights::of_params(params));
+        let weights = pool.install(|| Weights::published(config, published, storage));
         NativeSampler::of(weights, pool, tokenizer, end_tokens, options)
     }
 
@@ -146,10 +135,11 @@ impl NativeSampler {
         }
     }
 
-    /// Draws from `params`, which are of the same shape, from now on.
-    pub(crate) fn publish(&mut self, params: &Params) {
+    /// Draws from other weights of the same shape from now on.
+    pub(crate) fn publish(&mut self, published: Merged<'_>) {
         self.store.forget();
-        self.weights = self.pool.install(|| Weights::of_params(params));
+        let Weights { config, storage, .. } = &self.weights;
+        self.weights = self.pool.install(|| Weights::published(config, published, *storage));
     }
 
     /// Threads that each decode rows of their own; one if all share the operations of its rows.
@@ -181,7 +171,12 @@ impl NativeSampler {
 
     /// Bytes of weights that a step reads, for models so large that they come from memory each time.
     pub fn bytes_read_per_step(&self) -> Option<usize> {
-        (self.weights.threads == Threads::All).then(|| self.weights.bytes_read())
+        (self.weights.threads == Threads::All).then(|| self.bytes_of_matrices())
+    }
+
+    /// Bytes of the matrices that rows are multiplied by.
+    pub(crate) fn bytes_of_matrices(&self) -> usize {
+        self.weights.bytes_read()
     }
 
     /// The ids of `text`, as a prompt is read.

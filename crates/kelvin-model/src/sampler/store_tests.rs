@@ -123,7 +123,7 @@ fn other_weights_know_no_prompts() {
     let before = sampler.sample(ask()).unwrap();
     let mut other = tiny(false).params;
     other.flat.iter_mut().for_each(|it| *it *= 1.5);
-    sampler.publish(&other);
+    sampler.publish(Merged::new(&other, &[]));
     assert_eq!(sampler.stats().kv_blocks, 0);
     let after = sampler.sample(ask()).unwrap();
     let checkpoint = tiny(false);

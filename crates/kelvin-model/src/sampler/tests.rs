@@ -12,7 +12,7 @@ use kelvin_core::{
 };
 
 use super::*;
-use crate::{checkpoint::tests::tiny, transformer::forward_logprobs};
+use crate::{checkpoint::tests::tiny, params::Params, transformer::forward_logprobs};
 
 pub(super) fn options() -> NativeOptions {
     NativeOptions { threads: 1, ..NativeOptions::default() }

@@ -7,7 +7,8 @@ use anyhow::Result;
 use crate::{
     config::ModelConfig,
     kernels::{PackedMatrix, Storage},
-    params::{Layout, Params, Tensor, WeightSource},
+    lora::Merged,
+    params::{Layout, Tensor, WeightSource},
     transformer::Threads,
 };
 
@@ -24,6 +25,8 @@ pub(super) struct Weights {
     head: PackedMatrix,
     /// As the head; absent if tied.
     embed: Option<PackedMatrix>,
+    /// Of matrices.
+    pub(super) storage: Storage,
     /// Who computes an operation.
     pub(super) threads: Threads,
 }
@@ -79,12 +82,12 @@ impl Weights {
         let bytes = layout.len * storage.bytes();
         let threads = threads_for(bytes);
         let final_norm = reader.vector(&layout.final_norm)?;
-        Ok(Weights { config: config.clone(), layers, final_norm, head, embed, threads })
+        Ok(Weights { config: config.clone(), layers, final_norm, head, embed, storage, threads })
     }
 
-    /// [`Weights::read`] of weights that lie in memory, in f32.
-    pub(super) fn of_params(params: &Params) -> Weights {
-        Weights::read(&params.layout.config, params, Storage::F32).expect("reading memory does not fail")
+    /// [`Weights::read`] of weights that a policy publishes.
+    pub(super) fn published(config: &ModelConfig, published: Merged<'_>, storage: Storage) -> Weights {
+        Weights::read(config, &published, storage).expect("what a policy publishes lies in memory")
     }
 
     /// Bytes of the matrices that rows are multiplied by.
@@ -143,5 +146,48 @@ impl Reader<'_> {
             self.source.read_rows(tensor, rows, &mut out[from - at.start..to - at.start])?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use kelvin_core::seed::Seed;
+
+    use super::*;
+    use crate::{
+        lora::{Lora, LoraConfig},
+        params::Params,
+        sampler::tests::options,
+    };
+
+    /// Says how much of a matrix was asked for at once.
+    struct Counting<'it> {
+        inner: &'it Params,
+        most_rows: AtomicUsize,
+    }
+
+    impl WeightSource for Counting<'_> {
+        fn read_rows(&self, tensor: &Tensor, rows: Range<usize>, out: &mut [f32]) -> Result<()> {
+            if tensor.decays() {
+                self.most_rows.fetch_max(rows.len(), Ordering::Relaxed);
+            }
+            self.inner.read_rows(tensor, rows, out)
+        }
+    }
+
+    /// So adapters are merged without a second copy of the weights.
+    #[test]
+    fn a_model_is_packed_a_few_rows_at_a_time() {
+        let params = crate::checkpoint::tests::tiny(false).params;
+        let config = &params.layout.config;
+        let loras = [Lora::new(config, &LoraConfig { rank: 2, ..LoraConfig::default() }, Seed::new(1))];
+        let counting = Counting { inner: &params, most_rows: AtomicUsize::new(0) };
+        let pool = options().pool().unwrap();
+        let read = || Weights::read(config, &Merged::new(&counting, &loras), Storage::F32);
+        let n_bytes = pool.install(read).unwrap().bytes_read();
+        assert!(config.vocab_size * config.hidden_size < n_bytes);
+        assert_eq!(counting.most_rows.into_inner(), 32);
     }
 }

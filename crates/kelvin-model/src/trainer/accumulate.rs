@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     kernels::TokenStats,
-    transformer::{Backbone, PredictedRows, Ragged, Threads, balanced_chunks},
+    transformer::{Backbone, PredictedRows, Ragged, Threads, balanced_chunks, sized},
 };
 
 /// A batch with what its chunks have in common.
@@ -124,7 +124,7 @@ impl Job<'_> {
                 self.loss.read(&mut sums[member], token_idx, said(token));
             });
         }
-        workspace.dx.resize(workspace.x.len(), 0.0);
+        sized(&mut workspace.dx, workspace.x.len());
         head.forward_backward(
             self.backbone,
             &workspace.x,

@@ -16,7 +16,7 @@ mod slots;
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, sync::Mutex};
+use std::{slice, sync::Mutex};
 
 use anyhow::{Result, ensure};
 use kelvin_core::{
@@ -28,7 +28,7 @@ use kelvin_core::{
 
 use crate::{
     kernels::RopeTable,
-    lora::Lora,
+    lora::{Lora, Merged},
     params::{Params, Tensor},
     transformer::{Head, PredictedRows, Workspace},
 };
@@ -167,12 +167,9 @@ impl TrainCore {
         (self.learnt.flat(&self.params), self.learnt.tensors(&self.params))
     }
 
-    /// The weights as others are to see them: with adapters merged.
-    pub fn published(&self) -> Cow<'_, Params> {
-        match &self.learnt {
-            Learnt::Weights | Learnt::Rounded(_) => Cow::Borrowed(&self.params),
-            Learnt::Adapters(lora) => Cow::Owned(lora.merged(&self.params)),
-        }
+    /// The weights as others are to see them, to be read row by row: with adapters merged.
+    pub fn published(&self) -> Merged<'_> {
+        Merged::new(&self.params, self.learnt.lora().map_or(&[], slice::from_ref))
     }
 
     /// The state of AdamW.

@@ -76,7 +76,7 @@ fn a_prompt_of_two_samples_is_processed_once() {
     let mut core = TrainCore::new(Params::random(&small(true, true), Seed::new(2)));
     let [first, ..] = &batch()[..] else { unreachable!("there are four") };
     let other = Sample { response: vec![5; 7], ..first.clone() };
-    let n_alone = core.forward_backward(std::slice::from_ref(first), &OBJECTIVE).unwrap().n_processed;
+    let n_alone = core.forward_backward(slice::from_ref(first), &OBJECTIVE).unwrap().n_processed;
     assert_eq!(n_alone, 3 + 60 - 1);
     let both = core.forward_backward(&[first.clone(), other], &OBJECTIVE).unwrap();
     assert_eq!((both.n_tokens, both.n_processed), (67, n_alone + 6));

@@ -58,8 +58,27 @@ pub(crate) fn check_tokens<'tokens>(
     Ok(())
 }
 
-/// Makes `buffer` exactly `len` floats, in the memory it has if that is enough. Contents are unspecified.
+/// Makes `buffer` exactly `len` floats, in the memory it has if that is enough, else in new memory of that size: no two
+/// of them at once, and no room beyond the most that was ever asked for. Contents are unspecified.
 pub(crate) fn sized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if buffer.capacity() < len {
+        *buffer = Vec::new();
+        buffer.reserve_exact(len);
+    }
     buffer.resize(len, 0.0);
     buffer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_takes_what_was_asked_for_at_most() {
+        let mut buffer = Vec::new();
+        for (len, most) in [(1000, 1000), (10, 1000), (1001, 1001), (900, 1001)] {
+            assert_eq!(sized(&mut buffer, len).len(), len);
+            assert_eq!(buffer.capacity(), most);
+        }
+    }
 }

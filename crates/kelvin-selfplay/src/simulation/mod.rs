@@ -4,8 +4,9 @@
 
 mod domain;
 mod recording;
+mod tape;
 mod workload;
 
 pub use domain::{Programs, Sums, add};
-pub use recording::{Habits, Span, record};
+pub use recording::{Habits, Span, record, record_iteration};
 pub use workload::{Ask, Purpose, Row, Workload};

@@ -22,12 +22,14 @@ pub struct Row {
     pub purpose: Purpose,
     /// The task's type.
     pub task_type: TaskType,
-    /// Rows of one purpose and group have one prompt.
-    pub group: usize,
+    /// Rows of one number have one prompt.
+    pub prompt: usize,
     /// Programs that its verdict runs, each on one input.
     pub n_programs: usize,
     /// Whether the trainer is given it.
     pub is_trained: bool,
+    /// How often its log-probabilities are asked for beside that: before an update, or of a reference.
+    pub n_scored: usize,
 }
 
 /// Rows that are asked for together.
@@ -46,6 +48,8 @@ pub struct Workload {
     pub rows: Vec<Row>,
     /// The asks; each is for the rows that follow those of the one before.
     pub asks: Vec<Ask>,
+    /// How often weights are published.
+    pub n_published: usize,
 }
 
 impl Workload {
@@ -64,14 +68,19 @@ impl Workload {
         self.trained(purpose).count()
     }
 
+    /// Rows of a purpose whose log-probabilities are asked for, as often as they are.
+    pub fn n_scored(&self, purpose: Purpose) -> usize {
+        self.rows.iter().filter(|it| it.purpose == purpose).map(|it| it.n_scored).sum()
+    }
+
     /// Different prompts of a purpose.
     pub fn n_prompts(&self, purpose: Purpose) -> usize {
-        n_groups(self.rows.iter().filter(|it| it.purpose == purpose))
+        n_different(self.rows.iter().filter(|it| it.purpose == purpose))
     }
 
     /// Different prompts of a purpose that the trainer is given.
     pub fn n_trained_prompts(&self, purpose: Purpose) -> usize {
-        n_groups(self.trained(purpose))
+        n_different(self.trained(purpose))
     }
 
     fn trained(&self, purpose: Purpose) -> impl Iterator<Item = &Row> {
@@ -79,6 +88,6 @@ impl Workload {
     }
 }
 
-fn n_groups<'row>(rows: impl Iterator<Item = &'row Row>) -> usize {
-    rows.map(|it| it.group).collect::<BTreeSet<usize>>().len()
+fn n_different<'row>(rows: impl Iterator<Item = &'row Row>) -> usize {
+    rows.map(|it| it.prompt).collect::<BTreeSet<usize>>().len()
 }

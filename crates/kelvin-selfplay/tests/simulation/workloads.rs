@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use kelvin_core::{seed::Seed, task::TaskType};
 use kelvin_selfplay::{
-    settings::{AzrSettings, EstimateStop, Recipe, RunSettings, SolveLag},
-    simulation::{Habits, Programs, Purpose, Span, Workload, record},
+    r_zero::phase::Phase,
+    settings::{AzrSettings, EstimateStop, ObjectiveSettings, RZeroSettings, Recipe, RunSettings, SolveLag},
+    simulation::{Habits, Programs, Purpose, Span, Workload, record, record_iteration},
 };
 
 use crate::lives::settings;
@@ -70,4 +71,65 @@ fn is_whole(step: &Workload, azr: &AzrSettings) -> usize {
     let solves_later = is_of(last.rows.start, Purpose::Solve) && !last.after.is_empty();
     assert_eq!(solves_later, azr.solve_lag == SolveLag::Zero);
     step.asks.iter().filter(|it| !it.after.is_empty() && is_of(it.after.start, Purpose::Estimate)).count()
+}
+
+/// What an iteration of R-Zero asks for follows from its settings where every question is one.
+#[test]
+fn an_iteration_is_recorded_by_its_phases() {
+    let drawn = settings(&mut Seed::new(1).draws());
+    let rules = RZeroSettings {
+        challenger_steps: 3,
+        curriculum_steps: 4,
+        solver_steps: 5,
+        questions: 12,
+        votes: 5,
+        pool: 40,
+        label_votes: 4,
+        pool_rounds_max: 3,
+        // No round is enough.
+        curriculum_min: 1000,
+        band_low: 0.0,
+        band_high: 1.0,
+        solver_batch: 6,
+        solver_rollouts: 3,
+        challenger_updates: 4,
+        solver_updates: 1,
+        replay: 0.5,
+        ..RZeroSettings::default()
+    };
+    let of = |rules: &RZeroSettings, kl_coefficient: f64, n_judges: usize| {
+        let settings = RunSettings {
+            recipe: Recipe::RZero,
+            task_types: vec![TaskType::Abduction],
+            azr: rules.shared(drawn.azr.clone()),
+            r_zero: rules.clone(),
+            objective: ObjectiveSettings { kl_coefficient, ..drawn.objective },
+            n_judges,
+            ..drawn.clone()
+        };
+        let programs = BTreeMap::from([(TaskType::Abduction, Programs { validate: 3, grade: 2 })]);
+        record_iteration(&settings, programs, Habits { valid: 1.0, solve_rates: [0.5, 0.5] }, 2).unwrap()
+    };
+    let phases = of(&rules, 0.1, 1);
+    assert_eq!(of(&rules, 0.1, 3), phases, "it depends on no thread");
+    let rows = |it: &Workload| [Purpose::Propose, Purpose::Estimate, Purpose::Solve].map(|at| it.n_rows(at));
+    let scored = |it: &Workload| [Purpose::Propose, Purpose::Solve].map(|at| it.n_scored(at));
+    let trained = |it: &Workload| it.rows.iter().filter(|it| it.is_trained).count();
+    let [challenger, curriculum, solver] = Phase::ALL.map(|it| &phases[&it][1]);
+    assert_eq!((phases.len(), phases[&Phase::Challenge].len()), (3, 2));
+    // All questions answer one prompt; a reference and the weights before four updates score each.
+    assert_eq!((rows(challenger), trained(challenger)), ([12, 60, 0], 12));
+    assert_eq!((challenger.n_prompts(Purpose::Propose), scored(challenger)), (1, [24, 0]));
+    assert_eq!((challenger.n_published, challenger.n_programs()), (4, 12 * 6 + 60 * 2));
+    // A round is posed when the one before is answered.
+    let asks: Vec<_> = curriculum.asks.iter().map(|it| (it.after.clone(), it.rows.len())).collect();
+    assert_eq!(asks, [(0..0, 10), (0..10, 40), (10..50, 10), (50..60, 40), (60..100, 10), (100..110, 40)]);
+    assert_eq!((trained(curriculum), curriculum.n_published, scored(curriculum)), (0, 0, [0, 0]));
+    assert_eq!(curriculum.n_prompts(Purpose::Propose), 1, "also that of a later round");
+    // Half of its questions are those of an iteration before.
+    assert_eq!((rows(solver), trained(solver), scored(solver)), ([0, 0, 18], 18, [0, 18]));
+    assert_eq!((solver.n_published, solver.n_prompts(Purpose::Solve)), (1, 6));
+    let plain = of(&RZeroSettings { challenger_steps: 0, two_policies: false, ..rules.clone() }, 0.0, 1);
+    assert_eq!(plain.len(), 2);
+    assert_eq!(scored(&plain[&Phase::Solve][0]), [0, 0]);
 }

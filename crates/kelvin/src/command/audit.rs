@@ -78,7 +78,7 @@ struct Iteration {
 /// If the run is none of R-Zero, its files cannot be read, or the policy or the sandbox fails.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let raw = Raw::read(&args.run_dir.join("config.toml"))?;
-    let config = config::resolve(&[&raw])?.config;
+    let config = config::resolve_run(&[&raw])?.config;
     if config.recipe != Recipe::RZero {
         return Err(Usage::error(format!(
             "{} is no run of R-Zero\nhint: an audit is of runs with recipe = \"r_zero\"",

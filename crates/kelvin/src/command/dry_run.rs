@@ -1,7 +1,7 @@
 //! `kelvin train --dry-run`: what a configuration means and takes, and what it would ask. Nothing is started: no Python,
 //! no run folder, and no weight is read.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use anyhow::bail;
 use kelvin_core::{
@@ -10,6 +10,7 @@ use kelvin_core::{
     rollout::Role,
     task::Task,
 };
+use kelvin_model::{Lora, LoraConfig};
 
 use crate::{
     config::{Config, Resolved},
@@ -33,6 +34,9 @@ pub(super) fn run(resolved: &Resolved) -> anyhow::Result<()> {
         let told = render(&error);
         say(&format!("warning: {}", told.trim_start_matches("error: ").trim_end()));
     }
+    if let Some(from) = config.policy.lora.from() {
+        check_adapter(config, from, model.as_ref())?;
+    }
     show(&plan::describe(config, model.as_ref())?);
     let env = wire::environment(config, || Ok(Arc::new(NotStarted)))?;
     if let Some(floors) = floors(config, &*env) {
@@ -46,6 +50,13 @@ pub(super) fn run(resolved: &Resolved) -> anyhow::Result<()> {
         show(&format!("--- {}, {of}{tokens}\n{prompt}", role.as_str()));
     }
     Ok(())
+}
+
+/// Checks what learning goes on from, but for its numbers.
+fn check_adapter(config: &Config, from: &Path, model: Option<&Model>) -> anyhow::Result<()> {
+    // Where all that it is was written, nobody has read its file yet.
+    config.policy.lora.config().require_stored(&LoraConfig::load(from)?, from)?;
+    model.map_or(Ok(()), |it| Lora::check(from, &it.config))
 }
 
 /// What guesses would get of the evaluation; `None` where nobody can count that.

@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Some(name) => policy_folder(&checkpoint, name)?,
         None => model::solver_folder(&checkpoint),
     };
-    let config = config::resolve(&[&settings])?.config;
+    let config = config::resolve_run(&[&settings])?.config;
     let write_card = |dir: &Path| {
         let card = model_card::card(&Exported {
             run: &args.run_dir,

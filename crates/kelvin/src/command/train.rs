@@ -21,7 +21,7 @@ use crate::{
     kill_point,
     progress::{self, Progress, Watching},
     report,
-    run_folder::{self, RunFolder},
+    run_folder::{self, MANIFEST, RunFolder},
     sandbox::{IsolationArgs, warn_of_mismatches},
     terminal::{say, show},
     tracking::Tracking,
@@ -112,7 +112,7 @@ pub(super) fn begin(
         let world = wire::world(config, interrupt.stop())?.measuring(config, None)?;
         let state = wire::state(config, None, &interrupt.stop()).map_err(|it| interrupt.told(it))?;
         let folder = run_folder::create(&disk, run_dir, stem, resolved)?;
-        run_folder::describe(&disk, &folder.path, &world, &config.policy.model)?;
+        run_folder::describe(&disk, &folder.path, &world, &config.policy)?;
         say(&format!("run folder {}", folder.path.display()));
         let dir = RunDir::on(disk, &folder.path, Some(resolved.text.clone()))?;
         let again = format!("kelvin resume {}", folder.path.display());
@@ -155,7 +155,7 @@ impl Life<'_> {
         config::require_whole(&raw, self.folder)?;
         let steps = self.steps.map(|it| format!("steps={it}"));
         let steps = Raw::from_sets(&steps.into_iter().collect::<Vec<_>>())?;
-        let mut resolved = config::resolve(&[&raw, &steps])?;
+        let mut resolved = config::resolve_run(&[&raw, &steps])?;
         let python = &mut resolved.config.python;
         python.isolation = self.isolation.isolation.unwrap_or(python.isolation);
         Ok((raw, resolved))
@@ -180,6 +180,9 @@ impl Life<'_> {
             }
         }
         let from = newest.as_ref().map(|it| it.1.as_path());
+        if from.is_none() || wire::has_reference(&config) {
+            run_folder::require_same_adapter(self.folder, &config.policy)?;
+        }
         let world = wire::world(&config, interrupt.stop())?.measuring(&config, from)?;
         let mut state = wire::state(&config, from, &interrupt.stop()).map_err(|it| interrupt.told(it))?;
         match newest {
@@ -189,8 +192,8 @@ impl Life<'_> {
             }
             None => say(&format!("{folder} has no checkpoint yet, starting from its beginning")),
         }
-        if !self.folder.join("manifest.json").is_file() {
-            run_folder::describe(dir.disk(), self.folder, &world, &config.policy.model)?;
+        if !self.folder.join(MANIFEST).is_file() {
+            run_folder::describe(dir.disk(), self.folder, &world, &config.policy)?;
         }
         // Rows of a seed stage that begins again are written again.
         let history = if state.seeded { report::rows(self.folder).unwrap_or_default() } else { Vec::new() };
@@ -201,8 +204,8 @@ impl Life<'_> {
 /// Checks that a run goes on with the configuration that it has gone with.
 fn require_same(run: &Path, checkpoint: &Path, raw: &Raw, config: &Config) -> anyhow::Result<()> {
     let was = Raw::read(&checkpoint.join(CONFIG))?;
-    // A reference is read from the model's place, and nothing else would tell that another is there.
-    let free: &[&str] = if config.objective.kl_coefficient == 0.0 { &[config::MODEL] } else { &[] };
+    // A reference is read from their places, and nothing else would tell that another one is there.
+    let free: &[&str] = if config.objective.kl_coefficient == 0.0 { &config::BEGINNING } else { &[] };
     config::require_same(run, &was, raw, free)
 }
 

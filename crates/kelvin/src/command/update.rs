@@ -1,18 +1,18 @@
 //! `kelvin update`: one optimizer step from a file of samples, so that others can check what an update does.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kelvin_core::{
     objective::{Aggregation, KlEstimator, Normalisation, Objective, is_temperature},
     policy::{AdamParams, LossStats, Part, Trainer},
     rollout::Sample,
 };
-use kelvin_model::{Dtype, LoraConfig, NativePolicy, Training};
+use kelvin_model::{Dtype, NativePolicy, Training};
 use kelvin_selfplay::settings::{Loss, Misfit, ObjectiveSettings, OptimizerSettings};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::{Raw, check_threads, settings},
+    config::{LoraSettings, Raw, check_threads, settings_with_lora},
     error::Usage,
     interrupt::Interrupt,
     jsonl::{Rows, Sink},
@@ -46,6 +46,8 @@ Keys of the configuration:
   lora.rank, lora.alpha, lora.targets, lora.rslora
                    of adapters: the model is saved with them merged,
                    and they by themselves in its folder `adapter`
+  lora.from        the folder of an adapter, which learns on; the keys above
+                   are then taken from its file
 Prints loss, grad_norm, entropy and more as one JSON object.";
 
 /// Take one optimizer step from a file of samples and save the model
@@ -107,7 +109,7 @@ struct UpdateConfig {
     /// sums are f32.
     dtype: Dtype,
     /// Adapters that learn instead of the weights; none with rank 0.
-    lora: LoraConfig,
+    lora: LoraSettings,
     /// Samples that the trainer is given at a time; 0 is all of them.
     micro_batch: usize,
     /// Threads; 0 is one per core.
@@ -136,7 +138,7 @@ impl Default for UpdateConfig {
             weight_decay: 0.0,
             gradient_clip: 1.0,
             dtype: Dtype::F32,
-            lora: LoraConfig::default(),
+            lora: LoraSettings::default(),
             micro_batch: 0,
             threads: 0,
         }
@@ -264,7 +266,7 @@ struct Report {
 /// If the configuration, a row or the model is bad, or the folder cannot be written.
 pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     let raw = Raw::read(&args.config)?;
-    let (config, _) = settings(&UpdateConfig::default(), &[&raw])?;
+    let (config, _) = settings_with_lora(&UpdateConfig::default(), &[&raw], "lora", |it| Some(&it.lora))?;
     let (objective, adam) = (config.objective(&raw)?, config.adam()?);
     let batch = Rows::<Row>::open(&args.batch, EXAMPLE)?
         .map(|row| row.map(Row::sample))
@@ -277,7 +279,13 @@ pub(crate) fn run(args: &Args, interrupt: &Interrupt) -> anyhow::Result<()> {
     model::require_new(&args.out)?;
     let has_adapters = 0 < config.lora.rank;
     let base = if has_adapters { model::lasting_name(&args.model)? } else { String::new() };
-    let training = Training { dtype: config.dtype, lora: config.lora.clone(), base, ..Training::default() };
+    let training = Training {
+        dtype: config.dtype,
+        lora: config.lora.config(),
+        from: config.lora.from().map(Path::to_owned),
+        base,
+        ..Training::default()
+    };
     let mut policy =
         NativePolicy::training(model::load(&args.model)?, model::on_threads(config.threads), training)?;
     let loss = accumulate(&mut policy, &batch, &objective, config.micro_batch, interrupt)?;

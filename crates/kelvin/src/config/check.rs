@@ -14,7 +14,7 @@ use kelvin_remote::{
 };
 use kelvin_selfplay::settings::{AzrSettings, EstimateStop, Misfit, Recipe};
 
-use super::{Backend, Config, EnvironmentName, PolicySettings, PythonSettings};
+use super::{Backend, Config, EnvironmentName, LoraSettings, PolicySettings, PythonSettings};
 use crate::{error::Usage, sandbox::WORKERS_MAX};
 
 /// # Errors
@@ -33,6 +33,28 @@ pub(super) fn check(config: &Config) -> anyhow::Result<()> {
     tracking(config)?;
     let n_best = config.checkpoint.keep_best;
     require(n_best == 0 || config.eval.every != 0, "checkpoint.keep_best", n_best, "0 where eval.every is 0")
+}
+
+/// A server that is named and not asked is a mistake of who wrote it. The file of a run has these sections as they were when it
+/// began, whatever they are by default today.
+///
+/// # Errors
+/// If settings were given that nothing reads.
+pub(super) fn unread(config: &Config) -> anyhow::Result<()> {
+    let PolicySettings { backend, remote, rollouts, .. } = &config.policy;
+    if *backend == Backend::Native && *remote != TinkerSettings::default() {
+        return Err(Usage::error(
+            "settings of policy.remote are read by policy.backend = \"tinker\" alone, and the backend is \"native\"\nhint: set \
+             the backend, or leave them out",
+        ));
+    }
+    if rollouts.engine == Engine::Off && *rollouts != RolloutSettings::default() {
+        return Err(Usage::error(
+            "settings of policy.rollouts do nothing with engine = \"off\"\nhint: set policy.rollouts.engine to \
+             \"vllm\", \"vllm_grpc\" or \"sglang\", or leave out the others",
+        ));
+    }
+    Ok(())
 }
 
 fn tracking(config: &Config) -> anyhow::Result<()> {
@@ -85,10 +107,7 @@ fn policy(config: &Config) -> anyhow::Result<()> {
         require(1 <= *value, &format!("policy.{key}"), value, "at least 1")?;
     }
     match backend {
-        Backend::Native => {
-            require_unread_remote(&config.policy)?;
-            check_lora(lora, *dtype)?;
-        }
+        Backend::Native => check_lora(lora, *dtype)?,
         Backend::Tinker => remote(config)?,
     }
     rollouts(config)
@@ -105,13 +124,7 @@ pub(crate) fn check_threads(key: &str, threads: usize) -> anyhow::Result<()> {
 fn rollouts(config: &Config) -> anyhow::Result<()> {
     let PolicySettings { backend, lora, remote, rollouts, .. } = &config.policy;
     if rollouts.engine == Engine::Off {
-        return match *rollouts == RolloutSettings::default() {
-            true => Ok(()),
-            false => Err(Usage::error(
-                "settings of policy.rollouts do nothing with engine = \"off\"\nhint: set policy.rollouts.engine to \
-                 \"vllm\", \"vllm_grpc\" or \"sglang\", or leave out the others",
-            )),
-        };
+        return Ok(());
     }
     if let Err((key, range)) = rollouts.check() {
         return Err(Usage::error(format!("policy.rollouts.{key} is out of range\nhint: it is {range}")));
@@ -141,25 +154,20 @@ fn rollouts(config: &Config) -> anyhow::Result<()> {
     plain_draws(config)
 }
 
-/// A server that is named and not asked is a mistake.
-fn require_unread_remote(policy: &PolicySettings) -> anyhow::Result<()> {
-    if policy.remote == TinkerSettings::default() {
-        return Ok(());
-    }
-    Err(Usage::error(
-        "settings of policy.remote are read by policy.backend = \"tinker\" alone, and the backend is \"native\"\nhint: set \
-         the backend, or leave them out",
-    ))
-}
-
 /// What adapters on a server cannot be or learn.
 fn remote(config: &Config) -> anyhow::Result<()> {
     let PolicySettings { lora, remote, .. } = &config.policy;
     if let Err((key, range)) = remote.check() {
         return Err(Usage::error(format!("policy.remote.{key} is out of range\nhint: it is {range}")));
     }
+    if lora.from().is_some() {
+        return Err(Usage::error(
+            "policy.lora.from cannot be had with policy.backend = \"tinker\": adapters there begin fresh\nhint: leave it \
+             out, or learn with policy.backend = \"native\"",
+        ));
+    }
     let servers = LoraConfig { rank: lora.rank, alpha: SERVER_ALPHA, ..LoraConfig::default() };
-    if lora.rank != 0 && *lora != servers {
+    if lora.rank != 0 && lora.config() != servers {
         return Err(Usage::error(format!(
             "policy.lora asks for other adapters than servers make\nhint: with policy.backend = \"tinker\" only the rank is \
              free; alpha is {SERVER_ALPHA}, every matrix of a layer has one, and rslora is off",
@@ -197,9 +205,9 @@ const SERVER_ALPHA: f64 = 32.0;
 ///
 /// # Errors
 /// If they are out of range or do not go with each other.
-pub(crate) fn check_lora(lora: &LoraConfig, dtype: Dtype) -> anyhow::Result<()> {
+pub(crate) fn check_lora(lora: &LoraSettings, dtype: Dtype) -> anyhow::Result<()> {
     if lora.rank == 0 {
-        return match *lora == LoraConfig::default() {
+        return match *lora == LoraSettings::default() {
             true => Ok(()),
             false => Err(Usage::error(
                 "settings of adapters do nothing with lora.rank = 0: all weights would learn\nhint: set lora.rank, \
@@ -213,7 +221,7 @@ pub(crate) fn check_lora(lora: &LoraConfig, dtype: Dtype) -> anyhow::Result<()> 
              hint: leave out dtype",
         ));
     }
-    lora.validate().map_err(|error| Usage::error(error.to_string()))
+    lora.config().validate().map_err(|error| Usage::error(error.to_string()))
 }
 
 fn draws(config: &Config) -> anyhow::Result<()> {

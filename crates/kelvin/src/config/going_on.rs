@@ -58,9 +58,9 @@ const FREE: [&str; 47] = [
     "python.isolation",
 ];
 
-/// Where the model that a run began with has gone to: free where its weights are in the checkpoint, or told by their
-/// fingerprint.
-pub(crate) const MODEL: &str = "policy.model";
+/// Where what a run began with has gone to, a model and an adapter on it: free where what was learnt of them is in the
+/// checkpoint, and the weights under adapters are told by their fingerprint.
+pub(crate) const BEGINNING: [&str; 2] = ["policy.model", "policy.lora.from"];
 
 /// Checks that the configuration of a run is that of its checkpoint, but for what may change; `free` names more of that.
 ///
@@ -94,7 +94,7 @@ mod tests {
 
     fn differs(was: &str, is: &str) -> Option<String> {
         let [was, is] = [was, is].map(|it| Raw::parse(it, "it").unwrap());
-        require_same(Path::new("run"), &was, &is, &[MODEL]).err().map(|it| it.to_string())
+        require_same(Path::new("run"), &was, &is, &BEGINNING).err().map(|it| it.to_string())
     }
 
     #[test]

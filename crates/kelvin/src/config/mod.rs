@@ -4,6 +4,7 @@
 mod alias;
 mod check;
 mod going_on;
+mod lora;
 mod preset;
 mod preset_r_zero;
 mod python;
@@ -11,12 +12,15 @@ mod raw;
 mod resolved;
 
 pub(crate) use check::{check_lora, check_threads};
-pub(crate) use going_on::{MODEL, require_same};
+pub(crate) use going_on::{BEGINNING, require_same};
+pub(crate) use lora::{LoraSettings, settings_with_lora};
 pub(crate) use preset::Preset;
 pub(crate) use python::PythonSettings;
-pub(crate) use raw::{Raw, settings};
+pub(crate) use raw::Raw;
+use raw::settings;
 pub(crate) use resolved::{
-    Backend, Config, EnvironmentName, PolicySettings, Resolved, require_whole, resolve, threads_or_cores,
+    Backend, Config, EnvironmentName, PolicySettings, Resolved, require_whole, resolve, resolve_run,
+    threads_or_cores,
 };
 
 #[cfg(test)]

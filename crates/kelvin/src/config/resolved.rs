@@ -8,7 +8,7 @@ use kelvin_core::{
     seed::Seed,
     task::{Step, TaskType},
 };
-use kelvin_model::{Dtype, LoraConfig, NativeOptions, Training};
+use kelvin_model::{Dtype, NativeOptions, Training};
 use kelvin_remote::{rollouts::RolloutSettings, tinker::TinkerSettings, trackers::TrackingSettings};
 use kelvin_selfplay::settings::{
     AzrSettings, BenchmarkSettings, CheckpointSettings, DiagnosticsSettings, EvalSettings, IntrinsicSettings,
@@ -17,7 +17,7 @@ use kelvin_selfplay::settings::{
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::{Preset, PythonSettings, Raw, check, settings};
+use super::{LoraSettings, Preset, PythonSettings, Raw, check, settings_with_lora};
 use crate::{
     error::{Usage, note},
     model::{EMBEDDED, lasting_name},
@@ -113,7 +113,7 @@ pub(crate) struct Resolved {
 /// # Errors
 /// If a key is missing, or `raw` is no configuration.
 pub(crate) fn require_whole(raw: &Raw, run: &Path) -> anyhow::Result<()> {
-    let whole = Raw::parse(&resolve(&[raw])?.text, "the resolved configuration")?;
+    let whole = Raw::parse(&resolve_run(&[raw])?.text, "the resolved configuration")?;
     // Where a run is shown may have been added since it began.
     match whole.keys_missing_in(raw).find(|it| !it.starts_with("tracking.")) {
         None => Ok(()),
@@ -128,8 +128,18 @@ pub(crate) fn require_whole(raw: &Raw, run: &Path) -> anyhow::Result<()> {
 /// Fills in what `raws` leave open, the later over the earlier, and checks the whole.
 ///
 /// # Errors
-/// If a key is unknown, a value does not fit, or values do not fit together.
+/// If a key is unknown, a value does not fit, values do not fit together, or nothing reads some that were given.
 pub(crate) fn resolve(raws: &[&Raw]) -> anyhow::Result<Resolved> {
+    let resolved = resolve_run(raws)?;
+    check::unread(&resolved.config)?;
+    Ok(resolved)
+}
+
+/// [`resolve`] for what a run's folder has, where kelvin wrote every key, also those that nothing reads.
+///
+/// # Errors
+/// If a key is unknown, a value does not fit, or values do not fit together.
+pub(crate) fn resolve_run(raws: &[&Raw]) -> anyhow::Result<Resolved> {
     let preset = match raws.iter().rev().find_map(|raw| raw.get("preset")) {
         None => Preset::default(),
         Some(written) => Preset::deserialize(written.clone()).map_err(|_| {
@@ -152,10 +162,19 @@ pub(crate) fn resolve(raws: &[&Raw]) -> anyhow::Result<Resolved> {
         notes.iter().for_each(|it| note(it));
         translated.push(raw);
     }
-    let (config, table): (Config, Table) = settings(&defaults, &translated.iter().collect::<Vec<_>>())?;
+    let translated: Vec<&Raw> = translated.iter().collect();
+    let (config, table) = settings_with_lora(&defaults, &translated, "policy.lora", native_lora)?;
     check::check(&config)?;
     let text = toml::to_string(&Value::Table(table)).expect("a table of settings is TOML");
     Ok(Resolved { config, text })
+}
+
+/// The adapters that this machine makes.
+fn native_lora(config: &Config) -> Option<&LoraSettings> {
+    match config.policy.backend {
+        Backend::Native => Some(&config.policy.lora),
+        Backend::Tinker => None,
+    }
 }
 
 /// What the environment of questions poses.
@@ -271,7 +290,7 @@ pub(crate) struct PolicySettings {
     /// Type of the weights that are computed with, drawn from and saved; f32 ones behind those in bf16 learn.
     pub(crate) dtype: Dtype,
     /// Adapters that learn instead of the weights; none with rank 0.
-    pub(crate) lora: LoraConfig,
+    pub(crate) lora: LoraSettings,
     /// Ids of added tokens that are tokenized as ordinary text (azr.md section 1.1: 151667 and 151668 for Qwen3's
     /// base models).
     pub(crate) demote_tokens: Vec<u32>,
@@ -290,7 +309,7 @@ impl Default for PolicySettings {
             backend: Backend::Native,
             model: EMBEDDED.to_owned(),
             dtype: Dtype::F32,
-            lora: LoraConfig::default(),
+            lora: LoraSettings::default(),
             demote_tokens: Vec::new(),
             remote: TinkerSettings::default(),
             rollouts: RolloutSettings::default(),
@@ -313,7 +332,8 @@ impl PolicySettings {
         let has_adapters = 0 < self.lora.rank;
         Ok(Training {
             dtype: self.dtype,
-            lora: self.lora.clone(),
+            lora: self.lora.config(),
+            from: self.lora.from().map(Path::to_owned),
             base: if has_adapters { lasting_name(&self.model)? } else { String::new() },
             seed: Seed::new(seed).fork("lora"),
         })

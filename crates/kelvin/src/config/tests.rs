@@ -1,5 +1,7 @@
 //! What resolves, what is refused, and in which words.
 
+use std::path::Path;
+
 use kelvin_core::task::TaskType;
 use kelvin_selfplay::settings::SolveLag;
 
@@ -65,6 +67,12 @@ const MISTAKES: &[&str] = &[
     "[policy.lora]\nrank = 4\nalpha = 0",
     "[policy.lora]\nalpha = 32",
     "policy.dtype = \"bf16\"\npolicy.lora.rank = 4",
+    "policy.dtype = \"bf16\"\npolicy.lora.from = \"../kelvin-model/goldens/peft\"",
+    "[policy.lora]\nfrom = \"../kelvin-model/goldens/peft\"\nrank = 8",
+    "[policy.lora]\nfrom = \"../kelvin-model/goldens/peft\"\ntargets = [\"q_proj\"]",
+    "[policy.lora]\nfrom = \"../kelvin-model/goldens/tied\"",
+    "[policy.lora]\nfrom = \"gone\"\nrank = 0\nalpha = 16\ntargets = [\"q_proj\"]\nrslora = false",
+    "[objective]\nentropy_coefficient = 0\n[policy]\nbackend = \"tinker\"\nremote.url = \"http://b\"\nlora.from = \"gone\"",
     "preset = \"fixed\"",
     "steps = ",
     "steps = 0",
@@ -134,6 +142,22 @@ fn mistakes_are_named() {
     insta::assert_snapshot!(told.join("\n=====\n"));
 }
 
+/// What is resolved needs the adapter's file no more.
+#[test]
+fn an_adapter_that_learns_on_says_what_it_is() {
+    let from = "policy.lora.from = \"../kelvin-model/goldens/peft\"";
+    let first = parse(from).unwrap();
+    let lora = first.config.policy.training(1).unwrap().lora;
+    assert_eq!((lora.rank, lora.alpha, lora.targets.len(), lora.rslora), (4, 6.0, 4, false));
+    // What is written and true is no contradiction.
+    let same = format!(
+        "{from}\npolicy.lora.rank = 4\npolicy.lora.targets = [\"down_proj\", \"k_proj\", \"q_proj\", \"up_proj\"]"
+    );
+    assert_eq!(parse(&same).unwrap().config.policy.lora.rank, 4);
+    let gone = first.text.replace("../kelvin-model/goldens/peft", "gone");
+    assert_eq!(parse(&gone).unwrap().config.policy.lora.config(), first.config.policy.lora.config());
+}
+
 /// What docs/papers/objectives.md calls GRPO, Dr. GRPO, DAPO, RLOO, GSPO and CISPO.
 #[test]
 fn methods_of_the_field_resolve() {
@@ -184,4 +208,14 @@ fn an_assignment_has_a_key_and_a_value() {
     let unknown = Raw::from_sets(&["step=3".to_owned()]).unwrap();
     let error = resolve(&[&unknown]).unwrap_err();
     assert_eq!(render(&error), "error: --set: unknown key `step`\nhint: did you mean `steps`?\n");
+}
+
+/// The file of a run has every key, and defaults change between versions.
+#[test]
+fn a_run_whose_unread_settings_are_of_another_version_is_read() {
+    let of_then = Raw::from_sets(&["policy.remote.entropy=\"refuse\"".to_owned()]).unwrap();
+    assert!(resolve(&[&of_then]).unwrap_err().to_string().contains("policy.remote are read by"));
+    let run = Raw::parse(&resolve_run(&[&of_then]).unwrap().text, "config.toml").unwrap();
+    require_whole(&run, Path::new("run")).unwrap();
+    assert!(resolve_run(&[&run]).unwrap().text.contains("entropy = \"refuse\""));
 }

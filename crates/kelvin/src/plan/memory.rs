@@ -2,8 +2,10 @@
 
 use kelvin_model::{Dtype, Footprint, Load, ModelConfig, Pack, kernels::Storage};
 
+use kelvin_selfplay::settings::Recipe;
+
 use super::{Model, Source, gigabytes, grouped, line};
-use crate::config::Config;
+use crate::{config::Config, wire};
 
 /// The memory of the run's policy.
 ///
@@ -16,8 +18,15 @@ pub(crate) fn footprint(config: &Config, model: &ModelConfig) -> anyhow::Result<
 
 /// The longest row and the largest call.
 fn load(config: &Config, model: &ModelConfig) -> Load {
-    let (azr, eval, played) = (config.run_settings(1).azr, &config.eval, config.task_types());
-    let of_step = azr.batch_size * played.len() * azr.n_estimate.max(azr.n_solutions);
+    let (azr, rules, eval, played) = (&config.azr, &config.r_zero, &config.eval, config.task_types());
+    let of_step = match config.recipe {
+        Recipe::Azr => azr.batch_size * played.len() * azr.n_estimate.max(azr.n_solutions),
+        Recipe::RZero => {
+            let of_pool = rules.pool.div_ceil(rules.curriculum_steps as usize) * rules.label_votes;
+            let of_challenger = if rules.challenger_steps == 0 { 0 } else { rules.questions * rules.votes };
+            of_pool.max(of_challenger).max(rules.solver_batch * rules.solver_rollouts)
+        }
+    };
     let n_held_out = eval.n_tasks * eval.types(played).len();
     let of_evaluation = if eval.every == 0 { 0 } else { n_held_out * eval.n_samples };
     Load { longest: longest_row(config).min(model.max_position_embeddings), rows: of_step.max(of_evaluation) }
@@ -39,27 +48,37 @@ struct Phases {
 }
 
 impl Phases {
-    fn of(config: &Config, footprint: &Footprint, reference: u64) -> Phases {
-        let Footprint { packed, merging, .. } = *footprint;
+    /// Of one policy that draws, learns or publishes, beside what is there whatever it does.
+    fn of(config: &Config, footprint: &Footprint) -> Phases {
+        let packed = footprint.packed;
+        let beside = reference(config, footprint) + other_policy(config, footprint);
         let (kept, published) = match config.policy.options.pack {
             Pack::Always => (packed, footprint.publishing()),
-            Pack::ForDraws => (0, footprint.held() + packed + merging),
+            Pack::ForDraws => (0, footprint.held() + packed),
         };
         Phases {
-            drawing: footprint.drawing() + reference,
-            learning: footprint.learning() + kept + reference,
-            publishing: published + reference,
+            drawing: footprint.drawing() + beside,
+            learning: footprint.learning() + kept + beside,
+            publishing: published + beside,
         }
     }
 }
 
-/// The copy of the first weights that a run keeps which pulls towards them.
+/// The copy of weights that a run keeps which pulls towards them: of the first ones, or of those at the start of a phase, as
+/// they are drawn from.
 fn reference(config: &Config, footprint: &Footprint) -> u64 {
     let storage = match config.policy.dtype {
-        Dtype::F32 => Storage::F32,
         Dtype::Bf16 => Storage::Bf16,
+        Dtype::F32 => Storage::F32,
     };
     if config.objective.kl_coefficient == 0.0 { 0 } else { footprint.n_weights * storage.bytes() as u64 }
+}
+
+/// What the policy holds that waits while another draws or learns; where one plays both roles, nothing.
+fn other_policy(config: &Config, footprint: &Footprint) -> u64 {
+    let n_others = wire::policies(config).len() - 1;
+    // Both draw in the steps of a challenger, so that the copy to draw from is there too.
+    n_others as u64 * (footprint.held() + footprint.packed)
 }
 
 pub(super) fn describe(config: &Config, model: &Model, footprint: &Footprint) -> String {
@@ -67,8 +86,7 @@ pub(super) fn describe(config: &Config, model: &Model, footprint: &Footprint) ->
         Source::Files(_) => "from the files of",
         Source::Published => "from the published shape of",
     };
-    let kept = reference(config, footprint);
-    let Phases { drawing, learning, publishing } = Phases::of(config, footprint, kept);
+    let Phases { drawing, learning, publishing } = Phases::of(config, footprint);
     let mut text = format!("--- memory, {from} {}\n", config.policy.model);
     let mut add = |what: &str, bytes: u64, more: String| {
         if 0 < bytes {
@@ -83,7 +101,12 @@ pub(super) fn describe(config: &Config, model: &Model, footprint: &Footprint) ->
     add("moments", footprint.moments, "both of AdamW".to_owned());
     add("activations", footprint.activations, of(footprint.chunk_rows, "tokens at a time"));
     add("weights to draw from", footprint.packed, "packed".to_owned());
-    add("reference", kept, "for objective.kl_coefficient".to_owned());
+    add("reference", reference(config, footprint), "for objective.kl_coefficient".to_owned());
+    add(
+        "the other policy",
+        other_policy(config, footprint),
+        "weights, moments and what it draws from".to_owned(),
+    );
     let per_token = format!("at most; {} bytes for each token", grouped(footprint.kv_per_token));
     add("keys and values", footprint.kv, per_token);
     add("decoding", footprint.decoding, "activations and logits".to_owned());
@@ -97,7 +120,7 @@ pub(super) fn describe(config: &Config, model: &Model, footprint: &Footprint) ->
     let longest = longest_row(config);
     if model.config.max_position_embeddings < longest {
         text += &format!(
-            "a prompt and a response may take {longest} tokens, and the model has {} positions: the longest end there\n",
+            "a prompt and a response may take {longest} tokens, and the model has {}\npositions: the longest end there\n",
             model.config.max_position_embeddings
         );
     }
@@ -109,6 +132,7 @@ mod tests {
     use std::{fs, path::Path};
 
     use kelvin_model::{LoraConfig, NativeOptions, Training};
+    use kelvin_selfplay::settings::Reference;
 
     use super::*;
     use crate::{
@@ -161,22 +185,18 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
         let mut seen = 0;
         for path in fs::read_dir(folder).unwrap().map(|it| it.unwrap().path()) {
-            if !path.file_name().unwrap().to_string_lossy().starts_with("azr-") {
-                continue;
-            }
             let text = fs::read_to_string(&path).unwrap();
-            let claim = text.lines().find_map(|it| it.strip_prefix("# Memory:")).expect("a claim of memory");
+            let Some(claim) = text.lines().find_map(|it| it.strip_prefix("# Memory:")) else { continue };
             let claimed: f64 = claim.trim().split_once(" GB").unwrap().0.parse().unwrap();
             let config = resolve(&[&Raw::read(&path).unwrap()]).unwrap().config;
             let model = find(&config.policy).0.expect("a published shape").config;
             let footprint = footprint(&config, &model).unwrap();
-            let Phases { drawing, learning, publishing } =
-                Phases::of(&config, &footprint, reference(&config, &footprint));
+            let Phases { drawing, learning, publishing } = Phases::of(&config, &footprint);
             let peak = 1e-9 * drawing.max(learning).max(publishing) as f64;
             assert!((peak / claimed - 1.0).abs() < 0.02, "{path:?} claims {claimed} GB and takes {peak:.1}");
             seen += 1;
         }
-        assert_eq!(seen, 8);
+        assert_eq!(seen, 9);
     }
 
     #[test]
@@ -185,7 +205,7 @@ mod tests {
         let weights = 4 * 494_032_768;
         let phases = |config: &Config| {
             let footprint = footprint(config, &model).unwrap();
-            Phases::of(config, &footprint, reference(config, &footprint))
+            Phases::of(config, &footprint)
         };
         let always = phases(&config);
         config.policy.options.pack = Pack::ForDraws;
@@ -197,5 +217,22 @@ mod tests {
         config.policy.dtype = Dtype::Bf16;
         let footprint = footprint(&config, &model).unwrap();
         assert_eq!(reference(&config, &footprint), weights / 2);
+    }
+
+    #[test]
+    fn two_policies_count_twice_but_for_what_one_works_with() {
+        let (mut config, model) = (Config { recipe: Recipe::RZero, ..Config::default() }, half_a_billion());
+        config.policy.dtype = Dtype::Bf16;
+        let footprint = footprint(&config, &model).unwrap();
+        let two = Phases::of(&config, &footprint);
+        config.r_zero.two_policies = false;
+        let one = Phases::of(&config, &footprint);
+        // Weights, those behind them, gradient, both moments, and the copy to draw from.
+        assert_eq!(two.learning - one.learning, (5 * 4 + 2) * 494_032_768);
+        config.objective.kl_coefficient = 0.01;
+        for at in [Reference::PhaseStart, Reference::Base] {
+            config.r_zero.reference = at;
+            assert_eq!(reference(&config, &footprint), 2 * 494_032_768);
+        }
     }
 }

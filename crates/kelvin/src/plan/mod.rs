@@ -7,8 +7,10 @@ pub(crate) mod hosted;
 mod memory;
 mod queue;
 mod r_zero;
+pub(crate) mod rates;
 mod shape;
 mod step;
+pub(crate) mod steps;
 mod work;
 pub(crate) mod workload;
 
@@ -44,7 +46,7 @@ pub(crate) fn describe(config: &Config, model: Option<&Model>) -> anyhow::Result
     };
     let footprint = footprint(config, &model.config)?;
     if config.recipe == Recipe::RZero {
-        return Ok(memory::describe(config, model, &footprint) + &drawn);
+        return Ok([memory::describe(config, model, &footprint), drawn].join("\n"));
     }
     Ok([memory::describe(config, model, &footprint), drawn, work::describe(config, &step, model, &footprint)]
         .join("\n"))

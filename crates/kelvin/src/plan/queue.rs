@@ -221,7 +221,7 @@ impl<'step> Floor<'step> {
 
     /// Begins to draw a row.
     fn draw(&mut self, row: usize) {
-        let tokens = length(&self.shop.lengths[self.purpose(row)], self.seed.nth(row as u64));
+        let tokens = self.shop.lengths[self.purpose(row)].draw(self.seed.nth(row as u64));
         self.n_tokens += tokens;
         self.n_begun += 1;
         self.drawing.push(Reverse((At(self.drawn_each + tokens), self.n_begun, row)));
@@ -235,11 +235,6 @@ impl<'step> Floor<'step> {
             Purpose::Estimate => 2,
         }
     }
-}
-
-/// Tokens of a row: exponential about the mean, cut at the limit. Completions end at any token with a like chance.
-fn length(lengths: &Lengths, seed: Seed) -> f64 {
-    (-(1.0 - seed.unit()).ln() * lengths.response_mean).clamp(1.0, lengths.response_max)
 }
 
 /// Seconds or tokens that can be put in order; none is NaN.
@@ -268,7 +263,12 @@ mod tests {
     use super::*;
 
     fn rows(purpose: Purpose, n: usize, n_programs: usize) -> Vec<Row> {
-        vec![Row { purpose, task_type: TaskType::Abduction, group: 0, n_programs, is_trained: true }; n]
+        let task_type = TaskType::Abduction;
+        vec![Row { purpose, task_type, prompt: 0, n_programs, is_trained: true, n_scored: 0 }; n]
+    }
+
+    fn asked(rows: Vec<Row>, asks: Vec<Ask>) -> Workload {
+        Workload { rows, asks, n_published: 1 }
     }
 
     /// A thousand rows of ten tokens each and no more, so that all can be reckoned by hand.
@@ -287,7 +287,7 @@ mod tests {
             n_executors: 4,
             publish_s: 1.0,
         };
-        (Workload { rows, asks }, shop)
+        (asked(rows, asks), shop)
     }
 
     #[test]
@@ -329,8 +329,7 @@ mod tests {
     #[test]
     fn a_prompt_is_read_before_its_row_is_drawn() {
         let (_, even) = even();
-        let workload =
-            Workload { rows: rows(Purpose::Solve, 2, 0), asks: vec![Ask { after: 0..0, rows: 0..2 }] };
+        let workload = asked(rows(Purpose::Solve, 2, 0), vec![Ask { after: 0..0, rows: 0..2 }]);
         let shop = Shop { tokens_per_s: 10.0, prompt_s: [0.0, 3.0, 0.0], publish_s: 0.0, ..even };
         // Three seconds for each prompt, and two for twenty tokens.
         let flow = play(&workload, &shop, 0.0, Seed::new(1));
@@ -350,7 +349,7 @@ mod tests {
         let mut shop = Shop { tokens_per_s: 10.0, ..even };
         shop.lengths[0].response_max = 30.0;
         let rows = [rows(Purpose::Propose, 1, 0), rows(Purpose::Solve, 1, 0)].concat();
-        let workload = Workload { rows, asks: vec![Ask { after: 0..0, rows: 0..2 }] };
+        let workload = asked(rows, vec![Ask { after: 0..0, rows: 0..2 }]);
         // Ten tokens of each in two seconds, the other twenty in two more.
         let flow = play(&workload, &shop, 0.0, Seed::new(1));
         assert!((flow.drawn_s - 4.0).abs() < 1e-9 && flow.executors_s == 0.0, "{flow:?}");
@@ -370,13 +369,13 @@ mod tests {
         let shop = Shop { program_s: 1.0, slots: 1000, row_tokens_per_s_max: 10.0, ..even };
         let proposal = [rows(Purpose::Propose, 1, 2), rows(Purpose::Estimate, 2, 1)].concat();
         let asks = vec![Ask { after: 0..0, rows: 0..1 }, Ask { after: 0..1, rows: 1..3 }];
-        let one = Workload { rows: proposal.clone(), asks: asks.clone() };
+        let one = asked(proposal.clone(), asks.clone());
         let flow = play(&one, &shop, 0.0, Seed::new(1));
         assert_eq!((flow.drawn_s, flow.graded_s, flow.executors_s), (4.0, 5.0, 3.0));
-        let rounds = Workload {
-            rows: [proposal, rows(Purpose::Estimate, 2, 1), rows(Purpose::Solve, 1, 0)].concat(),
-            asks: [asks, vec![Ask { after: 1..3, rows: 3..5 }, Ask { after: 0..5, rows: 5..6 }]].concat(),
-        };
+        let rounds = asked(
+            [proposal, rows(Purpose::Estimate, 2, 1), rows(Purpose::Solve, 1, 0)].concat(),
+            [asks, vec![Ask { after: 1..3, rows: 3..5 }, Ask { after: 0..5, rows: 5..6 }]].concat(),
+        );
         let flow = play(&rounds, &shop, 0.0, Seed::new(1));
         // 1 + 2 for the proposal, 1 + 1 for each round, and a second for what runs nothing.
         assert_eq!((flow.drawn_s, flow.graded_s, flow.step_s), (8.0, 8.0, 9.0));
@@ -392,7 +391,7 @@ mod tests {
         let of = |seed| play(&workload, &shop, 3.0, Seed::new(seed));
         assert_eq!(of(3), of(3));
         assert_ne!(of(3), of(4));
-        let mean: f64 = (0..20_000).map(|it| length(&lengths, Seed::new(it))).sum::<f64>() / 20_000.0;
+        let mean: f64 = (0..20_000).map(|it| lengths.draw(Seed::new(it))).sum::<f64>() / 20_000.0;
         assert!((6.8..7.2).contains(&mean), "{mean}");
     }
 }

@@ -21,20 +21,16 @@ pub(super) fn describe(config: &Config) -> String {
     let drawn = challenging * questions * (propose + votes * vote)
         + pool * (propose + label_votes * vote)
         + solving * batch * rollouts * solve;
-    let of = |n: u64, what: &str, each: u64| format!("{} {what}, {each} answers to each", grouped(n));
-    let mut text = String::new();
-    if rules.two_policies {
-        text += "all of it twice: challenger and solver have weights of their own\n\n";
-    }
-    text += "--- an iteration, at most\n";
-    text += &line("challenger steps", grouped(challenging), &of(questions, "questions in a step", votes));
+    let of = |n: u64, what: &str, each: u64| format!("{} {what}, {each} answers each", grouped(n));
+    let mut text = "--- an iteration, at most\n".to_owned();
+    text += &line("challenger steps", grouped(challenging), &of(questions, "questions a step", votes));
     text += &line(
         "curriculum steps",
         grouped(u64::from(rules.curriculum_steps)),
         &of(pool, "questions in all", label_votes),
     );
-    text += &line("solver steps", grouped(solving), &of(batch, "questions in a step", rollouts));
-    text += &line("drawn", grouped(drawn), "tokens, if all responses reach their limit");
+    text += &line("solver steps", grouped(solving), &of(batch, "questions a step", rollouts));
+    text += &line("drawn", grouped(drawn), "tokens, all responses at their limit");
     let iterations = f64::from(config.steps) / f64::from(rules.iteration_steps());
     text + &line("iterations", format!("{iterations:.1}"), "")
 }

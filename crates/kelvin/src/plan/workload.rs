@@ -3,12 +3,21 @@
 
 use std::collections::BTreeMap;
 
-use kelvin_core::task::TaskType;
-use kelvin_selfplay::simulation::{self, Habits, Programs, Purpose, Span, Workload};
+use kelvin_core::{
+    seed::Seed,
+    task::{Step, TaskType},
+};
+use kelvin_selfplay::{
+    settings::Recipe,
+    simulation::{self, Habits, Programs, Purpose, Span, Workload},
+};
 
 use serde::Serialize;
 
-use super::step::inputs;
+use super::{
+    step::inputs,
+    steps::{OfPhase, Steps},
+};
 use crate::config::{Config, EnvironmentName};
 
 /// The share of proposals that become tasks where none is given: the mean over three runs of the quick start
@@ -16,17 +25,36 @@ use crate::config::{Config, EnvironmentName};
 pub(crate) const VALID: f64 = 0.90;
 /// Solve rates of tasks in the same runs: the likeliest of their kind behind how many of eight solves are right.
 const SOLVE_RATES: [f64; 2] = [0.35, 0.55];
+/// Shares of equal answers where truth is a vote: the likeliest of their kind, to a tenth, behind how many of ten answers agree
+/// (`results/2026-11-22-r-zero-tiny/untrained-challenger-*`, all steps).
+const VOTE_SHARES: [f64; 2] = [2.0, 0.6];
+/// Steps recorded; of R-Zero, of each phase.
+const N_RECORDED: Step = 2;
 /// The buffer of the first steps holds seeds alone, which nobody tried.
-const SPAN: Span = Span { n_before: 4, n_recorded: 2 };
+const SPAN: Span = Span { n_before: 4, n_recorded: N_RECORDED as usize };
 
-/// Steps of a run of `config`, in which a share `valid` of the proposals become tasks, with so many judges, on which
-/// nothing hangs.
+/// Steps of a run of `config`, by their kinds, in which a share `valid` of the proposals become tasks, with so many judges,
+/// on which nothing hangs.
 ///
 /// # Errors
 /// If the loop cannot be played with these settings.
-pub(super) fn record(config: &Config, valid: f64, n_judges: usize) -> anyhow::Result<Vec<Workload>> {
-    let habits = Habits { valid, solve_rates: SOLVE_RATES };
-    simulation::record(&config.run_settings(n_judges), programs(config), habits, SPAN)
+pub(super) fn record(config: &Config, valid: f64, n_judges: usize) -> anyhow::Result<Steps<Vec<Workload>>> {
+    let solve_rates = match config.environment {
+        EnvironmentName::PythonTriplet | EnvironmentName::PrimeInversion => SOLVE_RATES,
+        EnvironmentName::MathQuestion => VOTE_SHARES,
+    };
+    let (habits, settings) = (Habits { valid, solve_rates }, config.run_settings(n_judges));
+    Ok(match config.recipe {
+        Recipe::Azr => Steps::Alike {
+            n_steps: config.steps,
+            step: simulation::record(&settings, programs(config), habits, SPAN)?,
+        },
+        Recipe::RZero => {
+            let phases = simulation::record_iteration(&settings, programs(config), habits, N_RECORDED)?;
+            let phases = phases.into_iter().map(|(phase, steps)| OfPhase::of(config, phase, steps));
+            Steps::Phases { phases: phases.collect() }
+        }
+    })
 }
 
 /// The inputs that verdicts run programs on. Answers to deduction and error tasks are compared as values.
@@ -51,6 +79,11 @@ pub(crate) struct Expected {
     /// Tokens on average; of responses none for a quarter of their limits, of prompts none for a half.
     pub(crate) response_tokens: Option<f64>,
     pub(crate) prompt_tokens: Option<f64>,
+    /// Those of proposals, where they have others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) proposal_tokens: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) proposal_prompt_tokens: Option<f64>,
     /// The share of proposals that become tasks.
     pub(crate) valid: f64,
 }
@@ -66,17 +99,26 @@ pub(super) struct Lengths {
 impl Lengths {
     pub(super) fn of(config: &Config, expected: Expected, purpose: Purpose) -> Lengths {
         let sampling = &config.sampling;
-        let (drawn, prompt_max) = match purpose {
-            Purpose::Propose => (&sampling.propose, sampling.propose_prompt_tokens_max),
-            Purpose::Solve => (&sampling.solve, sampling.solve_prompt_tokens_max),
-            Purpose::Estimate => (&sampling.estimate, sampling.solve_prompt_tokens_max),
+        let Expected { response_tokens, prompt_tokens, proposal_tokens, proposal_prompt_tokens, .. } =
+            expected;
+        let of_solver = (response_tokens, prompt_tokens);
+        let of_proposer = (proposal_tokens.or(response_tokens), proposal_prompt_tokens.or(prompt_tokens));
+        let (drawn, prompt_max, (response, prompt)) = match purpose {
+            Purpose::Propose => (&sampling.propose, sampling.propose_prompt_tokens_max, of_proposer),
+            Purpose::Solve => (&sampling.solve, sampling.solve_prompt_tokens_max, of_solver),
+            Purpose::Estimate => (&sampling.estimate, sampling.solve_prompt_tokens_max, of_solver),
         };
         let response_max = drawn.max_new_tokens as f64;
         Lengths {
-            response_mean: expected.response_tokens.unwrap_or(response_max / 4.0),
+            response_mean: response.unwrap_or(response_max / 4.0),
             response_max,
-            prompt_mean: expected.prompt_tokens.unwrap_or(prompt_max as f64 / 2.0),
+            prompt_mean: prompt.unwrap_or(prompt_max as f64 / 2.0),
         }
+    }
+
+    /// Tokens of a row: exponential about the mean, cut at the limit. Completions end at any token with a like chance.
+    pub(super) fn draw(&self, seed: Seed) -> f64 {
+        (-(1.0 - seed.unit()).ln() * self.response_mean).clamp(1.0, self.response_max)
     }
 }
 
@@ -100,6 +142,8 @@ pub(crate) struct Tokens {
     pub(crate) trained: f64,
     /// Their tokens, with those of their prompts.
     pub(crate) learnt: f64,
+    /// Tokens whose log-probabilities are asked for beside that, with those of their prompts: once for each pass.
+    pub(crate) scored: f64,
     pub(crate) programs: f64,
 }
 
@@ -122,6 +166,7 @@ impl Tokens {
             prompt_tokens += n * length.prompt_mean;
             tokens.trained += n_trained as f64;
             tokens.learnt += n_trained as f64 * length.response_mean + n_prompts as f64 * length.prompt_mean;
+            tokens.scored += workload.n_scored(purpose) as f64 * (length.response_mean + length.prompt_mean);
         }
         tokens.response_mean = tokens.drawn / tokens.rows.max(1.0);
         tokens.prompt_mean = prompt_tokens / tokens.rows.max(1.0);
@@ -138,6 +183,7 @@ impl Tokens {
             drawn: mean(|it| it.drawn),
             trained: mean(|it| it.trained),
             learnt: mean(|it| it.learnt),
+            scored: mean(|it| it.scored),
             programs: mean(|it| it.programs),
         }
     }
@@ -172,6 +218,13 @@ mod tests {
         resolve(&[&Raw::read(&path).unwrap(), &Raw::from_sets(&sets).unwrap()]).unwrap().config
     }
 
+    fn alike(config: &Config, valid: f64, n_judges: usize) -> Vec<Workload> {
+        match record(config, valid, n_judges).unwrap() {
+            Steps::Alike { step, .. } => step,
+            Steps::Phases { .. } => panic!("it is of Absolute Zero"),
+        }
+    }
+
     /// Where every proposal is a task, what is asked for is the budget, but for what nothing runs for.
     #[test]
     fn a_step_asks_for_what_its_budget_allows() {
@@ -186,7 +239,7 @@ mod tests {
         // A proposal runs under two hash seeds.
         let sum = |it: &Executions| 2 * it.validate + it.estimate + it.solve;
         let n_programs = step.executions.iter().map(sum).sum::<u64>() - compared;
-        for workload in record(&config, 1.0, 1).unwrap() {
+        for workload in alike(&config, 1.0, 1) {
             let n = |purpose| workload.n_rows(purpose) as u64;
             assert_eq!(
                 [n(Purpose::Propose), n(Purpose::Solve), n(Purpose::Estimate)],
@@ -258,7 +311,7 @@ mod tests {
     #[test]
     fn what_trains_is_what_trained() {
         let config = quickstart(&[]);
-        let steps = record(&config, VALID, 2).unwrap();
+        let steps = alike(&config, VALID, 2);
         let n: usize = steps.iter().flat_map(|it| &it.rows).filter(|it| it.is_trained).count();
         let n_tokens = 30.0 * n as f64 / steps.len() as f64;
         assert!((n_tokens / 28_207.0 - 1.0).abs() < 0.05, "{n_tokens}");
@@ -269,9 +322,9 @@ mod tests {
         let sets =
             ["azr.estimate_stop='interval'", "azr.n_estimate=16", "azr.solve_lag=0", "azr.batch_size=8"];
         let config = quickstart(&sets);
-        let alone = record(&config, VALID, 1).unwrap();
+        let alone = alike(&config, VALID, 1);
         for n_judges in [2, 5] {
-            assert_eq!(record(&config, VALID, n_judges).unwrap(), alone);
+            assert_eq!(alike(&config, VALID, n_judges), alone);
         }
         // Of every step, solutions wait for all rows of the call before.
         for workload in &alone {
@@ -287,7 +340,7 @@ mod tests {
     fn without_programs_there_is_nothing_to_run() {
         let mut config = quickstart(&["azr.batch_size=4", "azr.train_propose=false"]);
         config.environment = EnvironmentName::PrimeInversion;
-        let steps = record(&config, VALID, 1).unwrap();
+        let steps = alike(&config, VALID, 1);
         assert!(steps.iter().all(|it| it.n_programs() == 0 && it.n_trained(Purpose::Propose) == 0));
     }
 }

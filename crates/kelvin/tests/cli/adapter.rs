@@ -81,6 +81,20 @@ fn update_learns_an_adapter_and_export_takes_it_out() {
     assert_eq!(merged.out, scored(&out.join("adapter"), &expected).out);
     assert_ne!(merged.out, scored(dir.path(), &expected).out);
 
+    // It learns on, here with a step of no length.
+    let on = at("on");
+    let learns_on = |more: &str| {
+        let keys = format!("learning_rate = 0\nlora.from = {}\n{more}", json!(text(&out.join("adapter"))));
+        fs::write(at("on.toml"), keys).unwrap();
+        let config = at("on.toml");
+        let options = ["--batch", text(&batch), "--config", text(&config), "--out", text(&on)];
+        run(&[&["update", text(dir.path())], &options[..]].concat())
+    };
+    let refused = learns_on("lora.rank = 3");
+    assert!(refused.code == Some(2) && refused.err.contains("lora.rank is 3"), "{}", refused.err);
+    assert!(rows(&learns_on(""))[0]["grad_norm"].as_f64().unwrap() > 0.0);
+    assert_eq!(scored(&on.join("adapter"), &expected).out, merged.out);
+
     // A run whose checkpoint holds that adapter.
     let run_dir = at("run");
     let checkpoint = run_dir.join("checkpoints/000003");

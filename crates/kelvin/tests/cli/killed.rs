@@ -11,6 +11,7 @@ use std::{
 };
 
 use kelvin_core::seed::{Draws, Seed};
+use kelvin_model::{Checkpoint, Lora, LoraConfig, LoraTarget};
 use serde_json::Value;
 
 use crate::{Ran, command, feed, run, timeless_rows};
@@ -256,4 +257,110 @@ fn a_run_goes_on_without_the_model_that_it_began_with() {
             assert!(resumed.code == Some(1) && resumed.err.contains("\nhint: "), "{}", resumed.err);
         }
     }
+}
+
+/// All that an adapter is, so that its file is not read to resolve the configuration.
+const LORA_OF_ANOTHER: [&str; 4] = [
+    "policy.lora.rank=3",
+    "policy.lora.alpha=16",
+    "policy.lora.targets=[\"down_proj\", \"q_proj\"]",
+    "policy.lora.rslora=false",
+];
+
+/// An adapter on the base model, and what a run takes that is to go on from it.
+fn adapter_at(dir: &Path, seed: u64) -> (Lora, [String; 2]) {
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("base");
+    let config = LoraConfig {
+        rank: 2,
+        targets: vec![LoraTarget::DownProj, LoraTarget::QProj],
+        ..LoraConfig::default()
+    };
+    let mut lora = Lora::new(&Checkpoint::load(&base).unwrap().config, &config, Seed::new(7));
+    for (idx, it) in lora.flat.iter_mut().enumerate() {
+        *it += 0.01 * (Seed::new(seed).nth(idx as u64).unit() as f32 - 0.5);
+    }
+    lora.save(dir, "embedded").unwrap();
+    let sets = [("policy.model", &*base), ("policy.lora.from", dir)];
+    (lora, sets.map(|(key, path)| format!("{key}={}", path.display())))
+}
+
+/// A run that goes on from an adapter, which is gone when the run goes on.
+#[test]
+fn an_adapter_learns_on_and_is_not_read_again() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| root.path().join(name);
+    let adapter = at("adapter");
+    let (given, [of_model, of_adapter]) = adapter_at(&adapter, 8);
+    let more = [of_model.as_str(), &of_adapter, "objective.kl_coefficient=0", "objective.kl_estimator=k3"];
+    let (all, part) = (at("all"), at("part"));
+    let mut dry = INVERSION.train(&all, &more);
+    dry.arg("--dry-run");
+    let dry = feed(dry, "");
+    assert_eq!(dry.code, Some(0), "{}", dry.err);
+    let whole = [&more[..], &LORA_OF_ANOTHER].concat();
+    let mut dry = INVERSION.train(&all, &whole);
+    dry.arg("--dry-run");
+    let dry = feed(dry, "");
+    assert!(dry.code == Some(1) && dry.err.contains("lora.rank is 3, and the adapter in "), "{}", dry.err);
+    let ran = feed(INVERSION.train(&all, &more), "");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.err.contains("policy goes on from the adapter in "), "{}", ran.err);
+    assert!(ran.err.contains("says that it is for embedded; it goes on upon "), "{}", ran.err);
+    assert_eq!(feed(INVERSION.train(&part, &[&more[..], &["steps=1"]].concat()), "").code, Some(0));
+    let manifest = fs::read_to_string(part.join("manifest.json")).unwrap();
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
+    let sums = &manifest["model_files"];
+    assert!(sums["adapter/adapter_model.safetensors"].is_string(), "{manifest}");
+    assert!(sums["model.safetensors"].is_string(), "{manifest}");
+    // A step moves what learns by about the learning rate; fresh adapters would be far away.
+    let model = Checkpoint::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("base")).unwrap().config;
+    let learnt = Lora::load(&part.join("checkpoints/000001/policy"), &model).unwrap();
+    let moved = learnt.flat.iter().zip(&given.flat).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(0.0 < moved && moved < 1e-3, "{moved}");
+
+    fs::remove_dir_all(&adapter).unwrap();
+    let resumed = run(&["resume", part.to_str().unwrap(), "--steps", "2", "--plain"]);
+    assert_eq!(resumed.code, Some(0), "{}", resumed.err);
+    let last =
+        |dir: &Path| outcome(dir).remove("checkpoints/000002/policy/adapter_model.safetensors").unwrap();
+    assert!(last(&part) == last(&all));
+    let gone = feed(INVERSION.train(&at("gone"), &more), "");
+    assert!(gone.code == Some(2) && gone.err.contains("policy.lora.from: "), "{}", gone.err);
+    assert!(!at("gone").exists());
+}
+
+/// A reference has the adapter on it, so each start reads it; and so does a run that goes on before its first checkpoint.
+#[test]
+fn another_adapter_in_the_place_of_the_first_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| root.path().join(name);
+    let (adapter, dir) = (at("adapter"), at("run"));
+    let (_, [of_model, of_adapter]) = adapter_at(&adapter, 8);
+    let more = [of_model.as_str(), &of_adapter, "objective.kl_coefficient=0.01", "steps=1"];
+    let ran = feed(INVERSION.train(&dir, &more), "");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    // What a run leaves that is killed before its first checkpoint.
+    let begun = at("begun");
+    fs::create_dir(&begun).unwrap();
+    for file in ["config.toml", "manifest.json"] {
+        fs::copy(dir.join(file), begun.join(file)).unwrap();
+    }
+    let go_on = |dir: &Path| run(&["resume", dir.to_str().unwrap(), "--steps", "2", "--plain"]);
+    let refused = |dir: &Path, what: &str| {
+        let ran = go_on(dir);
+        assert!(ran.code == Some(1) && ran.err.contains(what), "{}", ran.err);
+        assert!(ran.err.contains("\nhint: put "), "{}", ran.err);
+    };
+    adapter_at(&adapter, 9);
+    for dir in [&dir, &begun] {
+        refused(dir, "is another one than the run began with: adapter_model.safetensors differs");
+    }
+    fs::remove_dir_all(&adapter).unwrap();
+    refused(&dir, "the run reads the adapter of policy.lora.from again: reading ");
+    adapter_at(&adapter, 8);
+    for dir in [&dir, &begun] {
+        let ran = go_on(dir);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+    }
+    assert_same(&begun, &outcome(&dir), "one that had not begun");
 }

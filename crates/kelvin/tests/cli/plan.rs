@@ -96,15 +96,13 @@ fn longer_prompts_take_longer() {
     }
 }
 
-/// The predictions of the check that `docs/plan.md` shows are what is planned today, and what was measured lies in their
-/// ranges. Predicted again: the command of each in the root of the repository, its object under `predicted`.
-#[test]
-fn committed_predictions_hold_what_was_measured() {
+/// What a file of checks says was planned is what is planned today. Predicted again: the command of each in the root of the
+/// repository, its object under `predicted`.
+fn committed(file: &str) -> Vec<Value> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let text = std::fs::read_to_string(root.join("results/2026-11-23-plan.json")).unwrap();
+    let text = std::fs::read_to_string(root.join("results").join(file)).unwrap();
     let checks: Value = serde_json::from_str(&text).unwrap();
     let checks = checks["checks"].as_array().unwrap();
-    assert_eq!(checks.len(), 5);
     for check in checks {
         let (name, predicted) = (&check["name"], &check["predicted"]);
         let line = check["command"].as_str().unwrap().replace('\'', "");
@@ -114,12 +112,31 @@ fn committed_predictions_hold_what_was_measured() {
         let ran = feed(command, "");
         assert_eq!(ran.code, Some(0), "{name}: {}", ran.err);
         assert!(is_near(&serde_json::from_str(&ran.out).unwrap(), predicted), "{name}: {}", ran.out);
+    }
+    checks.clone()
+}
+
+/// The seconds that were measured and do not lie in the ranges of what was planned.
+fn outside(planned: &Value, measured: &Value) -> Vec<String> {
+    let is_outside = |(key, of_run): &(&str, &str)| {
+        let [least, most] = [0, 1].map(|at| planned[key][at].as_f64().unwrap());
+        let it = measured[of_run].as_f64().unwrap();
+        it < least || most < it
+    };
+    let keys = [("draw_s", "draw_s"), ("learn_s", "update_s"), ("step_s", "step_s")];
+    keys.into_iter().filter(is_outside).map(|it| it.0.to_owned()).collect()
+}
+
+/// The predictions of the check that `docs/plan.md` shows are what is planned today, and what was measured lies in their
+/// ranges.
+#[test]
+fn committed_predictions_hold_what_was_measured() {
+    let checks = committed("2026-11-23-plan.json");
+    assert_eq!(checks.len(), 5);
+    for check in &checks {
         for (seed, measured) in check["measured"].as_object().unwrap() {
-            for (key, of_run) in [("draw_s", "draw_s"), ("learn_s", "update_s"), ("step_s", "step_s")] {
-                let [least, most] = [0, 1].map(|at| predicted[key][at].as_f64().unwrap());
-                let it = measured[of_run].as_f64().unwrap();
-                assert!(least <= it && it <= most, "{name}, {seed}, {key}: {it} of {least} to {most}");
-            }
+            let none = outside(&check["predicted"], measured);
+            assert!(none.is_empty(), "{}, {seed}: {none:?}", check["name"]);
         }
     }
     let two_cores = checks.last().unwrap();
@@ -128,9 +145,39 @@ fn committed_predictions_hold_what_was_measured() {
     let measured = |key: &str| two_cores["measured"]["seed-1"][key].as_f64().unwrap();
     let tokens = |key: &str| two_cores["predicted"]["tokens"][key].as_f64().unwrap();
     assert!((tokens("drawn") / measured("tokens_drawn") - 1.18).abs() < 0.005);
-    assert!((tokens("learnt") / measured("tokens_learnt") - 1.15).abs() < 0.005);
+    assert!((tokens("learnt") / measured("tokens_learnt") - 1.14).abs() < 0.005);
     let middle = two_cores["predicted"]["queue"][0]["step_s"].as_f64().unwrap();
     assert!((middle / measured("step_s") - 1.0).abs() < 0.05, "{middle}");
+}
+
+/// Each phase of R-Zero against each phase of six runs; what lies outside is named, and the page names it too.
+#[test]
+fn committed_predictions_of_r_zero_hold_what_was_measured() {
+    let checks = committed("2026-11-23-plan-r-zero.json");
+    let mut n_measured = 0;
+    for check in &checks {
+        let mut found = Vec::new();
+        for (run, measured) in check["measured"].as_object().unwrap() {
+            for planned in check["predicted"]["phases"].as_array().unwrap() {
+                let phase = planned["phase"].as_str().unwrap();
+                let of_phase = &measured[phase];
+                found.extend(outside(planned, of_phase).into_iter().map(|it| format!("{run} {phase} {it}")));
+                assert_eq!(planned["run_steps"], of_phase["steps"], "{run} {phase}");
+                // Of responses that are learnt from, 7 % too few tokens to 12 % too many.
+                if let Some(learnt) = of_phase["response_tokens_learnt"].as_f64() {
+                    let each = if phase == "challenger" { 32.0 } else { 13.0 };
+                    let off = planned["tokens"]["trained"].as_f64().unwrap() * each / learnt - 1.0;
+                    assert!((-0.075..0.12).contains(&off), "{run} {phase}: {off}");
+                }
+                n_measured += 1;
+            }
+            let [least, most] = [0, 1].map(|at| check["predicted"]["run_hours"][at].as_f64().unwrap());
+            let hours = measured["run_hours"].as_f64().unwrap();
+            assert!(least < hours && hours < most, "{run}: {hours}");
+        }
+        assert_eq!(check["outside"], serde_json::json!(found), "{}", check["name"]);
+    }
+    assert_eq!(n_measured, 3 * 3 + 3 * 2);
 }
 
 /// Whether two plans are one but for what machines round otherwise.
@@ -219,15 +266,108 @@ fn a_hosted_server_is_paid_by_the_token() {
     );
 }
 
-/// Also what is not known is said.
+/// An iteration is its steps, and a run its iterations; two policies take twice the memory, and passes for log-probabilities
+/// are counted as they are asked for.
 #[test]
-fn what_is_not_planned() {
-    let ran = run(&["plan", &config("r-zero-tiny.toml")]);
-    assert_eq!(ran.code, Some(2));
-    assert!(ran.err.contains("AZR") && ran.err.contains("hint: "), "{}", ran.err);
+fn r_zero_is_planned_by_its_phases() {
+    let path = config("r-zero-qwen3-4b-base.toml");
+    let of = |sets: &[&str]| {
+        let small = [
+            "r_zero.questions=64",
+            "r_zero.pool=256",
+            "r_zero.curriculum_steps=2",
+            "r_zero.curriculum_min=8",
+        ];
+        let sets = small.iter().chain(sets).flat_map(|it| ["--set", it]);
+        let asked = [path.as_str(), "--engine", "vllm", "--gpus", "8", "--response-tokens", "500"];
+        planned(&asked.into_iter().chain(sets).collect::<Vec<_>>())
+    };
+    let plan = of(&[]);
+    let number = |it: &Value| it.as_f64().unwrap();
+    let phases = plan["phases"].as_array().unwrap();
+    let told: Vec<_> =
+        phases.iter().map(|it| (it["phase"].as_str().unwrap(), number(&it["run_steps"]))).collect();
+    assert_eq!(
+        told,
+        [("challenger", 20.0), ("curriculum", 8.0), ("solver", 56.0)],
+        "84 steps, 22 in an iteration"
+    );
+    for at in [0, 1] {
+        let sum = |n: &str| {
+            phases.iter().map(|it| number(&it[n]) * number(&it["step_s"][at])).sum::<f64>() / 3600.0
+        };
+        assert!((sum("run_steps") / number(&plan["run_hours"][at]) - 1.0).abs() < 1e-9);
+        assert!((sum("iteration_steps") / number(&plan["iteration_hours"][at]) - 1.0).abs() < 1e-9);
+        for it in phases {
+            let parts =
+                ["graded_s", "learn_s", "publish_s"].map(|key| number(&it[key][at])).iter().sum::<f64>();
+            assert!((parts / number(&it["step_s"][at]) - 1.0).abs() < 1e-9, "{it}");
+        }
+    }
+    // A reference scores, and so do the weights before several updates.
+    let scored = |plan: &Value, at: usize| number(&plan["phases"][at]["tokens"]["scored"]);
+    let learnt = number(&phases[2]["tokens"]["learnt"]);
+    assert_eq!((scored(&plan, 2), scored(&plan, 1)), (2.0 * learnt, 0.0));
+    let without = of(&["objective.kl_coefficient=0", "r_zero.solver_updates=1"]);
+    assert_eq!(scored(&without, 2), 0.0);
+    let publish = |plan: &Value| number(&plan["phases"][2]["publish_s"][0]);
+    assert!((publish(&plan) / publish(&without) - 4.0).abs() < 1e-9, "each update is published");
+    // By hand: 16 bytes of what learns and 2 of what is pulled towards over eight, and 2 to draw from.
+    let bytes = |n: f64| 4_022_468_096.0 * (n * 16.0 / 8.0 + 2.0 / 8.0 + n * 2.0);
+    assert!((number(&plan["memory_bytes"]) / bytes(2.0) - 1.0).abs() < 1e-6);
+    let shared = of(&["r_zero.two_policies=false"]);
+    assert!((number(&shared["memory_bytes"]) / bytes(1.0) - 1.0).abs() < 1e-6);
+    let hosted =
+        planned(&[&path, "--engine", "tinker", "--set", "r_zero.questions=64", "--set", "r_zero.pool=256"]);
+    let of_run: f64 = hosted["phases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| number(&it["run_steps"]) * number(&it["step_usd"][1]))
+        .sum();
+    assert!((of_run / number(&hosted["run_usd"][1]) - 1.0).abs() < 1e-9);
+}
+
+/// Proposals have lengths of their own where that is said, and other rows those of responses.
+#[test]
+fn proposals_may_be_longer_than_answers() {
+    let path = config("r-zero-tiny.toml");
+    let of = |more: &[&str]| {
+        let means = ["--response-tokens", "10", "--prompt-tokens", "20"];
+        planned(&[&[path.as_str(), "--set", "r_zero.pool=240"], &means[..], more].concat())
+    };
+    let (plain, own) = (of(&[]), of(&["--proposal-tokens", "30", "--proposal-prompt-tokens", "4"]));
+    let drawn = |plan: &Value, at: usize| plan["phases"][at]["tokens"]["drawn"].as_f64().unwrap();
+    assert_eq!((drawn(&own, 0) - drawn(&plain, 0), drawn(&own, 2)), (192.0 * 20.0, drawn(&plain, 2)));
+    assert_eq!(own["asked"]["proposal_tokens"].as_f64(), Some(30.0));
+    assert!(plain["asked"].get("proposal_tokens").is_none());
+}
+
+/// What is planned has its sections, for each kind of step where there are several.
+#[test]
+fn plans_have_their_sections() {
     let ran = run(&["plan", &config("quickstart.toml")]);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     for word in ["--- memory", "--- a step on", "--- where it waits", "--- assumed", "1024"] {
         assert!(ran.out.contains(word), "{word} is not in\n{}", ran.out);
     }
+    let ran = run(&["plan", &config("r-zero-tiny.toml"), "--set", "r_zero.pool=240"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    for word in [
+        "the other policy",
+        "--- a challenger step, 5 in an iteration",
+        "--- a curriculum step",
+        "in that, of 9216 tokens",
+        "--- where a solver step waits",
+        "iteration ",
+    ] {
+        assert!(ran.out.contains(word), "{word} is not in\n{}", ran.out);
+    }
+    assert!(ran.out.lines().all(|it| it.len() <= 80), "{}", ran.out);
+    let ran = run(&["plan", &config("r-zero-tiny.toml"), "--set", "r_zero.pool=240", "--engine", "tinker"]);
+    assert!(
+        ran.out.contains("--- a solver step at a hosted server") && ran.out.contains("iteration "),
+        "{}",
+        ran.out
+    );
 }

@@ -15,7 +15,7 @@ use kelvin_core::{
     seed::Seed,
     vocabulary::Vocabulary,
 };
-use kelvin_model::{Checkpoint, Lora, ModelText, NativeOptions, NativeSampler, kernels::Storage};
+use kelvin_model::{Checkpoint, Lora, Merged, ModelText, NativeOptions, NativeSampler, kernels::Storage};
 use kelvin_remote::rollouts::Engine;
 
 use crate::{
@@ -52,12 +52,13 @@ impl Weights for Served {
             Exported::Adapter => Checkpoint::load(base())?,
             Exported::Model => Checkpoint::load(dir)?,
         };
-        let params = match exported {
-            Exported::Adapter => Lora::load(dir, &config)?.merged(&params),
-            Exported::Model => params,
+        let loras = match exported {
+            Exported::Adapter => vec![Lora::load(dir, &config)?],
+            Exported::Model => Vec::new(),
         };
+        let merged = Merged::new(&params, &loras);
         let options = NativeOptions { threads: 1, ..NativeOptions::default() };
-        let sampler = NativeSampler::new(&config, &params, Storage::F32, tokenizer, end_tokens, options)?;
+        let sampler = NativeSampler::new(&config, &merged, Storage::F32, tokenizer, end_tokens, options)?;
         Ok(Served(Some(Arc::new(sampler))))
     }
 

@@ -12,7 +12,7 @@ use kelvin_core::{
     seed::Seed,
 };
 use kelvin_model::{
-    Checkpoint, Lora, ModelText, NativeOptions, NativePolicy, NativeSampler, kernels::Storage,
+    Checkpoint, Lora, Merged, ModelText, NativeOptions, NativePolicy, NativeSampler, kernels::Storage,
     trainer::TrainCore,
 };
 use kelvin_remote::tinker::{
@@ -270,7 +270,8 @@ fn place_of_shared(name: &str) -> String {
 /// The native engine with the adapters as they are.
 fn merged(policy: &TinkerPolicy, checkpoint: &Checkpoint) -> NativeSampler {
     let Checkpoint { config, params, tokenizer, end_tokens, .. } = checkpoint;
-    let merged = downloaded(policy, checkpoint).merged(params);
+    let lora = [downloaded(policy, checkpoint)];
+    let merged = Merged::new(params, &lora);
     let (tokenizer, end_tokens) = (tokenizer.clone(), end_tokens.clone());
     NativeSampler::new(config, &merged, Storage::F32, tokenizer, end_tokens, NativeOptions::default())
         .unwrap()

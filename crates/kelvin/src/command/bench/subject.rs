@@ -14,7 +14,7 @@ use serde_json::{Map, json};
 
 use crate::{
     command::up_to,
-    config::{check_lora, threads_or_cores},
+    config::{LoraSettings, check_lora, threads_or_cores},
     error::Usage,
     model,
 };
@@ -31,7 +31,7 @@ pub(super) struct ModelArgs {
     /// Rows at once
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) batch: u32,
-    /// Type in which weights are held; sums are f32
+    /// Type of the weights that are computed with; sums are f32
     #[arg(long, default_value = "f32", value_parser = ["f32", "bf16"])]
     dtype: String,
     /// Threads; 0 is one for each core
@@ -81,7 +81,7 @@ impl ModelArgs {
     /// If the adapters cannot be made, or the model cannot be used or has no room.
     pub(super) fn policy(&self, longest: usize, lora: LoraConfig) -> anyhow::Result<NativePolicy> {
         let dtype = model::dtype(&self.dtype);
-        check_lora(&lora, dtype)?;
+        check_lora(&LoraSettings::fresh(lora.clone()), dtype)?;
         let checkpoint = match &self.model {
             Some(name) => model::load(name)?,
             None => random(self.shape)?,

@@ -1,75 +1,26 @@
 //! Models of every family against transformers and PyTorch; `xtask/py/family_goldens.py` writes
 //! `goldens/families.json` and records versions. Weights and tokens are computed from names on both sides.
 
-use std::{fs, path::Path, sync::Arc};
+mod models;
+mod parity;
+
+use std::{path::Path, sync::Arc};
 
 use half::f16;
 use kelvin_core::{
     objective::{Aggregation, Objective, Surrogate},
-    policy::{AdamParams, Sampler},
-    rollout::{Completion, Sample, SampleRequest, Sampling},
+    policy::Sampler,
+    rollout::{Completion, SampleRequest, Sampling},
     seed::Seed,
 };
 use kelvin_model::{
     Checkpoint, Dtype, NativeOptions, NativePolicy, Params, trainer::TrainCore, transformer::forward_logprobs,
 };
-use safetensors::tensor::TensorView;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
-use tempfile::TempDir;
 
-#[derive(Deserialize)]
-struct Goldens {
-    adam: AdamParams,
-    n_scored: usize,
-    n_prompt: usize,
-    /// Lengths of prompt and response.
-    samples: Vec<(usize, usize)>,
-    models: Vec<Model>,
-}
-
-#[derive(Deserialize)]
-struct Model {
-    salt: String,
-    /// As transformers 5 writes it.
-    config: Value,
-    logprobs: Vec<f64>,
-    drawn: Vec<u32>,
-    loss: f64,
-    grad_norm: f64,
-    tensors: Vec<Tensor>,
-}
-
-#[derive(Deserialize)]
-struct Tensor {
-    name: String,
-    shape: Vec<usize>,
-    /// See [`fingerprint`].
-    gradient: [f64; 9],
-    /// Of what one step of AdamW adds.
-    step: [f64; 9],
-}
+use models::{Goldens, tokens, uniform};
 
 fn goldens() -> Goldens {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens/families.json");
-    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
-}
-
-/// Numbers in `[0, 1)`: FNV-1a of the name, then SplitMix64.
-fn uniform(name: &str) -> impl Iterator<Item = f64> + use<> {
-    let state = name.bytes().fold(0xCBF2_9CE4_8422_2325u64, |state, byte| {
-        (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
-    });
-    (1..).map(move |idx: u64| {
-        let z = state.wrapping_add(idx.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 40) as f64 / f64::from(1 << 24)
-    })
-}
-
-fn tokens(name: &str, n: usize, vocab: usize) -> Vec<u32> {
-    uniform(name).take(n).map(|u| (u * vocab as f64) as u32).collect()
+    Goldens::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens"))
 }
 
 /// The norm, the inner products with four vectors of random signs, and four elements.
@@ -87,70 +38,6 @@ fn fingerprint(name: &str, values: &[f64]) -> [f64; 9] {
     let norm = values.iter().map(|it| it * it).sum::<f64>().sqrt();
     let [e0, e1, e2, e3] = std::array::from_fn(|_| elements.next().unwrap());
     [norm, along(0), along(1), along(2), along(3), e0, e1, e2, e3]
-}
-
-impl Model {
-    fn vocab(&self) -> usize {
-        self.config["vocab_size"].as_u64().unwrap() as usize
-    }
-
-    fn weights(&self, tensor: &Tensor) -> Vec<f32> {
-        let Tensor { name, shape, .. } = tensor;
-        let signed = uniform(&format!("{}/{name}", self.salt)).map(|u| 2.0 * u - 1.0);
-        let value = |u: f64| match shape[..] {
-            _ if name.ends_with("norm.weight") => 1.0 + 0.5 * u,
-            [_] => 0.4 * u,
-            _ => u * (3.0 / (shape[1] as f64).sqrt()),
-        };
-        signed.take(shape.iter().product()).map(|u| value(u) as f32).collect()
-    }
-
-    /// A folder as transformers saves it, with a tokenizer that reads `t7` as token 7. Each file holds some of the
-    /// tensors, of `bytes` in `dtype`.
-    fn folder(
-        &self,
-        n_files: usize,
-        dtype: safetensors::Dtype,
-        bytes: impl Fn(&[f32]) -> Vec<u8>,
-    ) -> TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        let write = |name: &str, value: &Value| fs::write(dir.path().join(name), value.to_string()).unwrap();
-        write("config.json", &self.config);
-        let vocab: Map<String, Value> = (0..self.vocab()).map(|id| (format!("t{id}"), json!(id))).collect();
-        let tokenizer = json!({
-            "version": "1.0",
-            "added_tokens": [],
-            "pre_tokenizer": {"type": "WhitespaceSplit"},
-            "model": {"type": "WordLevel", "vocab": vocab, "unk_token": "t0"},
-        });
-        write("tokenizer.json", &tokenizer);
-        let mut index = Map::new();
-        for (number, part) in self.tensors.chunks(self.tensors.len().div_ceil(n_files)).enumerate() {
-            let file = match n_files {
-                1 => "model.safetensors".to_owned(),
-                n => format!("model-{:05}-of-{n:05}.safetensors", number + 1),
-            };
-            let data: Vec<Vec<u8>> = part.iter().map(|tensor| bytes(&self.weights(tensor))).collect();
-            let views = part.iter().zip(&data).map(|(tensor, data)| {
-                (tensor.name.as_str(), TensorView::new(dtype, tensor.shape.clone(), data).unwrap())
-            });
-            safetensors::serialize_to_file(views, None, &dir.path().join(&file)).unwrap();
-            index.extend(part.iter().map(|tensor| (tensor.name.clone(), json!(file))));
-        }
-        if 1 < n_files {
-            write("model.safetensors.index.json", &json!({ "weight_map": index }));
-        }
-        dir
-    }
-
-    fn load(&self) -> Checkpoint {
-        let bytes = |values: &[f32]| values.iter().flat_map(|it| it.to_le_bytes()).collect();
-        Checkpoint::load(self.folder(1, safetensors::Dtype::F32, bytes).path()).unwrap()
-    }
-
-    fn what(&self) -> String {
-        format!("model {} ({})", self.salt, self.config["model_type"])
-    }
 }
 
 #[test]
@@ -171,21 +58,10 @@ fn logprobs_are_those_of_transformers() {
 fn gradients_and_a_step_are_those_of_pytorch() {
     let goldens = goldens();
     for model in &goldens.models {
-        let sample = |(idx, &(n_prompt, n_response)): (usize, &(usize, usize))| {
-            let ids = tokens(&format!("{}/sample {idx}", model.salt), n_prompt + n_response, model.vocab());
-            let (prompt, response) = ids.split_at(n_prompt);
-            Sample {
-                prompt: prompt.to_vec().into(),
-                response: response.to_vec(),
-                advantage: 1.0,
-                ..Sample::default()
-            }
-        };
-        let samples: Vec<Sample> = goldens.samples.iter().enumerate().map(sample).collect();
         let objective = Objective::new(Surrogate::Likelihood, Aggregation::Token);
         let params = model.load().params;
         let mut core = TrainCore::new(params.clone());
-        let loss = core.forward_backward(&samples, &objective).unwrap().loss;
+        let loss = core.forward_backward(&goldens.samples(model), &objective).unwrap().loss;
         assert!((loss - model.loss).abs() < 1e-4, "{}: loss {loss}, PyTorch {}", model.what(), model.loss);
         let gradient = core.gradient().to_vec();
         let grad_norm = core.optim_step(&goldens.adam).unwrap().grad_norm;
