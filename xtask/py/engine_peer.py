@@ -141,6 +141,7 @@ def main():
     for _ in sys.stdin:
         measured = one_round()
         measured["rss_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        measured["torch"] = torch.__version__
         print(json.dumps(measured), flush=True)
 
 

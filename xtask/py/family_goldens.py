@@ -3,15 +3,22 @@
     python -m venv .venv && .venv/bin/pip install torch==2.15.0 transformers==5.23.0 numpy
     .venv/bin/python xtask/py/family_goldens.py
 
+With `--full FOLDER` it writes those and models of usual widths there instead, with every number of gradients and step beside
+them in a file for each model, and scores of a model in f64 (in which transformers computes norms and rotary angles in f32
+still): `cargo xtask engine-parity` does that.
+
 Development only: nothing in the build or in the tests runs it. Weights and tokens are not stored: both sides compute them
 from names (`uniform` below; the test has the same function in Rust). A gradient or step is stored as its norm, its inner
 products with four vectors of random signs, and four elements.
 """
 
+import copy
 import json
 import pathlib
+import sys
 
 import numpy
+import safetensors.torch
 import torch
 import transformers
 
@@ -62,6 +69,16 @@ MODELS = [
     ("llama", sizes(61, 20, 37, 3, 5, 1, 4, False, 1e-5), dict(rope_parameters=rope(500_000.0, **STRETCHED_MORE))),
     ("llama", sizes(83, 28, 41, 2, 4, 4, 18, True), dict(rope_parameters=rope(10_000.0), attention_bias=True)),
     ("llama", sizes(101, 36, 53, 2, 6, 2, 10, False), dict(rope_parameters=rope(10_000.0))),
+]
+# Of usual widths of heads; the first has layers as wide as those of Qwen2.5-0.5B. The others are too small for more than one
+# block of what a product sums.
+WIDE = [
+    ("qwen2", sizes(4096, 896, 4864, 2, 14, 2, 64, True), dict(rope_parameters=rope(1_000_000.0))),
+    ("qwen2", sizes(1511, 512, 1408, 4, 4, 4, 128, False), dict(rope_parameters=rope(1_000_000.0))),
+    ("qwen3", sizes(2048, 512, 1536, 4, 8, 4, 128, True), dict(rope_parameters=rope(1_000_000.0))),
+    ("qwen3", sizes(1511, 320, 960, 4, 10, 2, 64, False), dict(rope_parameters=rope(1_000_000.0))),
+    ("llama", sizes(2048, 768, 2048, 3, 12, 4, 64, True, 1e-5), dict(rope_parameters=rope(500_000.0, **STRETCHED_MORE))),
+    ("llama", sizes(1511, 512, 1408, 4, 4, 1, 128, False, 1e-5), dict(rope_parameters=rope(500_000.0, **STRETCHED))),
 ]
 CLASSES = dict(
     qwen2=(transformers.Qwen2Config, transformers.Qwen2ForCausalLM),
@@ -117,6 +134,14 @@ def greedy(model, prompt):
     return drawn[N_PROMPT:].tolist(), (top[:, 0] - top[:, 1]).min().item()
 
 
+def score(model, salt, vocab):
+    """Log-probabilities of given tokens."""
+    with torch.no_grad():
+        ids = torch.tensor([tokens(f"{salt}/scored", N_SCORED, vocab)])
+        rows = torch.log_softmax(model(ids).logits[0, :-1].double(), -1)
+    return rows.gather(1, ids[0, 1:, None])[:, 0]
+
+
 def loss_of(model, salt, vocab):
     """The mean of -log p over response tokens."""
     losses = []
@@ -136,7 +161,7 @@ def build(kind, shape, rest, salt):
     return model
 
 
-def measure(idx, kind, shape, rest):
+def measure(idx, kind, shape, rest, folder=None):
     vocab = shape["vocab_size"]
     # The first weights whose greedy text neither repeats itself nor hangs on rounding.
     for attempt in range(1000):
@@ -149,12 +174,11 @@ def measure(idx, kind, shape, rest):
             break
     else:
         raise RuntimeError(f"no weights of model {idx} will do")
-    with torch.no_grad():
-        ids = torch.tensor([tokens(f"{salt}/scored", N_SCORED, vocab)])
-        rows = torch.log_softmax(model(ids).logits[0, :-1].double(), -1)
-        logprobs = rows.gather(1, ids[0, 1:, None])[:, 0]
+    logprobs = score(model, salt, vocab)
+    exact = score(copy.deepcopy(model).double(), salt, vocab) if folder else torch.empty(0)
     loss = loss_of(model, salt, vocab)
     loss.backward()
+    full = {f"gradient/{name}": parameter.grad.clone() for name, parameter in model.named_parameters()}
     gradients = {name: fingerprint(name, parameter.grad) for name, parameter in model.named_parameters()}
     decayed = [parameter for parameter in model.parameters() if parameter.ndim == 2]
     others = [parameter for parameter in model.parameters() if parameter.ndim == 1]
@@ -167,6 +191,9 @@ def measure(idx, kind, shape, rest):
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), ADAM["grad_clip"])
     optimizer.step()
+    if folder:
+        full |= {f"step/{name}": parameter.detach() - before[name] for name, parameter in model.named_parameters()}
+        safetensors.torch.save_file({name: tensor.contiguous() for name, tensor in full.items()}, folder / f"{idx}.safetensors")
     tensors = [
         dict(
             name=name,
@@ -181,6 +208,7 @@ def measure(idx, kind, shape, rest):
         salt=salt,
         config=json.loads(model.config.to_json_string(use_diff=False)),
         logprobs=[round(x, 6) for x in logprobs.tolist()],
+        **({"exact": exact.tolist()} if folder else {}),
         drawn=drawn,
         loss=loss.item(),
         grad_norm=grad_norm.item(),
@@ -191,12 +219,15 @@ def measure(idx, kind, shape, rest):
 def main():
     torch.use_deterministic_algorithms(True)
     torch.set_num_threads(1)
-    models = [measure(idx, *model) for idx, model in enumerate(MODELS)]
+    folder = pathlib.Path(sys.argv[2]) if sys.argv[1:2] == ["--full"] else None
+    every = MODELS + WIDE if folder else MODELS
+    models = [measure(idx, *model, folder) for idx, model in enumerate(every)]
     versions = dict(torch=torch.__version__, transformers=transformers.__version__)
     sizes = dict(n_scored=N_SCORED, n_prompt=N_PROMPT, samples=SAMPLES)
     head = json.dumps(dict(versions=versions, adam=ADAM, **sizes))
     rows = ",\n".join(json.dumps(model) for model in models)
-    OUT.write_text(head[:-1] + ', "models": [\n' + rows + "\n]}\n")
+    out = folder / "families.json" if folder else OUT
+    out.write_text(head[:-1] + ', "models": [\n' + rows + "\n]}\n")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 mod clients;
 mod curve;
 mod evidence;
+mod parity;
 mod peers;
 mod readers;
 mod readme;
@@ -64,6 +65,8 @@ enum Task {
     },
     /// Measures the engine against PyTorch on the same cores, in turns
     EnginePeers(peers::Options),
+    /// Compares every number of gradients and steps with PyTorch's, for each instruction set
+    EngineParity(parity::Options),
     /// Drives `kelvin serve` with other projects' clients, which are fetched from the Python package index
     ServeClients(clients::Options),
     /// Says what the steps of a run were spent on, and fails if what draws and learns waited too long
@@ -105,6 +108,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Evidence { table, arm, collect } => evidence::run(root, &table, &arm, !collect),
         Task::Curve { table, out } => curve::run(root, &table, out.as_deref()),
         Task::EnginePeers(options) => peers::run(root, &options),
+        Task::EngineParity(options) => parity::run(root, &options),
         Task::ServeClients(options) => clients::run(root, &options),
         Task::TinkerPeer(options) => tinker_peer::run(root, &options),
         Task::TrackerPeers(options) => tracker_peers::run(root, &options),

@@ -35,6 +35,10 @@ struct Case {
     key: String,
     /// The least ratio that is aimed for.
     wanted: Option<f64>,
+    /// The least share of the GEMM peak, of the memory bandwidth, and the most of PyTorch's memory.
+    of_gemm_peak: Option<f64>,
+    of_bandwidth: Option<f64>,
+    of_memory: Option<f64>,
     /// Rounds, where they are short and so swing more than others.
     rounds: Option<usize>,
     /// Both are kept to AVX2.
@@ -46,15 +50,17 @@ struct Case {
     peer: Vec<String>,
 }
 
-/// All that came out.
+/// All that came out, and of what.
 #[derive(Default, Serialize)]
 struct Report {
+    processor: String,
+    commit: String,
     cases: Vec<Measured>,
     limits: Vec<Held>,
 }
 
 /// What came out of a case.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Measured {
     name: String,
     kelvin_tokens_per_s: f64,
@@ -67,6 +73,8 @@ struct Measured {
     /// Median of the rounds: of the GEMM peak, and of the memory bandwidth where kelvin says so.
     fraction_of_gemm_peak: f64,
     fraction_of_bandwidth: Option<f64>,
+    /// What is under, or in memory over, what is wanted.
+    short: Vec<String>,
     /// Every round as both printed it, kelvin's first.
     rounds: Vec<(Value, Value)>,
 }
@@ -104,7 +112,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     let table: Table =
         toml::from_str(&text).with_context(|| format!("cannot parse {}", options.table.display()))?;
     let is_wanted = |name: &str| options.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
-    let mut all = Report::default();
+    let mut all = Report { processor: processor(), commit: commit(root)?, ..Report::default() };
     println!(
         "| what | kelvin | PyTorch | ratio | wanted | of GEMM peak | of bandwidth | memory, kelvin | PyTorch |"
     );
@@ -125,7 +133,23 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
         let text = serde_json::to_string_pretty(&all).context("numbers are plain data")?;
         std::fs::write(out, text + "\n").with_context(|| format!("cannot write {}", out.display()))?;
     }
+    let short = all.cases.iter().flat_map(|case| case.short.iter().map(|it| format!("{}: {it}", case.name)));
+    let missed = all.limits.iter().filter(|it| !it.is_held).map(|it| it.name.clone());
+    let misses: Vec<String> = short.chain(missed).collect();
+    ensure!(misses.is_empty(), "not all that is wanted was reached:\n{}", misses.join("\n"));
     Ok(())
+}
+
+fn processor() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = text.lines().find_map(|it| it.strip_prefix("model name")?.split_once(": "));
+    name.map_or_else(|| "unknown".to_owned(), |it| it.1.to_owned())
+}
+
+/// What the tree is at, with a mark where it differs from that.
+fn commit(root: &Path) -> anyhow::Result<String> {
+    let said = command(root, Path::new("git")).args(["describe", "--always", "--dirty"]).output();
+    Ok(String::from_utf8_lossy(&said.context("cannot start git")?.stdout).trim().to_owned())
 }
 
 fn row(it: &Measured) -> String {
@@ -176,7 +200,7 @@ fn measure(root: &Path, options: &Options, case: &Case, n_rounds: usize) -> anyh
     let kelvin_speed = column(&|it| number(&it.0, &case.key)).with_context(missing)?;
     let peer_speed = column(&|it| number(&it.1, &case.key)).with_context(missing)?;
     let ratio = column(&|it| Some(number(&it.0, &case.key)? / number(&it.1, &case.key)?));
-    Ok(Measured {
+    let mut measured = Measured {
         name: case.name.clone(),
         kelvin_tokens_per_s: kelvin_speed,
         peer_tokens_per_s: peer_speed,
@@ -186,8 +210,34 @@ fn measure(root: &Path, options: &Options, case: &Case, n_rounds: usize) -> anyh
         peer_rss_bytes: column(&|it| number(&it.1, "rss_bytes")).unwrap_or(f64::NAN),
         fraction_of_gemm_peak: column(&|it| number(&it.0, "fraction_of_gemm_peak")).unwrap_or(f64::NAN),
         fraction_of_bandwidth: column(&|it| number(&it.0, "fraction_of_bandwidth")),
+        short: Vec::new(),
         rounds,
-    })
+    };
+    measured.short = case.short(&measured);
+    Ok(measured)
+}
+
+impl Case {
+    /// What of `measured` is not as wanted, in words.
+    fn short(&self, measured: &Measured) -> Vec<String> {
+        let bandwidth = measured.fraction_of_bandwidth.unwrap_or(f64::NAN);
+        let memory = measured.kelvin_rss_bytes / measured.peer_rss_bytes;
+        let mut short = Vec::new();
+        for (what, value, least) in [
+            ("times PyTorch", measured.ratio, self.wanted),
+            ("of the GEMM peak", measured.fraction_of_gemm_peak, self.of_gemm_peak),
+            ("of the bandwidth", bandwidth, self.of_bandwidth),
+        ] {
+            // A number that is none is not as wanted.
+            if least.is_some_and(|least| value.is_nan() || value < least) {
+                short.push(format!("{value:.3} {what}"));
+            }
+        }
+        if self.of_memory.is_some_and(|most| memory.is_nan() || most < memory) {
+            short.push(format!("{memory:.3} of PyTorch's memory"));
+        }
+        short
+    }
 }
 
 /// The middle of the values, the mean of the two middle ones where their number is even.
@@ -279,6 +329,33 @@ mod tests {
         let text = include_str!("../../results/engine-peers.toml");
         let table: Table = toml::from_str(text).unwrap();
         assert!(table.cases.iter().all(|it| it.kelvin[0] == it.peer[0]), "both do the same");
+    }
+
+    #[test]
+    fn what_is_short_is_said() {
+        let case = Case {
+            wanted: Some(1.6),
+            of_gemm_peak: Some(0.65),
+            of_bandwidth: Some(0.85),
+            of_memory: Some(0.1),
+            ..case()
+        };
+        let measured = |ratio: f64, bandwidth: Option<f64>, rss: f64| Measured {
+            ratio,
+            fraction_of_gemm_peak: 0.7,
+            fraction_of_bandwidth: bandwidth,
+            kelvin_rss_bytes: rss,
+            peer_rss_bytes: 1e9,
+            ..Measured::default()
+        };
+        assert!(case.short(&measured(1.6, Some(0.85), 1e8)).is_empty());
+        let short = case.short(&measured(1.59, None, 1.1e8));
+        assert_eq!(short, ["1.590 times PyTorch", "NaN of the bandwidth", "0.110 of PyTorch's memory"]);
+    }
+
+    fn case() -> Case {
+        let table: Table = toml::from_str(include_str!("../../results/engine-peers.toml")).unwrap();
+        table.cases.into_iter().next().unwrap()
     }
 
     #[test]

@@ -37,12 +37,12 @@ fn one_round() -> usize {
 /// What came out of it.
 #[derive(Serialize)]
 pub(super) struct Held {
-    name: String,
+    pub(super) name: String,
     measured: f64,
     unit: String,
     at_most: Option<f64>,
     at_least: Option<f64>,
-    is_held: bool,
+    pub(super) is_held: bool,
     /// Every run as kelvin printed it, that which it is compared with second.
     rounds: Vec<Vec<Value>>,
 }
