@@ -134,14 +134,38 @@ pub struct Shared<W = World> {
 }
 
 impl<W> Shared<W> {
+    /// Requests that were struck.
+    pub fn n_struck(&self) -> u64 {
+        self.struck.values().sum()
+    }
+
     fn leave(&mut self) {
         self.is_away = true;
         self.n_lives += 1;
     }
+}
 
-    /// Requests that were struck.
-    pub fn n_struck(&self) -> u64 {
-        self.struck.values().sum()
+impl<W: Answers> Shared<W> {
+    /// Counts a request on a connection that was taken in `life`, and gives what strikes it. None where nobody hears it.
+    fn hear(&mut self, request: &Request, life: u64) -> Option<Option<Fault>> {
+        if self.n_lives != life || self.is_down {
+            return None;
+        }
+        self.n_requests += 1;
+        let n = self.n_requests;
+        let is_place = |it: &mut &str| *it == request.path;
+        if self.leaves.pop_if(|it| *it <= n).is_some() || self.leaves_before.take_if(is_place).is_some() {
+            self.leave();
+            return None;
+        }
+        if self.restarts.pop_if(|it| *it <= n).is_some() {
+            self.world.restart();
+        }
+        let fault = fault(self, request);
+        if let Some(fault) = fault {
+            *self.struck.entry(fault).or_default() += 1;
+        }
+        Some(fault)
     }
 }
 
@@ -230,24 +254,12 @@ fn answer(
     again: &mut Option<Said>,
 ) -> std::io::Result<bool> {
     let lock = || shared.lock().unwrap_or_else(PoisonError::into_inner);
-    let fault = {
-        let mut shared = lock();
-        if shared.n_lives != life || shared.is_down {
-            return Ok(false);
-        }
-        shared.n_requests += 1;
-        let Shared { n_requests, leaves, leaves_before, restarts, world, .. } = &mut *shared;
-        let goes = leaves.pop_if(|it| *it <= *n_requests).is_some()
-            || leaves_before.take_if(|it| *it == request.path).is_some();
-        if restarts.pop_if(|it| *it <= *n_requests).is_some() {
-            world.restart();
-        }
-        if goes {
-            shared.leave();
+    let heard = lock().hear(request, life);
+    let Some(fault) = heard else {
+        if lock().is_away {
             wake(out.local_addr()?);
-            return Ok(false);
         }
-        fault(&mut shared, request).inspect(|it| *shared.struck.entry(*it).or_default() += 1)
+        return Ok(false);
     };
     match fault {
         Some(Fault::Refused) => {
