@@ -1,6 +1,8 @@
 //! A real server of the Tinker protocol beside the native engine: SkyRL's, with its JAX backend on the CPU. Installs it below
 //! `target/`, starts it, has the client's test measure, and trains over it if asked to.
 
+mod restart;
+
 use std::{
     net::TcpStream,
     path::{Path, PathBuf},
@@ -32,6 +34,9 @@ pub(crate) struct Options {
     /// Where the numbers are written, as JSON
     #[arg(long, default_value = "target/tinker-peer/agreement.json")]
     out: PathBuf,
+    /// Also trains twice with the release build, once with the server killed and started again: the folder for both runs
+    #[arg(long, value_name = "FOLDER")]
+    restart: Option<PathBuf>,
     /// A command that is run after the test, with {url} and {model} in it replaced
     #[arg(last = true)]
     then: Vec<String>,
@@ -63,8 +68,12 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
         "somebody listens at port {} already\nhint: name another with --port",
         options.port
     );
-    let server = start(root, &python, &model, &state, options.port)?;
-    wait(options.port)?;
+    let begin = || {
+        let server = start(root, &python, &model, &state, options.port)?;
+        wait(options.port)?;
+        Ok(server)
+    };
+    let mut server = begin()?;
     let url = format!("http://127.0.0.1:{}", options.port);
     let (model, out) = (text(&model)?, root.join(&options.out));
     let environment = [
@@ -74,6 +83,10 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     ];
     let test = ["test", "-p", "kelvin", "--test", "tinker_peer", "--", "--nocapture"];
     shell::run(root, "cargo", &test, &environment)?;
+    if let Some(folder) = &options.restart {
+        let runs = restart::Runs { root, url: &url, model, folder: root.join(folder) };
+        server = restart::run(&runs, server, begin)?;
+    }
     if let Some((program, arguments)) = options.then.split_first() {
         let filled = |it: &String| it.replace("{url}", &url).replace("{model}", model);
         let arguments: Vec<String> = arguments.iter().map(filled).collect();
