@@ -142,6 +142,12 @@ pub(crate) fn check_state(config: &Config) -> anyhow::Result<()> {
 /// If the model cannot be read, or is a run and there is a reference; if `stop` is asked while a server is.
 pub(crate) fn state(config: &Config, from: Option<&Path>, stop: &Stop) -> anyhow::Result<RunState> {
     require_reference(config)?;
+    if config.policy.rollouts.engine != Engine::Off && config.objective.importance_cap == 0.0 {
+        note(
+            "objective.importance_cap is 0: nothing mends the difference between what servers draw and what is learnt from it; \
+             update/mismatch_kl says how large it is, and 2 is usual",
+        );
+    }
     let policies =
         policies(config).iter().map(|it| policy(config, it, from, stop)).collect::<anyhow::Result<_>>()?;
     let mut state = RunState::new(policies);

@@ -76,6 +76,9 @@ impl Weights for Served {
     }
 }
 
+/// What a run says that draws at servers and corrects nothing.
+const UNMENDED: &str = "note: objective.importance_cap is 0";
+
 /// Runs, and gives what was said.
 fn train(servers: &[Server<World<Served>>; 2], engine: &str, rank: usize, dir: &Path) -> String {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/prime-inversion.toml");
@@ -111,6 +114,7 @@ fn train(servers: &[Server<World<Served>>; 2], engine: &str, rank: usize, dir: &
     let ran = feed(command, "");
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(ran.err.contains("draws at http://") && !ran.err.contains("hidden"), "{}", ran.err);
+    assert!(!ran.err.contains(UNMENDED), "{}", ran.err);
     let n_left = std::fs::read_dir(&folder).unwrap().count();
     assert_eq!(n_left, 0, "weights are taken away");
     ran.err
@@ -209,6 +213,7 @@ fn a_run_that_learns_at_one_server_and_draws_at_others_is_the_same_run() {
         }
         let ran = feed(command, "");
         assert_eq!(ran.code, Some(0), "{}", ran.err);
+        assert_eq!(ran.err.contains(UNMENDED), !drawing.is_empty(), "{}", ran.err);
     };
     let start = || [World::<Downloaded>::new(Engine::Vllm), World::new(Engine::Vllm)].map(Server::start);
     let whole = tinker::server(Dialect::Json);
